@@ -1,0 +1,69 @@
+"""Bad input becomes one clear error, before anything is computed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def check_adata(adata: AnnData) -> None:
+    """Raise unless ``adata`` is an AnnData in memory, not a view, with unique names."""
+    from anndata import AnnData
+
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}")
+    if adata.is_view:
+        raise ValueError("adata is a view of another AnnData; results would be lost. Pass a copy: adata = adata.copy()")
+    if adata.isbacked:
+        raise ValueError("adata is backed by a file; load it into memory first: adata = adata.to_memory()")
+    if not adata.obs_names.is_unique:
+        raise ValueError(
+            f"obs_names are not unique: {some(_repeated(adata.obs_names))}; call adata.obs_names_make_unique()"
+        )
+    if not adata.var_names.is_unique:
+        raise ValueError(
+            f"var_names are not unique: {some(_repeated(adata.var_names))}; call adata.var_names_make_unique()"
+        )
+
+
+def check_obs_column(adata: AnnData, key: str, argument: str) -> pd.Series:
+    """Return ``adata.obs[key]``, or raise a KeyError that names the argument and what there is."""
+    if key not in adata.obs:
+        raise KeyError(f"{argument}={key!r} is not a column of adata.obs; there are {some(adata.obs.columns)}")
+    return adata.obs[key]
+
+
+def check_choice(value: object, choices: Sequence[object], argument: str) -> None:
+    """Raise a ValueError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{argument}={value!r} is not known; choose from {', '.join(map(repr, choices))}")
+
+
+def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = None) -> None:
+    """Raise a ValueError that counts NaN and inf in ``values`` (cells x features), naming the first features."""
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return
+    columns = np.flatnonzero(bad.any(axis=0))
+    where = some([names[i] for i in columns] if names is not None else [f"column {i}" for i in columns])
+    raise ValueError(
+        f"{what} holds {int(bad.sum())} NaN or infinite values in {int(bad.any(axis=1).sum())} cells ({where}); "
+        "remove these cells or features, or fill the values, before fitting"
+    )
+
+
+def some(values: Sequence[object], n: int = 6) -> str:
+    """The first few values as a readable list, and how many more there are."""
+    values = list(values)
+    text = ", ".join(repr(str(v)) for v in values[:n])
+    return f"[{text}]" if len(values) <= n else f"[{text}, ... {len(values) - n} more]"
+
+
+def _repeated(index: pd.Index) -> list[str]:
+    return list(index[index.duplicated()].unique())

@@ -1,0 +1,40 @@
+"""Where every result lives in an AnnData: the single table of names.
+
+Verbs take ``key_added``; what they write beside it derives its name here, so that
+``tl``, ``get`` and ``pl`` never spell a key of their own.
+"""
+
+from typing import Final
+
+# tl.grn -> uns[GRN]: DataFrame TF, target, importance, rho
+GRN: Final = "grn"
+
+# tl.regulons -> obsm[X_regulons], uns[regulons] = {names, targets, params}
+REGULONS: Final = "regulons"
+
+# tl.fit_mil -> obsm[X_tcellmil], obs[tcellmil_attention],
+#               uns[tcellmil] = {params, predictions, metrics, history, weights, splits}
+TCELLMIL: Final = "tcellmil"
+
+# datasets.pbmc_cohort -> uns[TRUTH] = {tf, targets, driver_cell_type, ...}
+TRUTH: Final = "truth"
+
+
+def representation(key: str) -> str:
+    """``obsm`` key of a per-cell representation written under ``key``."""
+    return f"X_{key}"
+
+
+def attention(key: str = TCELLMIL) -> str:
+    """``obs`` key of the out-of-fold attention."""
+    return f"{key}_attention"
+
+
+def perturbation(key: str = TCELLMIL) -> str:
+    """``uns`` key of the perturbation table, a row a patient, regulon and direction."""
+    return f"{key}_perturbation"
+
+
+def perturbation_stats(key: str = TCELLMIL) -> str:
+    """``uns`` key of the perturbation statistics, a row a regulon and direction."""
+    return f"{perturbation(key)}_stats"

@@ -1,0 +1,12 @@
+"""Tidy tables and models out of an AnnData that tl wrote to."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_regulons": ["regulons"],
+        "_mil": ["attention", "metrics", "model", "predictions"],
+        "_perturbation": ["perturbation"],
+    },
+)

@@ -1,0 +1,14 @@
+"""Files of other tools: pySCENIC's tables, GMT, SCENIC loom."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_adjacencies": ["read_adjacencies", "write_adjacencies"],
+        "_motifs": ["read_motifs", "write_motifs"],
+        "_gmt": ["read_gmt", "write_gmt"],
+        "_loom": ["read_scenic_loom", "write_scenic_loom"],
+        "_rankings": ["read_rankings"],
+    },
+)

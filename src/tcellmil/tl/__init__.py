@@ -1,0 +1,15 @@
+"""Tools: verbs that read from AnnData, call the array layers and write the result back."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_grn": ["grn"],
+        "_prune": ["prune"],
+        "_regulons": ["regulons"],
+        "_fit_mil": ["fit_mil"],
+        "_predict": ["predict"],
+        "_perturb": ["perturb"],
+    },
+)
