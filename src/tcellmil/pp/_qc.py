@@ -1,0 +1,152 @@
+"""Which cells are good enough to enter the analysis."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from tcellmil._checks import check_adata, some
+from tcellmil._log import logger
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+# exp(30) counts do not exist in a cell: whatever reaches this is no logarithm.
+MAX_LOG = 30
+
+
+def qc(
+    adata: AnnData,
+    max_mito: float = 15.0,
+    min_genes: int = 300,
+    max_genes: int = 10_000,
+    mito_prefix: str | Sequence[str] = ("MT-", "mt-"),
+    layer: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Remove cells with many mitochondrial counts, and cells with few or very many detected genes.
+
+    Reads counts from ``adata.X`` or a layer, removes cells in place and logs how many failed each filter.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes. Counts, or values on a linear scale. Log-normalised values have their logarithm undone for
+        the mitochondrial percentage, with a warning (base of ``adata.uns["log1p"]``, else natural); the number of
+        detected genes is the same either way.
+    max_mito
+        Highest percentage of counts from mitochondrial genes, 0 to 100.
+    min_genes, max_genes
+        Lowest and highest number of genes with a count above 0.
+    mito_prefix
+        How the names of mitochondrial genes begin.
+    layer
+        Layer with the counts; ``adata.X`` by default.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy with ``copy=True``. Sets ``obs["n_genes_by_counts"]`` and ``obs["pct_counts_mt"]``
+    (NaN where no gene is mitochondrial).
+
+    Raises
+    ------
+    KeyError
+        If the layer does not exist.
+    ValueError
+        If values are negative, NaN or infinite; if a threshold is out of range; if no cell would be left.
+
+    References
+    ----------
+    The thresholds are those of Tsui et al. (2025), section 2.3.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> import scanpy as sc
+    >>> adata = sc.AnnData(sc.datasets.blobs(n_variables=400, n_observations=5).X.clip(0).round())
+    >>> adata.var_names = ["MT-ND1", *adata.var_names[1:]]
+    >>> tm.pp.qc(adata, min_genes=10)
+    >>> adata.obs.columns.tolist()
+    ['n_genes_by_counts', 'pct_counts_mt']
+    """
+    check_adata(adata)
+    if not 0 <= max_mito <= 100:
+        raise ValueError(f"max_mito={max_mito} must be a percentage between 0 and 100")
+    if not 0 <= min_genes <= max_genes:
+        raise ValueError(f"min_genes={min_genes} must be between 0 and max_genes={max_genes}")
+    is_mito = adata.var_names.str.startswith((mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix))
+    metrics = _metrics(_linear(adata, layer), is_mito)
+
+    failed = {
+        f"over {max_mito:g}% mitochondrial counts": metrics["pct_counts_mt"] > max_mito,
+        f"under {min_genes:,} genes": metrics["n_genes_by_counts"] < min_genes,
+        f"over {max_genes:,} genes": metrics["n_genes_by_counts"] > max_genes,
+    }
+    keep = ~np.logical_or.reduce(list(failed.values()))
+    summary = ", ".join(f"{int(mask.sum())} with {what}" for what, mask in failed.items())
+    if not keep.any():
+        raise ValueError(f"none of the {adata.n_obs} cells would be left: {summary}; loosen the thresholds")
+    if not is_mito.any():
+        warnings.warn(
+            f"no gene name begins with {mito_prefix!r}, so no cell is filtered by mitochondrial counts; "
+            f"the names look like {some(adata.var_names, 3)}",
+            stacklevel=2,
+        )
+
+    adata = adata.copy() if copy else adata
+    for column in ("n_genes_by_counts", "pct_counts_mt"):
+        adata.obs[column] = metrics[column].to_numpy()
+    if not keep.all():
+        adata._inplace_subset_obs(keep)
+    logger.info(f"qc: removed {int((~keep).sum())} of {len(keep)} cells ({summary})")
+    return adata if copy else None
+
+
+def _linear(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
+    """Return the values of ``X`` or of the layer on a linear scale, within each cell proportional to counts."""
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(adata.layers)}")
+    name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    matrix = adata.X if layer is None else adata.layers[layer]
+    if matrix is None:
+        raise ValueError("adata.X is empty; name the layer with the counts: layer=...")
+    values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds {int((~np.isfinite(values)).sum())} NaN or infinite values; remove them first")
+    if values.size and values.min() < 0:
+        raise ValueError(
+            f"{name} holds negative values (smallest {values.min():.3g}), so it is scaled, not counts; "
+            "name a layer with counts: layer=..."
+        )
+    if not values.size or values.max() > MAX_LOG or np.array_equal(values, np.rint(values)):
+        return matrix
+
+    base = adata.uns.get("log1p", {}).get("base") or np.e
+    warnings.warn(
+        f"{name} does not hold counts; it is taken as log(1 + x) to base {base:.4g}, and the logarithm is undone "
+        "for the mitochondrial percentage. Name a layer with counts if there is one: layer=...",
+        stacklevel=3,
+    )
+    linear = matrix.astype(np.float64) * np.log(base)
+    return linear.expm1() if sparse.issparse(linear) else np.expm1(linear)
+
+
+def _metrics(values: np.ndarray | sparse.spmatrix, is_mito: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+    import scanpy as sc
+    from anndata import AnnData
+
+    # On an AnnData of its own: scanpy wants the mask in `var`, and the user's stays as it is until the end.
+    genes = pd.DataFrame({"mt": is_mito}, index=pd.RangeIndex(len(is_mito)).astype(str))
+    table = AnnData(values, var=genes)
+    metrics, _ = sc.pp.calculate_qc_metrics(table, qc_vars=["mt"], percent_top=None, log1p=False)
+    if not is_mito.any():
+        metrics["pct_counts_mt"] = np.nan
+    return metrics
