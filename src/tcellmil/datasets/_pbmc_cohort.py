@@ -29,7 +29,7 @@ MIN_DRIVER_CELLS = 3
 DRIVER_SHARE = 0.12  # of a patient's cells, on average; 8% in the real data
 COMPOSITION = 30.0  # Dirichlet concentration: a type of 12% has a standard deviation of 6% over patients
 SMOOTHING = 0.3  # part of a cell's rates that comes from the mean of its type
-COHORT_SD, PATIENT_SD = 0.3, 0.2  # of the log factors of each gene
+COHORT_SD, PATIENT_SD = 0.2, 0.2  # of the log factors of each gene
 DEPTH_SD, PATIENT_DEPTH_SD = 0.25, 0.15  # of the log library size
 RESPONSE_SD = 0.25  # of the log strength of the effect, over responders
 ACTIVITY_SHAPE = 4.0  # gamma, mean 1: how far each driver cell has gone
@@ -194,13 +194,17 @@ def _real_cells() -> _RealCells:
 
 
 def _patients(n_patients: int, n_cohorts: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Response and cohort of each patient: classes of equal size, cohorts spread evenly over each class."""
+    """Response and cohort of each patient: classes and cohorts of equal size, both classes in each cohort.
+
+    Beyond that chance decides. A cohort with exactly half responders would bias evaluation by held-out patients:
+    without the held-out one, its cohort always leans towards the other class.
+    """
     response = rng.permutation(np.where(np.arange(n_patients) < n_patients // 2, "R", "NR"))
+    responders, others = (rng.permutation(np.flatnonzero(response == label)) for label in ("R", "NR"))
     cohort = np.empty(n_patients, dtype=int)
-    # The second class counts down, so that what the first leaves over is evened out.
-    for label, turn in (("R", np.arange(n_patients)), ("NR", -1 - np.arange(n_patients))):
-        members = np.flatnonzero(response == label)
-        cohort[members] = rng.permutation(turn[: len(members)] % n_cohorts)
+    cohort[responders[:n_cohorts]] = cohort[others[:n_cohorts]] = np.arange(n_cohorts)
+    rest = np.concatenate([responders[n_cohorts:], others[n_cohorts:]])
+    cohort[rest] = rng.permutation(np.arange(len(rest)) % n_cohorts)
     width = max(2, len(str(n_patients)))
     names = [f"P{patient + 1:0{width}d}" for patient in range(n_patients)]
     return pd.DataFrame({"response": response, "cohort": cohort}, index=names)
