@@ -13,12 +13,13 @@ class _StderrHandler(logging.Handler):
 
 def _logger() -> logging.Logger:
     logger = logging.getLogger("tcellmil")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
     if not logger.handlers:
         handler = _StderrHandler()
         # Who has configured logging gets the record through the root logger, and once only.
         handler.addFilter(lambda record: not logging.getLogger().handlers)
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
     return logger
 
 

@@ -82,7 +82,7 @@ def qc(
     if not 0 <= min_genes <= max_genes:
         raise ValueError(f"min_genes={min_genes} must be between 0 and max_genes={max_genes}")
     is_mito = adata.var_names.str.startswith((mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix))
-    metrics = _metrics(_linear(adata, layer), is_mito)
+    metrics = _metrics(_values(adata, layer, linear=is_mito.any()), is_mito)
 
     failed = {
         f"over {max_mito:g}% mitochondrial counts": metrics["pct_counts_mt"] > max_mito,
@@ -109,8 +109,8 @@ def qc(
     return adata if copy else None
 
 
-def _linear(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
-    """Return the values of ``X`` or of the layer on a linear scale, within each cell proportional to counts."""
+def _values(adata: AnnData, layer: str | None, linear: bool) -> np.ndarray | sparse.spmatrix:
+    """Return the values of ``X`` or of the layer; with ``linear``, within each cell proportional to counts."""
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(adata.layers)}")
     name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
@@ -125,7 +125,7 @@ def _linear(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
             f"{name} holds negative values (smallest {values.min():.3g}), so it is scaled, not counts; "
             "name a layer with counts: layer=..."
         )
-    if not values.size or values.max() > MAX_LOG or np.array_equal(values, np.rint(values)):
+    if not linear or not values.size or values.max() > MAX_LOG or np.array_equal(values, np.rint(values)):
         return matrix
 
     base = adata.uns.get("log1p", {}).get("base") or np.e
@@ -134,8 +134,8 @@ def _linear(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
         "for the mitochondrial percentage. Name a layer with counts if there is one: layer=...",
         stacklevel=3,
     )
-    linear = matrix.astype(np.float64) * np.log(base)
-    return linear.expm1() if sparse.issparse(linear) else np.expm1(linear)
+    natural = matrix.astype(np.float64) * np.log(base)
+    return natural.expm1() if sparse.issparse(natural) else np.expm1(natural)
 
 
 def _metrics(values: np.ndarray | sparse.spmatrix, is_mito: np.ndarray) -> pd.DataFrame:
@@ -145,7 +145,8 @@ def _metrics(values: np.ndarray | sparse.spmatrix, is_mito: np.ndarray) -> pd.Da
 
     # On an AnnData of its own: scanpy wants the mask in `var`, and the user's stays as it is until the end.
     genes = pd.DataFrame({"mt": is_mito}, index=pd.RangeIndex(len(is_mito)).astype(str))
-    table = AnnData(values, var=genes)
+    # scanpy 1.11 counts genes of a sparse matrix, not of a sparse array.
+    table = AnnData(sparse.csr_matrix(values) if sparse.issparse(values) else values, var=genes)
     metrics, _ = sc.pp.calculate_qc_metrics(table, qc_vars=["mt"], percent_top=None, log1p=False)
     if not is_mito.any():
         metrics["pct_counts_mt"] = np.nan
