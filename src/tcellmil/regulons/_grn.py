@@ -1,0 +1,163 @@
+"""Which transcription factor regulates which gene: boosted trees, and the sign of each edge."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from tcellmil.regulons._expression import check_values
+from tcellmil.regulons._targets import describe_names
+
+MIN_CELLS = 50  # with fewer, what the trees find is noise
+
+
+def infer_grn(
+    X: np.ndarray | sparse.spmatrix | sparse.sparray,
+    gene_names: Sequence[str],
+    tf_names: str | Path | Iterable[str] = "human",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Infer a gene regulatory network by GRNBoost2, in rustscenic's implementation.
+
+    For each gene, boosted regression trees predict its expression from that of the transcription factors; the
+    importance of a factor is the variance that its splits explain.
+
+    Parameters
+    ----------
+    X
+        Expression, cells x genes, counts or log-normalised, sparse or dense.
+    gene_names
+        Unique name of each column of ``X``.
+    tf_names
+        Transcription factors: ``"human"`` or ``"mouse"`` (the lists of pySCENIC), the path of a file with a name a
+        line, or the names. Those that are not among ``gene_names`` are left out.
+    seed
+        Seed of the trees; one seed gives one network, on any number of threads.
+
+    Returns
+    -------
+    DataFrame ``TF, target, importance``, a row an edge of positive importance, sorted by importance, highest first.
+
+    Raises
+    ------
+    ValueError
+        If gene names are not unique or do not fit ``X``, no factor is among them, or ``X`` is not finite.
+
+    References
+    ----------
+    Moerman et al. (2019), Bioinformatics 35, 2159.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcellmil.regulons import infer_grn
+    >>> rng = np.random.default_rng(0)
+    >>> tf = rng.poisson(3, (200, 2))
+    >>> X = np.column_stack([tf, 2 * tf[:, 1] + rng.poisson(1, 200)]).astype(float)
+    >>> grn = infer_grn(X, ["TF1", "TF2", "gene"], tf_names=["TF1", "TF2"])
+    >>> grn[grn.target == "gene"].TF.iloc[0]
+    'TF2'
+    """
+    genes = pd.Index(gene_names).astype(str)
+    if len(genes) != X.shape[1] or not genes.is_unique:
+        raise ValueError(f"gene_names needs one unique name for each of the {X.shape[1]} columns of X")
+    check_values(X, "GRNBoost2")
+    factors = load_tf_names(tf_names)
+    present = [name for name in factors if name in genes]
+    if not present:
+        raise ValueError(
+            f"none of {len(factors)} transcription factors is among the {len(genes)} genes. "
+            f"{describe_names(genes, 'The genes')}, {describe_names(factors, 'the factors')}; "
+            "choose tf_names='human' or 'mouse', or give the names as they are in the data"
+        )
+    if X.shape[0] < MIN_CELLS:
+        warnings.warn(
+            f"{X.shape[0]} cells are too few to infer a network (at least {MIN_CELLS}); its edges are mostly noise",
+            UserWarning,
+            stacklevel=2,
+        )
+    from rustscenic import grn
+
+    with _quiet():
+        edges = grn.infer((X, list(genes)), present, seed=seed, verbose=False)
+    edges = pd.DataFrame({name: edges[name].to_numpy() for name in ("TF", "target", "importance")})
+    # Ties broken by name, so that the order does not depend on the threads that found the edges.
+    order = ["importance", "TF", "target"]
+    return edges.sort_values(order, ascending=[False, True, True], ignore_index=True)
+
+
+def load_tf_names(tf_names: str | Path | Iterable[str]) -> list[str]:
+    """Names of transcription factors from ``"human"``, ``"mouse"``, a file with a name a line, or the names.
+
+    Examples
+    --------
+    >>> from tcellmil.regulons import load_tf_names
+    >>> len(load_tf_names("human")) > 1500, load_tf_names(["PAX5", "TBX21"])
+    (True, ['PAX5', 'TBX21'])
+    """
+    if not isinstance(tf_names, str | Path):
+        return [str(name) for name in tf_names]
+    if tf_names in ("human", "mouse"):
+        from rustscenic.data import tfs
+
+        return tfs(tf_names)
+    if not Path(tf_names).is_file():
+        raise ValueError(
+            f"tf_names={str(tf_names)!r} is neither 'human' nor 'mouse' nor a file; or give a list of names"
+        )
+    lines = Path(tf_names).read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def edge_correlation(
+    edges: pd.DataFrame,
+    X: np.ndarray | sparse.spmatrix | sparse.sparray,
+    gene_names: Sequence[str],
+    mask_dropouts: bool = False,
+) -> np.ndarray:
+    """Pearson correlation between factor and target of each edge, as pySCENIC's ``add_correlation`` defines it.
+
+    Parameters
+    ----------
+    edges
+        DataFrame with ``TF`` and ``target``.
+    X
+        Expression, cells x genes.
+    gene_names
+        Unique name of each column of ``X``.
+    mask_dropouts
+        Use only the cells in which both genes are detected.
+
+    Returns
+    -------
+    One correlation an edge, float64. NaN where a gene does not vary.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from tcellmil.regulons import edge_correlation
+    >>> edges = pd.DataFrame({"TF": ["A", "A"], "target": ["B", "C"]})
+    >>> edge_correlation(edges, np.array([[1.0, 2, 3], [2, 4, 2], [3, 6, 1]]), ["A", "B", "C"])
+    array([ 1., -1.])
+    """
+    from rustscenic import grn
+
+    with _quiet():
+        signed = grn.add_correlation(
+            edges[["TF", "target"]].assign(importance=1.0), (X, list(gene_names)), mask_dropouts=mask_dropouts
+        )
+    return signed["rho"].to_numpy()
+
+
+@contextmanager
+def _quiet():
+    """Keep the warnings of rustscenic to itself: what matters of them is checked before, in our own words."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"rustscenic|tcellmil\.regulons")
+        yield
