@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_motifs": ["read_motifs", "write_motifs"],
         "_gmt": ["read_gmt", "write_gmt"],
         "_loom": ["read_scenic_loom", "write_scenic_loom"],
-        "_rankings": ["read_rankings"],
+        "_rankings": ["read_motif_annotations", "read_rankings"],
     },
 )

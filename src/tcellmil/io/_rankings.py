@@ -1,0 +1,124 @@
+"""Motif databases of the Aerts lab: rankings, and which factor each motif belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+GENOMES = ("hg38", "mm10")
+INDEX_NAMES = ("features", "motifs", "tracks")
+ANNOTATION_FILES = {
+    "hg38": "motifs-v10nr_clust-nr.hgnc-m0.001-o0.0.tbl",
+    "mm10": "motifs-v10nr_clust-nr.mgi-m0.001-o0.0.tbl",
+}
+ANNOTATION_URL = "https://resources.aertslab.org/cistarget/motif2tf/"
+ANNOTATION_COLUMNS = {
+    "gene_name": "TF",
+    "#motif_id": "MotifID",
+    "motif_similarity_qvalue": "MotifSimilarityQvalue",
+    "orthologous_identity": "OrthologousIdentity",
+    "description": "Annotation",
+}
+
+
+def read_rankings(source: str | Path) -> pd.DataFrame:
+    """Read a cisTarget ranking database.
+
+    Parameters
+    ----------
+    source
+        Path of a feather file with the ranks of all genes for each motif, or ``"hg38"`` or ``"mm10"``: the
+        database of 10 kb around the transcription start, downloaded (about 300 MB) and cached by rustscenic.
+
+    Returns
+    -------
+    DataFrame, motifs x genes, ranks from 0.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist, or could not be downloaded; says what to fetch and where to put it.
+    ValueError
+        If the file is no ranking database.
+    """
+    import pyarrow as pa
+    from pyarrow import feather
+
+    path = _download(source) if source in GENOMES else Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"rankings={str(source)!r} is neither a file nor one of {', '.join(GENOMES)}")
+    try:
+        table = feather.read_feather(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is no feather file: {error}") from error
+    index = next((name for name in INDEX_NAMES if name in table), None)
+    ranks = table.drop(columns=index) if index else table
+    if index is None or not all(np.issubdtype(dtype, np.integer) for dtype in ranks.dtypes):
+        raise ValueError(
+            f"{path} is no ranking database: it needs a column {' or '.join(INDEX_NAMES)} with the names of the "
+            "motifs and one column of whole numbers a gene (a database of scores is a different file)"
+        )
+    return ranks.set_index(table[index].astype(str))
+
+
+def read_motif_annotations(
+    source: str | Path, motif_similarity_qvalue: float = 0.001, orthologous_identity: float = 0.0
+) -> pd.DataFrame:
+    """Read which transcription factors a motif is annotated to.
+
+    Parameters
+    ----------
+    source
+        Path of a motif2TF table (``motifs-*.tbl``), or ``"hg38"`` or ``"mm10"``: the table in the folder where
+        the rankings are cached.
+    motif_similarity_qvalue
+        Highest q-value of an annotation by similarity to another motif.
+    orthologous_identity
+        Lowest identity of an annotation by orthology, 0 to 1.
+
+    Returns
+    -------
+    DataFrame ``TF, MotifID, MotifSimilarityQvalue, OrthologousIdentity, Annotation``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist; says what to fetch and where to put it.
+    ValueError
+        If a column is missing.
+    """
+    path = cache_folder() / ANNOTATION_FILES[source] if source in GENOMES else Path(source)
+    if not path.is_file():
+        fetch = f"; fetch {ANNOTATION_URL}{path.name} and put it there" if source in GENOMES else ""
+        raise FileNotFoundError(f"the motif annotations {path} do not exist{fetch}")
+    header = pd.read_csv(path, sep="\t", nrows=0).columns
+    missing = set(ANNOTATION_COLUMNS) - set(header)
+    if missing:
+        raise ValueError(f"{path} is no motif2TF table: it lacks the columns {sorted(missing)}")
+    table = pd.read_csv(path, sep="\t", usecols=list(ANNOTATION_COLUMNS)).rename(columns=ANNOTATION_COLUMNS)
+    good = (table["MotifSimilarityQvalue"] <= motif_similarity_qvalue) & (
+        table["OrthologousIdentity"] >= orthologous_identity
+    )
+    return table.loc[good, list(ANNOTATION_COLUMNS.values())].reset_index(drop=True)
+
+
+def cache_folder() -> Path:
+    """Folder in which rustscenic caches databases."""
+    from rustscenic.data import motif_rankings_cache_path
+
+    return motif_rankings_cache_path().parent
+
+
+def _download(genome: str) -> Path:
+    from rustscenic import data
+
+    try:
+        return data.motif_rankings_path(genome)
+    except RuntimeError as error:
+        target = data.motif_rankings_cache_path(genome)
+        raise FileNotFoundError(
+            f"the rankings of {genome} are not at {target} and could not be downloaded ({error}). Fetch {target.name} "
+            "from https://resources.aertslab.org/cistarget/databases/ where there is a network, and put it there"
+        ) from error
