@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+    from scipy import sparse
 
 
 def check_adata(adata: AnnData) -> None:
@@ -56,6 +57,16 @@ def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = No
         f"{what} holds {int(bad.sum())} NaN or infinite values in {int(bad.any(axis=1).sum())} cells ({where}); "
         "remove these cells or features, or fill the values, before fitting"
     )
+
+
+def check_layer(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
+    """Return ``adata.X``, or the layer, or raise an error that says which there are."""
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(adata.layers)}")
+    matrix = adata.X if layer is None else adata.layers[layer]
+    if matrix is None:
+        raise ValueError("adata.X is empty; name the layer with the expression values: layer=...")
+    return matrix
 
 
 def some(values: Sequence[object], n: int = 6) -> str:

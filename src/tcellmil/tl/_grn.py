@@ -1,0 +1,80 @@
+"""Gene regulatory network of an AnnData."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tcellmil import _keys
+from tcellmil._checks import check_adata, check_layer
+from tcellmil._log import logger
+from tcellmil.regulons import edge_correlation, infer_grn
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def grn(
+    adata: AnnData,
+    tf_names: str | Path | Iterable[str] = "human",
+    layer: str | None = None,
+    seed: int = 0,
+    key_added: str = _keys.GRN,
+    copy: bool = False,
+) -> AnnData | None:
+    """Infer which transcription factor regulates which gene, and whether it activates or represses it.
+
+    Reads ``adata.X`` or a layer and writes a table to ``adata.uns[key_added]``. Edges come from GRNBoost2
+    (:func:`tcellmil.regulons.infer_grn`), their sign from the Pearson correlation over all cells.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, counts or log-normalised, sparse or dense.
+    tf_names
+        ``"human"``, ``"mouse"``, the path of a file with a name a line, or the names.
+    layer
+        Layer with the expression; ``adata.X`` by default.
+    seed
+        Seed of the trees.
+    key_added
+        Key of ``adata.uns``.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy with ``copy=True``. Sets ``uns[key_added]``, a DataFrame with a row an edge, the most
+    important first: ``TF, target, importance, rho`` (NaN where a gene does not vary).
+
+    Raises
+    ------
+    KeyError
+        If the layer does not exist.
+    ValueError
+        If ``adata`` is a view, backed, or has names twice; if values are not finite; if no factor is among the genes.
+
+    References
+    ----------
+    Moerman et al. (2019), Bioinformatics 35, 2159; Van de Sande et al. (2020), Nature Protocols 15, 2247.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.grn(adata, tf_names=["IRF7", "SPI1"])
+    >>> list(adata.uns["grn"].columns)
+    ['TF', 'target', 'importance', 'rho']
+    """
+    check_adata(adata)
+    X = check_layer(adata, layer)
+    edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
+    edges["rho"] = edge_correlation(edges, X, adata.var_names)
+    adata = adata.copy() if copy else adata
+    adata.uns[key_added] = edges
+    logger.info(
+        "grn: %d edges from %d transcription factors to %d targets in %d cells",
+        *(len(edges), edges["TF"].nunique(), edges["target"].nunique(), adata.n_obs),
+    )
+    return adata if copy else None

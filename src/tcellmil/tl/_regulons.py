@@ -1,0 +1,296 @@
+"""Regulon activity of every cell."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_adata, check_choice, check_layer, some
+from tcellmil._log import logger
+from tcellmil.io import read_gmt, read_motifs
+from tcellmil.io._motifs import tidy_motifs
+from tcellmil.regulons import (
+    aucell,
+    edge_correlation,
+    infer_grn,
+    modules_from_grn,
+    split_by_sign,
+    targets_from_net,
+    union_per_tf,
+)
+from tcellmil.regulons._aucell import rank_cutoff
+from tcellmil.regulons._expression import check_values
+from tcellmil.regulons._targets import keep_covered, weight_matrix
+from tcellmil.tl._prune import enriched_motifs
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from scipy import sparse
+
+AUCELL = "aucell"
+MIN_RANKS = 20  # a cutoff below this many genes makes AUCell coarse
+TOP_TARGETS = 50  # of a factor, when nothing prunes them
+PRIORS = ("collectri", "dorothea")
+
+
+def regulons(
+    adata: AnnData,
+    net: pd.DataFrame | str | Path | None = None,
+    *,
+    rankings: pd.DataFrame | str | Path | None = None,
+    annotations: pd.DataFrame | str | Path | None = None,
+    tf_names: str | Path | Iterable[str] = "human",
+    grn_key: str | None = None,
+    method: str = AUCELL,
+    layer: str | None = None,
+    min_targets: int = 5,
+    auc_threshold: float = 0.05,
+    nes_threshold: float = 3.0,
+    seed: int = 0,
+    key_added: str = _keys.REGULONS,
+    copy: bool = False,
+    **method_kwargs,
+) -> AnnData | None:
+    """Score how active each regulon, a transcription factor and its targets, is in each cell.
+
+    Reads ``adata.X`` or a layer; writes the scores to ``adata.obsm["X_" + key_added]`` and what they stand for to
+    ``adata.uns[key_added]``. Where the regulons come from:
+
+    - ``net``: from there, nothing is inferred.
+    - ``rankings`` and ``annotations``, the whole of SCENIC: network, modules, and of each module the targets that
+      have a motif of the factor (:func:`tcellmil.tl.grn`, :func:`tcellmil.regulons.modules_from_grn`,
+      :func:`tcellmil.tl.prune`).
+    - neither: network and modules, unpruned, with a warning, since co-expression alone does not tell direct targets
+      from indirect ones. Of the modules of a factor, only its 50 most important activated targets are used, weighted
+      by importance. The union of all modules, which pruning starts from, would hold a large part of the genes
+      wherever a few hundred were measured, and would say nothing about the factor.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, counts or log-normalised, sparse or dense.
+    net
+        A DataFrame ``source, target`` and optionally ``weight``; the ``targets`` that this function wrote for another
+        data set; a motif table of pySCENIC (a path or a DataFrame); the path of a GMT file; or ``"collectri"`` or
+        ``"dorothea"``, downloaded by decoupler.
+        AUCell knows no signs. A net with negative weights is split as pySCENIC names it: ``TF(+)``, the activated
+        targets, and ``TF(-)``, the repressed ones. Pass ``net[net.weight > 0]`` for the activated ones only.
+    rankings, annotations
+        Motif database, see :func:`tcellmil.tl.prune`.
+    tf_names
+        Transcription factors, see :func:`tcellmil.tl.grn`.
+    grn_key
+        Key of ``adata.uns`` with a network that :func:`tcellmil.tl.grn` wrote, to use in place of a new one.
+    method
+        ``"aucell"``, or any method of decoupler by name (``"ulm"``, ``"mlm"``, ``"viper"``, ``"zscore"``, ...). Those
+        use signed weights: the net is not split.
+    layer
+        Layer with the expression; ``adata.X`` by default.
+    min_targets
+        Targets that a regulon needs among ``adata.var_names``; regulons with fewer are left out.
+    auc_threshold
+        Share of a cell's ranking that AUCell looks at, in (0, 1].
+    nes_threshold
+        Enrichment that a motif needs when pruning.
+    seed
+        Seed of the network inference. Scoring is not random.
+    key_added
+        Key of ``adata.uns``, and with ``"X_"`` before it of ``adata.obsm``.
+    copy
+        Return a changed copy and leave ``adata`` as it is.
+    **method_kwargs
+        Passed to the method of decoupler.
+
+    Returns
+    -------
+    None, or the changed copy with ``copy=True``. Sets
+
+    - ``obsm["X_" + key_added]``: float32, cells x regulons; in [0, 1] for AUCell,
+    - ``uns[key_added]["names"]``: the regulon of each column, sorted,
+    - ``uns[key_added]["targets"]``: DataFrame ``regulon, target, weight``, with all targets of the regulons, also
+      those that are not in this data set: ``tl.regulons(other, net=adata.uns["regulons"]["targets"])``,
+    - ``uns[key_added]["params"]``: what this was called with, and ``n_genes``.
+
+    Raises
+    ------
+    KeyError
+        If the layer or ``grn_key`` does not exist.
+    ValueError
+        If ``adata`` is a view, backed or has names twice; the method is not known; ``net`` has not the columns it
+        needs; no regulon has ``min_targets`` targets among the genes; values are not finite, or negative with
+        AUCell.
+
+    References
+    ----------
+    Aibar et al. (2017), Nature Methods 14, 1083; Van de Sande et al. (2020), Nature Protocols 15, 2247;
+    Badia-i-Mompel et al. (2022), Bioinformatics Advances 2, vbac016.
+
+    Examples
+    --------
+    >>> import pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> net = pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]})
+    >>> tm.tl.regulons(adata, net=net)
+    >>> adata.obsm["X_regulons"].shape, adata.uns["regulons"]["names"]
+    ((180, 1), array(['IRF7'], dtype='<U4'))
+    """
+    check_adata(adata)
+    _check_method(method, method_kwargs)
+    X = check_layer(adata, layer)
+    check_values(X, "AUCell" if method == AUCELL else method, minimum=0 if method == AUCELL else -np.inf)
+    if method == AUCELL:
+        _warn_if_coarse(rank_cutoff(adata.n_vars, auc_threshold), adata.n_vars)
+
+    if net is not None:
+        targets, source = _read_net(net)
+    else:
+        edges = _network(adata, X, tf_names, grn_key, seed)
+        targets, source = _infer_targets(edges, rankings, annotations, nes_threshold)
+    if method == AUCELL:
+        targets = split_by_sign(targets)
+    n_known = targets["regulon"].nunique()
+    targets = keep_covered(targets, adata.var_names, min_targets)
+    names = np.array(sorted(targets["regulon"].unique()), dtype=str)
+
+    if method == AUCELL:
+        scores = aucell(X, weight_matrix(targets, names, adata.var_names), auc_threshold)
+    else:
+        scores = _decouple(adata, X, targets, names, method, min_targets, method_kwargs)
+
+    params = {"method": method, "net": source, "min_targets": min_targets, "n_genes": adata.n_vars, "seed": seed}
+    params |= {"auc_threshold": auc_threshold} if method == AUCELL else method_kwargs
+    params |= {"layer": layer} if layer is not None else {}
+    adata = adata.copy() if copy else adata
+    adata.obsm[_keys.representation(key_added)] = scores
+    adata.uns[key_added] = {"names": names, "targets": targets, "params": params}
+    logger.info(
+        "regulons: %d regulons (of %d) from %s scored in %d cells by %s, median %g targets",
+        *(len(names), n_known, source, adata.n_obs, method, targets.groupby("regulon").size().median()),
+    )
+    return adata if copy else None
+
+
+def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:
+    if method == AUCELL:
+        if method_kwargs:
+            raise TypeError(f"method='aucell' takes no arguments {sorted(method_kwargs)}; those of decoupler's do")
+        return
+    from decoupler import mt
+
+    check_choice(method, [AUCELL, *(name for name in mt.show()["name"] if name != AUCELL)], "method")
+
+
+def _warn_if_coarse(k: int, n_genes: int) -> None:
+    if k < MIN_RANKS:
+        warnings.warn(
+            f"AUCell looks at the first {k + 1} of {n_genes} genes only, so that scores are coarse; "
+            "raise auc_threshold, or keep more genes",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _read_net(net: pd.DataFrame | str | Path) -> tuple[pd.DataFrame, str]:
+    """Return the table of regulons that ``net`` stands for, and what to call it."""
+    if isinstance(net, pd.DataFrame):
+        if "TargetGenes" in net.columns.get_level_values(-1):
+            return union_per_tf(tidy_motifs(net)), "motif table"
+        return targets_from_net(net), "net"
+    if not isinstance(net, str | Path):
+        raise TypeError(f"net must be a DataFrame, a path, or one of {', '.join(PRIORS)}, got {type(net).__name__}")
+    if net in PRIORS:
+        return targets_from_net(_download_prior(net)), str(net)
+    path = Path(net)
+    if not path.is_file():
+        raise ValueError(f"net={str(net)!r} is neither a file nor one of {', '.join(PRIORS)}")
+    if ".gmt" in path.suffixes:
+        return targets_from_net(read_gmt(path)), path.name
+    header = pd.read_csv(path, sep=None, engine="python", nrows=0).columns
+    if "Enrichment" in header:
+        return union_per_tf(read_motifs(path)), path.name
+    return targets_from_net(pd.read_csv(path, sep=None, engine="python")), path.name
+
+
+def _download_prior(name: str) -> pd.DataFrame:
+    import decoupler
+
+    try:
+        return getattr(decoupler.op, name)()
+    except OSError as error:
+        raise ConnectionError(
+            f"net={name!r} is downloaded by decoupler, which failed ({error}). Where there is a network, save "
+            f"decoupler.op.{name}().to_csv('{name}.csv'), and pass the path of that file as net"
+        ) from error
+
+
+def _network(
+    adata: AnnData,
+    X: np.ndarray | sparse.spmatrix,
+    tf_names: str | Path | Iterable[str],
+    grn_key: str | None,
+    seed: int,
+) -> pd.DataFrame:
+    if grn_key is not None:
+        if grn_key not in adata.uns:
+            raise KeyError(f"grn_key={grn_key!r} is not in adata.uns; run tl.grn first, there are {some(adata.uns)}")
+        return adata.uns[grn_key]
+    edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
+    return edges.assign(rho=edge_correlation(edges, X, adata.var_names))
+
+
+def _infer_targets(
+    edges: pd.DataFrame,
+    rankings: pd.DataFrame | str | Path | None,
+    annotations: pd.DataFrame | str | Path | None,
+    nes_threshold: float,
+) -> tuple[pd.DataFrame, str]:
+    """Return the regulons of a network, pruned if there are rankings, and what to call them."""
+    if rankings is not None:
+        motifs = enriched_motifs(modules_from_grn(edges), rankings, annotations, nes_threshold)
+        return union_per_tf(motifs), "pruned modules"
+    warnings.warn(
+        "regulons are unpruned co-expression modules: the 50 most important activated targets of each factor, direct "
+        "or not. Give rankings and annotations to keep the targets with a motif, or a net",
+        UserWarning,
+        stacklevel=3,
+    )
+    modules = modules_from_grn(edges, percentiles=(), top_n_targets=(TOP_TARGETS,), top_n_regulators=())
+    modules = modules.assign(regulon=modules["TF"] + "(+)").rename(columns={"importance": "weight"})
+    return targets_from_net(modules), "unpruned modules"
+
+
+def _decouple(
+    adata: AnnData,
+    X: np.ndarray | sparse.spmatrix,
+    targets: pd.DataFrame,
+    names: np.ndarray,
+    method: str,
+    min_targets: int,
+    method_kwargs: dict[str, Any],
+) -> np.ndarray:
+    """Scores of a method of decoupler, cells x ``names``."""
+    from anndata import AnnData
+    from decoupler import mt
+
+    cells = AnnData(X, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=adata.var_names))
+    net = targets.rename(columns={"regulon": "source"})
+    try:
+        # empty=False: a cell or gene without counts keeps its row.
+        getattr(mt, method)(cells, net, tmin=min_targets, empty=False, **method_kwargs)
+    except AssertionError as error:
+        raise ValueError(f"decoupler's {method} refuses the input: {error}") from error
+    scores = cells.obsm[f"score_{method}"].reindex(columns=names).to_numpy(np.float32)
+    undefined = ~np.isfinite(scores).all(axis=1)
+    if undefined.any():
+        warnings.warn(
+            f"{method} has no score for {int(undefined.sum())} cells, which hold NaN; remove cells without counts",
+            UserWarning,
+            stacklevel=3,
+        )
+    return scores
