@@ -1,0 +1,16 @@
+"""Splits of patients and the training of a stack of replicas, one a split and seed."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_bags": ["Bags"],
+        "_config": ["TrainingConfig"],
+        "_fit": ["fit_stack"],
+        "_fitted": ["FittedStack"],
+        "_optim": ["StackedAdamW"],
+        "_scaling": ["Scaling"],
+        "_splits": ["Replicas", "make_replicas"],
+    },
+)

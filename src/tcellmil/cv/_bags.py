@@ -1,0 +1,102 @@
+"""Patients as bags of cells, on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Cells grouped by patient, in an order that does not depend on the order of the input.
+
+    Parameters
+    ----------
+    x
+        Representation, ``(n_cells, n_features)`` float32, the cells of a bag side by side.
+    offsets
+        ``(n_bags + 1,)``: bag ``i`` is ``x[offsets[i]:offsets[i + 1]]``.
+    order
+        ``(n_cells,)``: where each row of ``x`` stood in the input.
+    names
+        Name of each bag (the patient), sorted.
+    labels
+        Class code of each bag, -1 where it has no label.
+    cohorts
+        Cohort code of each bag, -1 where it has none or one that is not known.
+    n_classes, n_cohorts
+        Number of classes and of cohorts (0: no cohorts).
+    """
+
+    x: np.ndarray
+    offsets: np.ndarray
+    order: np.ndarray
+    names: np.ndarray
+    labels: np.ndarray
+    cohorts: np.ndarray
+    n_classes: int
+    n_cohorts: int
+
+    @classmethod
+    def from_cells(
+        cls,
+        x: np.ndarray,
+        bag_of_cell: Sequence[str],
+        cell_names: Sequence[str],
+        *,
+        labels: dict[str, int] | None = None,
+        cohorts: dict[str, int] | None = None,
+        n_classes: int,
+        n_cohorts: int = 0,
+    ) -> Bags:
+        """Sort cells by bag and, within a bag, by name, so that every random draw is independent of the table's order."""
+        bag_of_cell = np.asarray(bag_of_cell, dtype=str)
+        names, codes = np.unique(bag_of_cell, return_inverse=True)
+        order = np.lexsort((np.asarray(cell_names, dtype=str), codes))
+        labels, cohorts = labels or {}, cohorts or {}
+        return cls(
+            x=np.ascontiguousarray(x[order], dtype=np.float32),
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))]),
+            order=order,
+            names=names,
+            labels=np.array([labels.get(name, -1) for name in names], dtype=np.int64),
+            cohorts=np.array([cohorts.get(name, -1) for name in names], dtype=np.int64),
+            n_classes=n_classes,
+            n_cohorts=n_cohorts,
+        )
+
+    @property
+    def n_bags(self) -> int:
+        """Number of bags."""
+        return len(self.names)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Number of cells of each bag."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def bag_of_cell(self) -> np.ndarray:
+        """Bag of each row of ``x``."""
+        return np.repeat(np.arange(self.n_bags), self.sizes)
+
+    @cached_property
+    def cohort_onehot(self) -> np.ndarray:
+        """``(n_bags, n_cohorts)`` float32; a row of zeros for a bag without a known cohort."""
+        onehot = np.zeros((self.n_bags, self.n_cohorts), dtype=np.float32)
+        known = self.cohorts >= 0
+        onehot[np.flatnonzero(known), self.cohorts[known]] = 1
+        return onehot
+
+    def bag(self, i: int) -> slice:
+        """Rows of bag ``i``."""
+        return slice(int(self.offsets[i]), int(self.offsets[i + 1]))
+
+    def to_input_order(self, values: np.ndarray) -> np.ndarray:
+        """Bring a value a row of ``x`` back to the order of the input."""
+        out = np.empty_like(values)
+        out[self.order] = values
+        return out

@@ -1,0 +1,80 @@
+"""How a stack is trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+EARLY_STOPPING = ("autoencoder", "both", "none")
+ENCODERS = ("per_fold", "shared")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that steers the two training stages.
+
+    Parameters
+    ----------
+    max_epochs, max_epochs_ae
+        Epochs of the bag classifier and of the autoencoder.
+    lr
+        Learning rate of AdamW, in both stages.
+    weight_decay
+        Decoupled weight decay of AdamW, in both stages.
+    batch_size
+        Cells a step of the autoencoder.
+    bags_per_batch
+        Bags a step of the bag classifier.
+    n_cells_bag
+        Cells drawn from each bag in each epoch, without replacement, anew from all cells of the bag; a smaller bag is
+        taken whole. ``None`` takes every cell every time.
+    early_stopping
+        ``"autoencoder"``: the autoencoder stops on held-out cells of training patients, the bag classifier runs all epochs.
+        ``"both"``: the bag classifier also stops, on held-out training patients. ``"none"``: all epochs.
+    patience
+        Epochs without improvement before a replica stops; after half of them its learning rate halves.
+    validation_size
+        Share of training cells (autoencoder) and of training patients (bag classifier) held out for early stopping.
+    encoder
+        ``"per_fold"``: each replica's scaling and autoencoder see its training patients only. ``"shared"``: one autoencoder
+        a seed sees the cells of all patients, without labels, as in the paper.
+    accelerator
+        As in :class:`lightning.Trainer`: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"``.
+    """
+
+    max_epochs: int = 60
+    max_epochs_ae: int = 150
+    lr: float = 5e-4
+    weight_decay: float = 1e-2
+    batch_size: int = 256
+    bags_per_batch: int = 8
+    n_cells_bag: int | None = 600
+    early_stopping: str = "autoencoder"
+    patience: int = 10
+    validation_size: float = 0.1
+    encoder: str = "per_fold"
+    accelerator: str = "auto"
+
+    def __post_init__(self):
+        for name in ("max_epochs", "max_epochs_ae", "batch_size", "bags_per_batch", "patience"):
+            _at_least_one(name, getattr(self, name))
+        if self.n_cells_bag is not None:
+            _at_least_one("n_cells_bag", self.n_cells_bag)
+        if not self.lr > 0:
+            raise ValueError(f"lr={self.lr!r} must be positive")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay={self.weight_decay!r} must not be negative")
+        if not 0 < self.validation_size < 1:
+            raise ValueError(f"validation_size={self.validation_size!r} must be between 0 and 1")
+        if self.early_stopping not in EARLY_STOPPING:
+            raise ValueError(f"early_stopping={self.early_stopping!r} is not known; choose from {EARLY_STOPPING}")
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"encoder={self.encoder!r} is not known; choose from {ENCODERS}")
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least 1")

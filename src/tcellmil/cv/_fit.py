@@ -1,0 +1,154 @@
+"""Fit a stack of replicas: scaling and autoencoder, latents, then attention and classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ..nn._autoencoder import StackedAutoencoder
+from ..nn._network import NetworkConfig
+from ._bags import Bags
+from ._config import TrainingConfig
+from ._fitted import FittedStack
+from ._plans import StackedPlan
+from ._scaling import Scaling, scale_cells
+from ._splits import Replicas
+from ._stages import train_autoencoder, train_classifier
+
+#: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on it.
+STACK_BYTES = 4e9
+
+
+def fit_stack(
+    bags: Bags,
+    replicas: Replicas,
+    network: NetworkConfig | None = None,
+    training: TrainingConfig | None = None,
+    *,
+    unit_interval: bool,
+    progress: bool = True,
+) -> tuple[FittedStack, pd.DataFrame]:
+    """Train one network for every replica, all in one stack.
+
+    Parameters
+    ----------
+    bags
+        Patients as bags of cells.
+    replicas
+        The patients that each replica trains on, and its seed.
+    network, training
+        Sizes and kinds; how to train.
+    unit_interval
+        The representation is in [0, 1] by construction and becomes 2x - 1; otherwise a scaling is learned from the
+        training patients of each replica.
+    progress
+        Show the progress bar.
+
+    Returns
+    -------
+    The fitted stack and its history: a row a replica, stage and epoch.
+    """
+    network, training = network or NetworkConfig(), training or TrainingConfig()
+    per_fold = training.encoder == "per_fold"
+    chunks = _chunks(bags, replicas, network, training)
+    n_epochs = (len(chunks) if per_fold else 1) * training.max_epochs_ae + len(chunks) * training.max_epochs
+    parts, histories = [], []
+    with tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
+        if not per_fold:
+            seeds, first, encoder_of_replica = np.unique(replicas.seed, return_index=True, return_inverse=True)
+            everyone = np.repeat(bags.labels[None] >= 0, len(seeds), axis=0)
+            encoders, history = _fit_encoders(bags, everyone, seeds, network, training, unit_interval, bar)
+            histories.append(history.assign(replica=first[history["replica"]]))
+        for chunk in chunks:
+            own = replicas[chunk]
+            if per_fold:
+                encoder_of_chunk = np.arange(len(chunk))
+                encoders, history = _fit_encoders(bags, own.train, own.seed, network, training, unit_interval, bar)
+                histories.append(history.assign(replica=chunk[history["replica"]]))
+            else:
+                encoder_of_chunk = encoder_of_replica[chunk]
+            plan = train_classifier(bags, encoders.z, encoder_of_chunk, own.train, own.seed, network, training, bar)
+            histories.append(_history(plan, "mil").assign(replica=lambda table, chunk=chunk: chunk[table["replica"]]))
+            parts.append((encoders, _weights(plan.network)))
+    if per_fold:
+        encoders, encoder_of_replica = _join_encoders([part for part, _ in parts]), np.arange(len(replicas))
+    stack = FittedStack(
+        config=network,
+        n_cohorts=bags.n_cohorts,
+        n_classes=bags.n_classes,
+        scaling=encoders.scaling,
+        encoder=encoders.weights,
+        encoder_of_replica=encoder_of_replica,
+        classifier=_join([weights for _, weights in parts]),
+        replicas=replicas,
+    )
+    history = pd.concat(histories, ignore_index=True)
+    history.insert(1, "seed", replicas.seed[history["replica"]])
+    history.insert(2, "fold", replicas.fold[history["replica"]])
+    return stack, history
+
+
+@dataclass
+class _Encoders:
+    scaling: Scaling
+    weights: dict[str, np.ndarray]
+    z: Tensor
+
+
+def _chunks(bags: Bags, replicas: Replicas, network: NetworkConfig, training: TrainingConfig) -> list[np.ndarray]:
+    n_cells_bag = min(training.n_cells_bag or bags.sizes.max(), bags.sizes.max())
+    floats = 6 * training.bags_per_batch * n_cells_bag * (network.n_latent + network.n_attention)
+    if training.encoder == "per_fold":
+        floats += len(bags.x) * network.n_latent
+    size = max(1, int(STACK_BYTES / (4 * floats)))
+    return np.array_split(np.arange(len(replicas)), -(-len(replicas) // size))
+
+
+def _fit_encoders(bags, train, seed, network, training, unit_interval, bar) -> tuple[_Encoders, pd.DataFrame]:
+    scaling = Scaling.unit_interval(bags.x.shape[1]) if unit_interval else Scaling.standard(bags, train)
+    plan = train_autoencoder(bags, scaling, train, seed, network, training, bar)
+    encoders = _Encoders(scaling, _weights(plan.network), _encode(plan.network, bags.x, scaling))
+    return encoders, _history(plan, "autoencoder")
+
+
+@torch.inference_mode()
+def _encode(autoencoder: StackedAutoencoder, x: np.ndarray, scaling: Scaling) -> Tensor:
+    autoencoder = autoencoder.cpu()
+    parts = torch.from_numpy(x).split(4096)
+    loc, scale = torch.from_numpy(scaling.loc), torch.from_numpy(scaling.scale)
+    return torch.cat([autoencoder.encode(scale_cells(part[None], loc, scale)) for part in parts], dim=1).clone()
+
+
+def _history(plan: StackedPlan, stage: str) -> pd.DataFrame:
+    train = np.array(plan.train_loss)  # (epoch, replica)
+    validation = np.array(plan.validation_loss) if plan.validation_loss else np.full_like(train, np.nan)
+    epoch, row = np.nonzero(np.isfinite(train))
+    return pd.DataFrame(
+        {
+            "replica": row,
+            "stage": stage,
+            "epoch": epoch,
+            "train_loss": train[epoch, row],
+            "validation_loss": validation[epoch, row],
+        }
+    ).sort_values(["replica", "epoch"], ignore_index=True)
+
+
+def _join(weights: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in weights]) for name in weights[0]}
+
+
+def _join_encoders(parts: list[_Encoders]) -> _Encoders:
+    scaling = parts[0].scaling
+    if len(scaling.loc) > 1 or len(parts[0].z) == 1:
+        scaling = Scaling(*(np.concatenate([getattr(p.scaling, f) for p in parts]) for f in ("loc", "scale")))
+    return _Encoders(scaling, _join([part.weights for part in parts]), parts[0].z)
+
+
+def _weights(module: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}

@@ -1,0 +1,135 @@
+"""A fitted stack: arrays and a few plain values, enough to run every network again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..nn._autoencoder import StackedAutoencoder
+from ..nn._network import NetworkConfig, StackedBagClassifier
+from ._bags import Bags
+from ._scaling import Scaling, scale_cells
+from ._splits import Replicas
+
+
+@dataclass
+class FittedStack:
+    """K fitted replicas, K >= 1.
+
+    Parameters
+    ----------
+    config
+        Sizes and kinds of the networks.
+    n_cohorts, n_classes
+        Number of cohorts and classes that the networks were built for.
+    scaling
+        How the representation becomes the networks' input, a row an encoder or one for all.
+    encoder
+        ``{name: (n_encoders, ...)}``: weights of the autoencoders.
+    encoder_of_replica
+        ``(n_replicas,)``: which encoder each replica reads.
+    classifier
+        ``{name: (n_replicas, ...)}``: weights of attention and classifier.
+    replicas
+        Seeds, folds and patients of every replica.
+    """
+
+    config: NetworkConfig
+    n_cohorts: int
+    n_classes: int
+    scaling: Scaling
+    encoder: dict[str, np.ndarray]
+    encoder_of_replica: np.ndarray
+    classifier: dict[str, np.ndarray]
+    replicas: Replicas
+
+    def __len__(self) -> int:
+        return len(self.replicas)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of the representation."""
+        return self.scaling.loc.shape[1]
+
+    def select(self, index: np.ndarray) -> FittedStack:
+        """The replicas at some indices, as a smaller stack."""
+        used, encoder_of_replica = np.unique(self.encoder_of_replica[index], return_inverse=True)
+        return FittedStack(
+            config=self.config,
+            n_cohorts=self.n_cohorts,
+            n_classes=self.n_classes,
+            scaling=self.scaling.of(used),
+            encoder={name: w[used] for name, w in self.encoder.items()},
+            encoder_of_replica=encoder_of_replica,
+            classifier={name: w[index] for name, w in self.classifier.items()},
+            replicas=self.replicas[index],
+        )
+
+    def scale(self, x: np.ndarray) -> Tensor:
+        """Representation ``(cell, feature)`` on the networks' scale, ``(n_encoders or 1, cell, feature)`` in [-1, 1]."""
+        x = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))[None]
+        return scale_cells(x, torch.from_numpy(self.scaling.loc), torch.from_numpy(self.scaling.scale))
+
+    @torch.inference_mode()
+    def encode(self, scaled: Tensor) -> Tensor:
+        """Latent ``(n_encoders, cell, n_latent)`` of cells on the networks' scale."""
+        return self._autoencoder.encode(scaled)
+
+    @torch.inference_mode()
+    def classify(self, z: Tensor, cohort: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Class probabilities and attention of bags of equal size.
+
+        Parameters
+        ----------
+        z
+            Latent, ``(n_encoders, bag, cell, n_latent)``.
+        cohort
+            ``(n_cohorts,)``: the one-hot cohort that all of the bags share.
+
+        Returns
+        -------
+        Probabilities ``(replica, bag, class)`` and attention ``(replica, bag, cell)``.
+        """
+        present = torch.ones((1, *z.shape[1:3]), dtype=torch.bool)
+        cohort = torch.from_numpy(cohort).expand(1, z.shape[1], -1)
+        z = z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
+        logits, attention = self._classifier(z, present, cohort)
+        return logits.double().softmax(dim=-1).numpy(), attention.numpy()
+
+    def predict_bag(self, bags: Bags, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All replicas on all cells of one bag.
+
+        Returns
+        -------
+        Probabilities ``(replica, class)``, attention ``(replica, cell)`` and latent ``(n_encoders, cell, n_latent)``.
+        """
+        z = self.encode(self.scale(bags.x[bags.bag(i)]))
+        probabilities, attention = self.classify(z[:, None], bags.cohort_onehot[i])
+        return probabilities[:, 0], attention[:, 0], z.numpy()
+
+    @cached_property
+    def _autoencoder(self) -> StackedAutoencoder:
+        n_encoders = len(next(iter(self.encoder.values())))
+        module = StackedAutoencoder(
+            [torch.Generator()] * n_encoders,
+            self.n_features,
+            n_hidden=self.config.n_hidden,
+            n_latent=self.config.n_latent,
+        )
+        return _with_weights(module, self.encoder)
+
+    @cached_property
+    def _classifier(self) -> StackedBagClassifier:
+        module = StackedBagClassifier(
+            [torch.Generator()] * len(self), self.config, n_cohorts=self.n_cohorts, n_classes=self.n_classes
+        )
+        return _with_weights(module, self.classifier)
+
+
+def _with_weights(module: torch.nn.Module, weights: dict[str, np.ndarray]) -> torch.nn.Module:
+    module.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(w)) for name, w in weights.items()})
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,84 @@
+"""Every patient by the replicas that never saw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._bags import Bags
+from ._fitted import FittedStack
+
+
+@dataclass(frozen=True)
+class BagPredictions:
+    """Predictions of bags by some of a stack's replicas.
+
+    Parameters
+    ----------
+    probabilities
+        ``(n_bags, n_classes)``, the mean over the bag's replicas; NaN for a bag without one.
+    sd
+        ``(n_bags,)``: standard deviation over the bag's replicas of the probability of the last class; 0 for one replica.
+    n_replicas
+        ``(n_bags,)``: replicas that each bag was shown to.
+    attention
+        ``(n_cells,)``, the mean over the bag's replicas; sums to 1 within a bag.
+    latent
+        ``(n_cells, n_latent)`` of the first of the bag's replicas: latents of several networks have no common axes.
+    """
+
+    probabilities: np.ndarray
+    sd: np.ndarray
+    n_replicas: np.ndarray
+    attention: np.ndarray
+    latent: np.ndarray
+
+
+def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = None) -> BagPredictions:
+    """Run bags through replicas.
+
+    Parameters
+    ----------
+    stack
+        Fitted replicas.
+    bags
+        Patients as bags of cells; all of their cells are used.
+    shown_to
+        ``(n_replicas, n_bags)`` bool: which replicas see which bag; all of them by default. For out-of-fold predictions
+        pass ``stack.replicas.test``.
+    """
+    if shown_to is None:
+        shown_to = np.ones((len(stack), bags.n_bags), dtype=bool)
+    probabilities = np.full((bags.n_bags, bags.n_classes), np.nan)
+    sd = np.full(bags.n_bags, np.nan)
+    attention = np.full(len(bags.x), np.nan, dtype=np.float32)
+    latent = np.full((len(bags.x), stack.config.n_latent), np.nan, dtype=np.float32)
+    for i in range(bags.n_bags):
+        index = np.flatnonzero(shown_to[:, i])
+        if len(index) == 0:
+            continue
+        p, a, z = stack.select(index).predict_bag(bags, i)
+        probabilities[i], sd[i] = p.mean(axis=0), p[:, -1].std()
+        attention[bags.bag(i)] = a.mean(axis=0)
+        latent[bags.bag(i)] = z[0]
+    return BagPredictions(probabilities, sd, shown_to.sum(axis=0), attention, latent)
+
+
+def pair_order(stack: FittedStack, bags: Bags) -> np.ndarray:
+    """Leave-pair-out: was the positive of each pair ranked above the negative by the replicas that saw neither?
+
+    Returns
+    -------
+    ``(n_positive, n_negative)``: the share of replicas (seeds) that ranked the pair rightly, a tie counting one half. Its
+    mean is the AUROC (Airola et al., Comput. Stat. Data Anal. 2011).
+    """
+    positive, negative = np.flatnonzero(bags.labels == 1), np.flatnonzero(bags.labels == 0)
+    right, total = np.zeros((2, bags.n_bags, bags.n_bags))
+    for k in range(len(stack)):
+        i, j = (np.flatnonzero(stack.replicas.test[k] & (bags.labels == c))[0] for c in (1, 0))
+        alone = stack.select(np.array([k]))
+        p, q = (alone.predict_bag(bags, b)[0][0, 1] for b in (i, j))
+        right[i, j] += (p > q) + 0.5 * (p == q)
+        total[i, j] += 1
+    return right[np.ix_(positive, negative)] / total[np.ix_(positive, negative)]

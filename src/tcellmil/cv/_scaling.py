@@ -1,0 +1,82 @@
+"""Bring a representation to [-1, 1], with nothing learned from patients outside the training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ._bags import Bags
+
+#: How many standard deviations from the mean become 1; what lies beyond is clipped.
+N_SD = 3.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``clip((x - loc) / scale, -1, 1)``, one row an encoder or one row for all.
+
+    Parameters
+    ----------
+    loc, scale
+        ``(n_encoders or 1, n_features)`` float32.
+    """
+
+    loc: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def unit_interval(cls, n_features: int) -> Scaling:
+        """``2 x - 1``, for scores that are in [0, 1] by construction, such as AUCell's."""
+        half = np.full((1, n_features), 0.5, dtype=np.float32)
+        return cls(loc=half, scale=half)
+
+    @classmethod
+    def standard(cls, bags: Bags, train: np.ndarray) -> Scaling:
+        """Mean and three standard deviations of each feature over the cells of the training bags.
+
+        Parameters
+        ----------
+        bags
+            The data.
+        train
+            ``(n_encoders, n_bags)`` bool. Sums are kept per bag, so a bag outside a row's training set contributes nothing.
+        """
+        x = bags.x.astype(np.float64)
+        starts = bags.offsets[:-1]
+        # Around a typical value per bag: squares of far-off values would lose digits, and bags must stay separate.
+        total = np.add.reduceat(x, starts, axis=0)
+        mean_of_bag = total / bags.sizes[:, None]
+        within = np.add.reduceat((x - np.repeat(mean_of_bag, bags.sizes, axis=0)) ** 2, starts, axis=0)
+        loc, scale = [], []
+        for row in train:
+            n = bags.sizes[row].sum()
+            mean = total[row].sum(axis=0) / n
+            between = (bags.sizes[row, None] * (mean_of_bag[row] - mean) ** 2).sum(axis=0)
+            sd = np.sqrt((within[row].sum(axis=0) + between) / n)
+            loc.append(mean)
+            # A feature that is constant over the training patients carries nothing: scale 1 leaves it at 0 there.
+            scale.append(np.where(sd > 1e-6 * np.maximum(1, np.abs(mean)), N_SD * sd, 1))
+        return cls(loc=np.array(loc, dtype=np.float32), scale=np.array(scale, dtype=np.float32))
+
+    def of(self, index: np.ndarray) -> Scaling:
+        """The rows of some encoders; a single row serves all and stays single."""
+        return self if len(self.loc) == 1 else Scaling(self.loc[index], self.scale[index])
+
+
+def scale_cells(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Bring cells to the networks' scale.
+
+    Parameters
+    ----------
+    x
+        ``(n_encoders or 1, cell, feature)``.
+    loc, scale
+        ``(n_encoders or 1, feature)``, as in :class:`Scaling`.
+
+    Returns
+    -------
+    ``(n_encoders or 1, cell, feature)`` in [-1, 1].
+    """
+    return ((x - loc[:, None]) / scale[:, None]).clamp_(-1, 1)

@@ -1,0 +1,205 @@
+"""Which patients each replica trains on, and which it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._checks import some
+
+SCHEMES = ("loo", "rebalanced_loo", "leave_pair_out", "cohort")
+
+Fold = tuple[str, np.ndarray, np.ndarray]  # name, indices to train on, indices held out
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """One row a replica: a fold trained from a seed.
+
+    Parameters
+    ----------
+    seed
+        ``(n_replicas,)`` int.
+    fold
+        ``(n_replicas,)`` str.
+    train, test
+        ``(n_replicas, n_bags)`` bool, never both True.
+    """
+
+    seed: np.ndarray
+    fold: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.seed)
+
+    def __getitem__(self, index) -> Replicas:
+        """The replicas of a slice, mask or list of indices."""
+        return Replicas(self.seed[index], self.fold[index], self.train[index], self.test[index])
+
+
+def make_replicas(
+    cv: str | int | None | object | Iterable[tuple[Sequence[str], Sequence[str]]],
+    labels: np.ndarray,
+    *,
+    names: np.ndarray | None = None,
+    cohorts: np.ndarray | None = None,
+    n_seeds: int = 1,
+    seed: int = 0,
+) -> Replicas:
+    """Split patients into folds, once for every seed.
+
+    Plain leave-one-out is biased in a small cohort: the training set always lacks one patient of the held-out class, so a
+    model that learns only the class prior ranks every patient wrongly. ``"rebalanced_loo"`` also drops one random
+    training patient of every other class, so that the prior is the same in all folds. ``"leave_pair_out"`` holds out one
+    patient of each class at a time (Airola et al., Comput. Stat. Data Anal. 2011).
+
+    Parameters
+    ----------
+    cv
+        ``"loo"``, ``"rebalanced_loo"``, ``"leave_pair_out"`` (two classes), ``"cohort"`` (leave one cohort out), a number of
+        stratified folds, a scikit-learn splitter, an iterable of ``(train names, test names)``, or ``None``: train on
+        every labelled patient and hold out none.
+    labels
+        ``(n_bags,)`` class codes. A patient with label -1 is never trained on and is in the test set of every replica.
+    names
+        ``(n_bags,)`` patient names; needed for splits by name and used in messages.
+    cohorts
+        ``(n_bags,)`` cohort codes; needed by ``"cohort"``.
+    n_seeds, seed
+        Seeds are ``seed, seed + 1, ...``; each draws its own folds where folds are random.
+
+    Raises
+    ------
+    ValueError
+        If the scheme is not known, or if a fold would train on fewer than two classes or share patients between its sides.
+
+    Examples
+    --------
+    >>> replicas = make_replicas("rebalanced_loo", np.array([0, 0, 0, 1, 1, 1]), n_seeds=2)
+    >>> len(replicas), replicas.train.sum(axis=1)[:3].tolist()
+    (12, [4, 4, 4])
+    """
+    if isinstance(n_seeds, bool) or int(n_seeds) != n_seeds or n_seeds < 1:
+        raise ValueError(f"n_seeds={n_seeds!r} must be a whole number of at least 1")
+    labels = np.asarray(labels)
+    names = np.arange(len(labels)).astype(str) if names is None else np.asarray(names, dtype=str)
+    labelled = np.flatnonzero(labels >= 0)
+    if isinstance(cv, Iterable) and not isinstance(cv, str):
+        cv = list(cv)  # an iterator must serve every seed
+    rows = []
+    for replica_seed in range(seed, seed + n_seeds):
+        for name, train, test in _folds(cv, labels, labelled, names, cohorts, replica_seed):
+            row = np.zeros((2, len(labels)), dtype=bool)
+            row[0, train] = True
+            row[1, test] = True
+            row[1, labels < 0] = True
+            _check_fold(name, row[0], row[1], labels, names)
+            rows.append((replica_seed, name, row))
+    sides = np.stack([row for _, _, row in rows])
+    return Replicas(
+        seed=np.array([s for s, _, _ in rows]),
+        fold=np.array([name for _, name, _ in rows], dtype=str),
+        train=sides[:, 0],
+        test=sides[:, 1],
+    )
+
+
+def _folds(cv, labels, labelled, names, cohorts, seed) -> Iterator[Fold]:
+    rng = np.random.default_rng([seed, 1])
+    if cv is None:
+        yield "all", labelled, labelled[:0]
+    elif isinstance(cv, str):
+        if cv == "loo":
+            for i in labelled:
+                yield names[i], labelled[labelled != i], np.array([i])
+        elif cv == "rebalanced_loo":
+            yield from _rebalanced_leave_one_out(labels, labelled, names, rng)
+        elif cv == "leave_pair_out":
+            yield from _leave_pair_out(labels, labelled, names)
+        elif cv == "cohort":
+            yield from _leave_cohort_out(labelled, names, cohorts)
+        else:
+            raise ValueError(f"cv={cv!r} is not known; choose from {SCHEMES}, a number of folds, or your own splits")
+    elif isinstance(cv, int | np.integer) and not isinstance(cv, bool):
+        yield from _stratified(int(cv), labels, labelled, seed)
+    elif hasattr(cv, "split"):
+        for i, (train, test) in enumerate(cv.split(labelled[:, None], labels[labelled])):
+            yield f"fold {i}", labelled[train], labelled[test]
+    elif isinstance(cv, list):
+        yield from _named(cv, labels, names)
+    else:
+        raise TypeError(f"cv must be a string, a number, a splitter or pairs of patient names, got {type(cv).__name__}")
+
+
+def _rebalanced_leave_one_out(labels, labelled, names, rng) -> Iterator[Fold]:
+    for i in labelled:
+        others = [c for c in np.unique(labels[labelled]) if c != labels[i]]
+        dropped = [rng.choice(labelled[labels[labelled] == c]) for c in others]
+        yield names[i], labelled[~np.isin(labelled, [i, *dropped])], np.array([i])
+
+
+def _leave_pair_out(labels, labelled, names) -> Iterator[Fold]:
+    classes = np.unique(labels[labelled])
+    if len(classes) != 2:
+        raise ValueError(f"cv='leave_pair_out' needs two classes, there are {len(classes)}; use cv='rebalanced_loo'")
+    for i in labelled[labels[labelled] == classes[1]]:
+        for j in labelled[labels[labelled] == classes[0]]:
+            yield f"{names[i]}|{names[j]}", labelled[~np.isin(labelled, [i, j])], np.array([i, j])
+
+
+def _leave_cohort_out(labelled, names, cohorts) -> Iterator[Fold]:
+    if cohorts is None or (cohorts[labelled] < 0).any():
+        raise ValueError("cv='cohort' needs the cohort of every patient; pass batch_key")
+    for cohort in np.unique(cohorts[labelled]):
+        test = labelled[cohorts[labelled] == cohort]
+        if len(test) == 1:
+            raise ValueError(
+                f"cv='cohort' would hold out a cohort of one patient ({names[test[0]]!r}); "
+                "merge it with another cohort or use cv='rebalanced_loo'"
+            )
+        yield f"cohort {cohort}", labelled[cohorts[labelled] != cohort], test
+
+
+def _stratified(n_folds, labels, labelled, seed) -> Iterator[Fold]:
+    from sklearn.model_selection import StratifiedKFold
+
+    smallest = np.bincount(labels[labelled]).min()
+    if not 2 <= n_folds <= smallest:
+        raise ValueError(
+            f"cv={n_folds} folds must be between 2 and the size of the smallest class, {smallest} patients"
+        )
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for i, (train, test) in enumerate(splitter.split(labelled, labels[labelled])):
+        yield f"fold {i}", labelled[train], labelled[test]
+
+
+def _named(splits, labels, names) -> Iterator[Fold]:
+    position = {name: i for i, name in enumerate(names)}
+    for i, split in enumerate(splits):
+        if len(split) != 2:
+            raise ValueError(f"split {i} must be a pair (train patients, test patients), got {len(split)} parts")
+        sides = []
+        for side in split:
+            unknown = [str(name) for name in side if str(name) not in position]
+            if unknown:
+                raise ValueError(f"split {i} names patients that are not there: {some(unknown)}")
+            sides.append(np.array([position[str(name)] for name in side], dtype=int))
+        unlabelled = names[sides[0][labels[sides[0]] < 0]]
+        if len(unlabelled):
+            raise ValueError(f"split {i} trains on patients without a label: {some(unlabelled)}")
+        yield f"fold {i}", *sides
+
+
+def _check_fold(name, train, test, labels, names) -> None:
+    both = names[train & test]
+    if len(both):
+        raise ValueError(f"fold {name!r} both trains on and holds out {some(both)}")
+    missing = np.setdiff1d(np.unique(labels[labels >= 0]), labels[train])
+    if len(missing):
+        raise ValueError(
+            f"fold {name!r} would train without any patient of {len(missing)} of the classes; use another cv"
+        )

@@ -1,0 +1,200 @@
+"""The two stages of training a stack, from arrays to fitted networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..nn._autoencoder import StackedAutoencoder
+from ..nn._network import NetworkConfig, StackedBagClassifier
+from ._bags import Bags
+from ._batches import bag_batches, cell_batches
+from ._config import TrainingConfig
+from ._lightning import Epochs, run_plan
+from ._plans import AutoencoderPlan, BagPlan
+from ._scaling import Scaling
+
+# What a seed's random numbers are for; each purpose has a stream of its own.
+_AUTOENCODER, _CLASSIFIER, _VALIDATION_CELLS, _VALIDATION_BAGS = range(2, 6)
+
+
+def train_autoencoder(
+    bags: Bags,
+    scaling: Scaling,
+    train: np.ndarray,
+    seed: np.ndarray,
+    network: NetworkConfig,
+    training: TrainingConfig,
+    bar,
+) -> AutoencoderPlan:
+    """Train one autoencoder a row of ``train``, on the cells of the bags that the row marks.
+
+    Parameters
+    ----------
+    bags
+        The data.
+    scaling
+        How the representation becomes the networks' input.
+    train
+        ``(n_encoders, n_bags)`` bool.
+    seed
+        ``(n_encoders,)``.
+    network, training
+        Sizes and kinds; how to train.
+    bar
+        Progress bar, advanced by an epoch at a time.
+    """
+    seeds, group = np.unique(seed, return_inverse=True)
+    stack = StackedAutoencoder(
+        _generators(seed, _AUTOENCODER),
+        bags.x.shape[1],
+        n_hidden=network.n_hidden,
+        n_latent=network.n_latent,
+        dropout=network.dropout,
+    )
+    cells = np.flatnonzero(bags.labels[bags.bag_of_cell] >= 0)
+    own = train[:, bags.bag_of_cell]  # (encoder, cell)
+    stopping = training.early_stopping != "none"
+    held_out = np.zeros((len(seeds), len(bags.x)), dtype=bool)
+    if stopping:
+        n_held_out = max(1, round(training.validation_size * len(cells)))
+        for i, seed in enumerate(seeds):
+            held_out[i, _rng(seed, _VALIDATION_CELLS).choice(cells, n_held_out, replace=False)] = True
+    fit_cells = np.stack([cells[~row[cells]] for row in held_out])
+    plan = AutoencoderPlan(
+        stack,
+        group,
+        seeds,
+        training,
+        stopping,
+        x=torch.from_numpy(bags.x),
+        loc=torch.from_numpy(scaling.loc),
+        scale=torch.from_numpy(scaling.scale),
+        member=torch.from_numpy(own),
+    )
+    rngs = [_rng(seed, _AUTOENCODER) for seed in seeds]
+    size = training.batch_size
+    train_epochs = Epochs(lambda: cell_batches(rngs, fit_cells, size), -(-fit_cells.shape[1] // size))
+    validation = None
+    if stopping:
+        kept_back = torch.from_numpy(np.stack([np.flatnonzero(row) for row in held_out]))
+        parts = kept_back.split(4096, dim=1)
+        validation = Epochs(lambda: iter(parts), len(parts))
+    run_plan(
+        plan,
+        train_epochs,
+        validation,
+        max_epochs=training.max_epochs_ae,
+        accelerator=training.accelerator,
+        bar=bar,
+        stage="autoencoder",
+    )
+    return plan
+
+
+def train_classifier(
+    bags: Bags,
+    z: Tensor,
+    encoder_of_replica: np.ndarray,
+    train: np.ndarray,
+    seed: np.ndarray,
+    network: NetworkConfig,
+    training: TrainingConfig,
+    bar,
+) -> BagPlan:
+    """Train one attention network and classifier a row of ``train``, on the latents of the bags that the row marks.
+
+    Parameters
+    ----------
+    bags
+        The data.
+    z
+        ``(n_encoders, n_cells, n_latent)``.
+    encoder_of_replica
+        ``(n_replicas,)``.
+    train
+        ``(n_replicas, n_bags)`` bool.
+    seed
+        ``(n_replicas,)``.
+    network, training
+        Sizes and kinds; how to train.
+    bar
+        Progress bar, advanced by an epoch at a time.
+    """
+    seeds, group = np.unique(seed, return_inverse=True)
+    stack = StackedBagClassifier(
+        _generators(seed, _CLASSIFIER), network, n_cohorts=bags.n_cohorts, n_classes=bags.n_classes
+    )
+    labelled = np.flatnonzero(bags.labels >= 0)
+    stopping = training.early_stopping == "both"
+    held_out = _held_out_bags(bags, train, seeds, group, training) if stopping else np.zeros_like(train)
+    fit_on = train & ~held_out
+    class_weight = _balanced_class_weights(bags.labels, fit_on, bags.n_classes)
+    per_bag = class_weight[:, np.maximum(bags.labels, 0)]
+    plan = BagPlan(
+        stack,
+        group,
+        seeds,
+        training,
+        stopping,
+        z=z,
+        encoder_of_replica=torch.from_numpy(encoder_of_replica),
+        labels=torch.from_numpy(bags.labels),
+        cohort=torch.from_numpy(bags.cohort_onehot),
+        weights=torch.from_numpy((per_bag * fit_on).astype(np.float32)),
+        validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
+    )
+    rngs = [_rng(seed, _CLASSIFIER) for seed in seeds]
+    size, n_cells = training.bags_per_batch, training.n_cells_bag
+    n_batches = -(-len(labelled) // size)
+
+    def draw(generators) -> Iterator[dict[str, Tensor]]:
+        return bag_batches(generators, labelled, bags.offsets, n_cells, size)
+
+    validation = None
+    if stopping:
+        validation = Epochs(lambda: draw([_rng(seed, _VALIDATION_BAGS) for seed in seeds]), n_batches)
+    run_plan(
+        plan,
+        Epochs(lambda: draw(rngs), n_batches),
+        validation,
+        max_epochs=training.max_epochs,
+        accelerator=training.accelerator,
+        bar=bar,
+        stage="attention",
+    )
+    return plan
+
+
+def _held_out_bags(bags, train, seeds, group, training) -> np.ndarray:
+    """Training patients that each replica is validated on: of each class the first few in a random order of the seed."""
+    held_out = np.zeros_like(train)
+    rank = np.stack([_rng(seed, _VALIDATION_BAGS).permutation(bags.n_bags) for seed in seeds])
+    for k, row in enumerate(train):
+        for c in range(bags.n_classes):
+            own = np.flatnonzero(row & (bags.labels == c))
+            n = max(1, round(training.validation_size * len(own)))
+            if n >= len(own):
+                raise ValueError(
+                    f"early_stopping='both' needs at least 2 training patients of every class, a fold has {len(own)}; "
+                    "use early_stopping='autoencoder'"
+                )
+            held_out[k, own[np.argsort(rank[group[k], own])[:n]]] = True
+    return held_out
+
+
+def _balanced_class_weights(labels: np.ndarray, train: np.ndarray, n_classes: int) -> np.ndarray:
+    """``n / (n_classes * n_c)`` of each replica's own training patients, ``(replica, class)``."""
+    counts = np.stack([(train & (labels == c)).sum(axis=1) for c in range(n_classes)], axis=1)
+    return train.sum(axis=1, keepdims=True) / (n_classes * counts)
+
+
+def _rng(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([int(seed), purpose])
+
+
+def _generators(seeds: np.ndarray, purpose: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(int(_rng(seed, purpose).integers(2**63))) for seed in seeds]

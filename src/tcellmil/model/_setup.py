@@ -1,0 +1,256 @@
+"""What of an AnnData a model uses, checked before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from .._checks import check_adata, check_choice, check_finite, check_obs_column, some
+from ..cv._bags import Bags
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+UNLABELLED = ("error", "predict")
+SCALINGS = ("auto", "unit_interval", "standard")
+MIN_PATIENTS = 3  # of each class: with two, a fold would train on one
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Which columns and representation a model reads; plain values only, so that it can be written as JSON.
+
+    Parameters
+    ----------
+    sample_key, label_key, batch_key
+        Columns of ``obs``: patient, label, cohort (``None``: no cohorts).
+    use_rep
+        Key of ``obsm``.
+    unlabelled
+        What to do with a patient without a label: ``"error"``, or ``"predict"``: never train on it, predict it.
+    unit_interval
+        The representation is in [0, 1] by construction.
+    classes
+        Labels, the positive one last.
+    cohorts
+        Cohorts that the networks know.
+    features
+        Names of the representation's columns; empty where it has none.
+    """
+
+    sample_key: str
+    label_key: str
+    batch_key: str | None
+    use_rep: str
+    unlabelled: str
+    unit_interval: bool
+    classes: tuple[str, ...]
+    cohorts: tuple[str, ...]
+    features: tuple[str, ...]
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Setup:
+        """The inverse of :meth:`as_dict`, after a trip through JSON."""
+        lists = {name: tuple(values[name]) for name in ("classes", "cohorts", "features")}
+        return cls(**{**values, **lists})
+
+
+def make_setup(
+    adata: AnnData,
+    *,
+    sample_key: str,
+    label_key: str,
+    batch_key: str | None = None,
+    use_rep: str = "X_regulons",
+    unlabelled: str = "error",
+    positive_class: str | None = None,
+    scaling: str = "auto",
+) -> Setup:
+    """Check ``adata`` for training and describe what is read from it.
+
+    Raises
+    ------
+    KeyError
+        If a column or the representation is not there.
+    ValueError
+        If patients, labels or values cannot be trained on; the message says which and what to do.
+    """
+    check_adata(adata)
+    check_choice(unlabelled, UNLABELLED, "unlabelled")
+    check_choice(scaling, SCALINGS, "scaling")
+    samples = _samples(adata, sample_key)
+    labels = _per_patient(adata, samples, label_key, "label_key")
+    missing = labels.index[labels.isna()]
+    if len(missing) and unlabelled == "error":
+        raise ValueError(
+            f"label_key {label_key!r} is missing for patients {some(missing)}; drop them or set unlabelled='predict'"
+        )
+    counts = labels.dropna().value_counts()
+    if len(counts) < 2:
+        raise ValueError(
+            f"label_key {label_key!r} has one class only, {some(counts.index)}; a prediction needs at least two"
+        )
+    if counts.min() < MIN_PATIENTS:
+        small = counts.index[counts < MIN_PATIENTS]
+        raise ValueError(
+            f"label_key {label_key!r} has fewer than {MIN_PATIENTS} patients of class {some(small)} "
+            f"({', '.join(f'{c}: {n}' for c, n in counts.items())}); add patients or merge classes"
+        )
+    classes = sorted(counts.index)
+    if positive_class is not None:
+        check_choice(positive_class, classes, "positive_class")
+        classes = [*(c for c in classes if c != positive_class), positive_class]
+    cohorts = [] if batch_key is None else sorted(_cohorts(adata, samples, batch_key).unique())
+    x, features = read_representation(adata, use_rep)
+    check_finite(x, f"obsm[{use_rep!r}]", features)
+    return Setup(
+        sample_key=sample_key,
+        label_key=label_key,
+        batch_key=batch_key,
+        use_rep=use_rep,
+        unlabelled=unlabelled,
+        unit_interval=_is_unit_interval(adata, use_rep, x, scaling),
+        classes=tuple(classes),
+        cohorts=tuple(cohorts),
+        features=tuple(features or ()),
+    )
+
+
+def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
+    """Patients of ``adata`` as bags, by a model's setup.
+
+    Parameters
+    ----------
+    adata
+        The data that the model was set up with, or new patients.
+    setup
+        Which columns and representation to read; cohorts that it does not know become -1.
+    labels
+        Read labels. For new patients there are none.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If something that the model needs is not there, is not finite, or has other features.
+    """
+    check_adata(adata)
+    samples = _samples(adata, setup.sample_key)
+    x, features = read_representation(adata, setup.use_rep)
+    x = _match_features(x, features, setup)
+    check_finite(x, f"obsm[{setup.use_rep!r}]", setup.features or None)
+    label_code, cohort_code = {}, {}
+    if labels:
+        code = {c: i for i, c in enumerate(setup.classes)}
+        values = _per_patient(adata, samples, setup.label_key, "label_key")
+        label_code = {patient: code.get(label, -1) for patient, label in values.items()}
+    if setup.batch_key is not None:
+        code = {c: i for i, c in enumerate(setup.cohorts)}
+        cohort_code = {p: code.get(c, -1) for p, c in _cohorts(adata, samples, setup.batch_key).items()}
+    return Bags.from_cells(
+        x,
+        samples.to_numpy(),
+        adata.obs_names,
+        labels=label_code,
+        cohorts=cohort_code,
+        n_classes=len(setup.classes),
+        n_cohorts=len(setup.cohorts),
+    )
+
+
+def read_representation(adata: AnnData, use_rep: str) -> tuple[np.ndarray, list[str] | None]:
+    """``obsm[use_rep]`` as a float32 array, and the names of its columns where they are known."""
+    if use_rep not in adata.obsm:
+        hint = "; run tcellmil.tl.regulons first" if use_rep == "X_regulons" else ""
+        raise KeyError(f"use_rep={use_rep!r} is not in adata.obsm; there are {some(adata.obsm.keys())}{hint}")
+    value = adata.obsm[use_rep]
+    names = None
+    if isinstance(value, pd.DataFrame):
+        names, value = list(value.columns.astype(str)), value.to_numpy()
+    elif sparse.issparse(value):
+        value = value.toarray()
+    else:
+        stored = adata.uns.get(use_rep.removeprefix("X_"))
+        if isinstance(stored, dict) and len(stored.get("names", ())) == value.shape[1]:
+            names = [str(name) for name in stored["names"]]
+    return np.asarray(value, dtype=np.float32), names
+
+
+def _samples(adata: AnnData, sample_key: str) -> pd.Series:
+    samples = check_obs_column(adata, sample_key, "sample_key")
+    if samples.isna().any():
+        raise ValueError(
+            f"sample_key {sample_key!r} is missing for {int(samples.isna().sum())} cells; "
+            f"drop them: adata = adata[adata.obs[{sample_key!r}].notna()].copy()"
+        )
+    samples = samples.astype(str)
+    sizes = samples.value_counts()
+    if (sizes < 2).any():
+        raise ValueError(
+            f"patients {some(sorted(sizes.index[sizes < 2]))} have a single cell; "
+            "attention needs at least two, so drop these patients"
+        )
+    return samples
+
+
+def _per_patient(adata: AnnData, samples: pd.Series, key: str, argument: str) -> pd.Series:
+    """The one value of each patient, as str, NaN where it has none."""
+    values = check_obs_column(adata, key, argument).astype(object)
+    table = pd.DataFrame({"patient": samples.to_numpy(), "value": values.where(values.isna(), values.astype(str))})
+    n_values = table.groupby("patient")["value"].nunique(dropna=False)
+    several = n_values.index[n_values > 1]
+    if len(several):
+        of_first = table.loc[table["patient"] == several[0], "value"].unique()
+        raise ValueError(
+            f"{argument} {key!r} has several values within patients {some(several)} "
+            f"({several[0]!r}: {some(of_first)}); every patient must have exactly one"
+        )
+    return table.groupby("patient")["value"].first()
+
+
+def _cohorts(adata: AnnData, samples: pd.Series, batch_key: str) -> pd.Series:
+    cohorts = _per_patient(adata, samples, batch_key, "batch_key")
+    if cohorts.isna().any():
+        raise ValueError(
+            f"batch_key {batch_key!r} is missing for patients {some(cohorts.index[cohorts.isna()])}; "
+            "fill it in, or leave batch_key out"
+        )
+    return cohorts
+
+
+def _is_unit_interval(adata: AnnData, use_rep: str, x: np.ndarray, scaling: str) -> bool:
+    if scaling == "auto":
+        stored = adata.uns.get(use_rep.removeprefix("X_"))
+        params = stored.get("params", {}) if isinstance(stored, dict) else {}
+        return params.get("method") == "aucell"
+    if scaling == "unit_interval" and (x.min() < 0 or x.max() > 1):
+        raise ValueError(
+            f"scaling='unit_interval' needs values in [0, 1], obsm[{use_rep!r}] has [{x.min():.3g}, {x.max():.3g}]; "
+            "use scaling='standard'"
+        )
+    return scaling == "unit_interval"
+
+
+def _match_features(x: np.ndarray, features: list[str] | None, setup: Setup) -> np.ndarray:
+    if features and setup.features and features != list(setup.features):
+        missing = [name for name in setup.features if name not in set(features)]
+        if missing:
+            raise ValueError(
+                f"obsm[{setup.use_rep!r}] lacks {len(missing)} of the model's {len(setup.features)} features "
+                f"{some(missing)}; score the new cells with the first data set's regulons: "
+                "tl.regulons(new, net=adata.uns['regulons']['targets'])"
+            )
+        position = {name: i for i, name in enumerate(features)}
+        return x[:, [position[name] for name in setup.features]]
+    if setup.features and x.shape[1] != len(setup.features):
+        raise ValueError(
+            f"obsm[{setup.use_rep!r}] has {x.shape[1]} features, the model was fitted on {len(setup.features)}"
+        )
+    return x

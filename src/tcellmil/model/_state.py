@@ -1,0 +1,93 @@
+"""A fitted stack as arrays and one line of JSON, and back. Opening it executes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from ..cv._fitted import FittedStack
+from ..cv._scaling import Scaling
+from ..cv._splits import Replicas
+from ..nn._network import NetworkConfig
+from ._setup import Setup
+
+#: Raised when the layout of arrays or JSON changes, so that an old reader says so instead of guessing.
+FORMAT = 1
+
+
+def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: dict) -> dict:
+    """Arrays and JSON that :func:`from_state` reads.
+
+    Parameters
+    ----------
+    stack
+        Fitted replicas.
+    setup
+        What the model reads from an AnnData.
+    patients
+        Names of the bags, in the order of the columns of the splits.
+    training
+        How the stack was trained; kept for the record.
+
+    Returns
+    -------
+    ``config`` (JSON text), ``weights`` (name to array, the replica or encoder first), ``splits`` (arrays).
+    """
+    config = {
+        "format": FORMAT,
+        "setup": setup.as_dict(),
+        "network": stack.config.as_dict(),
+        "training": training,
+        "n_cohorts": stack.n_cohorts,
+        "n_classes": stack.n_classes,
+    }
+    weights = {"scaling.loc": stack.scaling.loc, "scaling.scale": stack.scaling.scale}
+    weights |= {f"autoencoder.{name}": w for name, w in stack.encoder.items()}
+    weights |= {f"mil.{name}": w for name, w in stack.classifier.items()}
+    weights["encoder_of_replica"] = stack.encoder_of_replica
+    splits = {
+        "patients": np.asarray(patients, dtype=object),
+        "seed": stack.replicas.seed,
+        "fold": np.asarray(stack.replicas.fold, dtype=object),
+        "train": stack.replicas.train,
+        "test": stack.replicas.test,
+    }
+    return {"config": json.dumps(config), "weights": weights, "splits": splits}
+
+
+def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
+    """Stack, setup, patients and training record out of what :func:`to_state` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the state was written in a format that this version does not read, or arrays do not fit the configuration.
+    """
+    config = json.loads(str(state["config"]))
+    if config.get("format") != FORMAT:
+        raise ValueError(
+            f"the fitted model has format {config.get('format')!r}, this version reads {FORMAT}; "
+            "use the version of tcellmil that wrote it"
+        )
+    weights, splits = state["weights"], state["splits"]
+    stack = FittedStack(
+        config=NetworkConfig(**config["network"]),
+        n_cohorts=config["n_cohorts"],
+        n_classes=config["n_classes"],
+        scaling=Scaling(np.asarray(weights["scaling.loc"]), np.asarray(weights["scaling.scale"])),
+        encoder=_with_prefix(weights, "autoencoder."),
+        encoder_of_replica=np.asarray(weights["encoder_of_replica"]),
+        classifier=_with_prefix(weights, "mil."),
+        replicas=Replicas(
+            seed=np.asarray(splits["seed"]),
+            fold=np.asarray(splits["fold"], dtype=str),
+            train=np.asarray(splits["train"], dtype=bool),
+            test=np.asarray(splits["test"], dtype=bool),
+        ),
+    )
+    return stack, Setup.from_dict(config["setup"]), np.asarray(splits["patients"], dtype=str), config["training"]
+
+
+def _with_prefix(weights: dict, prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): np.asarray(w) for name, w in weights.items() if name.startswith(prefix)}

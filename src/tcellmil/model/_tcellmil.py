@@ -1,0 +1,388 @@
+"""The model class: a stack of attention-based bag classifiers on an AnnData."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scvi.data import AnnDataManager
+from scvi.data.fields import CategoricalObsField, ObsmField
+from scvi.model.base import BaseModelClass
+
+from .. import _keys
+from ..cv._bags import Bags
+from ..cv._config import TrainingConfig
+from ..cv._fit import fit_stack
+from ..cv._fitted import FittedStack
+from ..cv._out_of_fold import BagPredictions, predict_bags
+from ..cv._splits import make_replicas
+from ..nn._network import NetworkConfig
+from ._setup import Setup, make_setup, read_bags
+from ._state import from_state, to_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from anndata import AnnData
+
+
+class TcellMIL(BaseModelClass):
+    """Attention-based multiple instance learning on cell representations (Tsui et al., 2025).
+
+    An autoencoder compresses each cell, attention weighs the cells of a patient, and a linear classifier that knows the
+    cohort predicts the patient's label. One object holds a *stack* of K >= 1 replicas (folds times seeds), trained together
+    and fully independent of each other; an ordinary model is K = 1.
+
+    Parameters
+    ----------
+    adata
+        Set up with :meth:`setup_anndata`.
+    registry
+        For a model without data (see :meth:`load`); the registry of the data that it was fitted on.
+    **network
+        Sizes and kinds: :class:`tcellmil.nn.NetworkConfig`.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> adata.obsm["X_pca"] = adata.X.toarray()[:, :20]
+    >>> tm.model.TcellMIL.setup_anndata(adata, "patient", "response", use_rep="X_pca")
+    >>> model = tm.model.TcellMIL(adata, n_hidden=32, n_latent=8)
+    >>> model.train(max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> model.predict().shape
+    (8, 7)
+    """
+
+    def __init__(self, adata: AnnData | None = None, registry: dict | None = None, **network):
+        self.network = NetworkConfig(**network)
+        super().__init__(adata, registry)
+        arguments = dict(self.registry_["setup_args"])
+        self.setup = make_setup(adata, **arguments) if adata is not None else None
+        self.module: FittedStack | None = None
+        self.training: dict = {}
+        self._patients: np.ndarray | None = None
+        self._model_summary_string = f"TcellMIL with {self.network}"
+        self.init_params_ = {"kwargs": {"network": self.network.as_dict()}, "non_kwargs": {}}
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        sample_key: str,
+        label_key: str,
+        batch_key: str | None = None,
+        use_rep: str = "X_regulons",
+        *,
+        unlabelled: str = "error",
+        positive_class: str | None = None,
+        scaling: str = "auto",
+    ) -> None:
+        """Say which columns and representation the model reads.
+
+        Parameters
+        ----------
+        adata
+            Cells of all patients.
+        sample_key
+            Column of ``obs`` with the patient.
+        label_key
+            Column of ``obs`` with the label, the same for all cells of a patient. Two classes or more.
+        batch_key
+            Column of ``obs`` with the cohort.
+        use_rep
+            Key of ``obsm`` with the representation of each cell.
+        unlabelled
+            ``"error"``, or ``"predict"``: patients without a label are predicted and never trained on.
+        positive_class
+            The label that counts as positive; the last in alphabetical order by default.
+        scaling
+            How the representation comes to [-1, 1]: ``"unit_interval"`` (2x - 1, for scores in [0, 1]), ``"standard"``
+            (mean and three standard deviations of the training patients' cells, clipped), or ``"auto"``: the first for
+            AUCell scores of :func:`tcellmil.tl.regulons`, the second for all else.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If columns, labels or values cannot be used; the message says which and what to do.
+        """
+        arguments = {
+            "sample_key": sample_key,
+            "label_key": label_key,
+            "batch_key": batch_key,
+            "use_rep": use_rep,
+            "unlabelled": unlabelled,
+            "positive_class": positive_class,
+            "scaling": scaling,
+        }
+        make_setup(adata, **arguments)
+        fields = [ObsmField("representation", use_rep, is_count_data=False), CategoricalObsField("sample", sample_key)]
+        if batch_key is not None:
+            fields.append(CategoricalObsField("batch", batch_key))
+        method = {"model_name": cls.__name__, "setup_method_name": "setup_anndata", "setup_args": arguments}
+        with _quiet_scvi():
+            manager = AnnDataManager(fields=fields, setup_method_args=method)
+            manager.register_fields(adata)
+        cls.register_manager(manager)
+
+    def train(
+        self,
+        *,
+        cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
+        n_seeds: int = 1,
+        seed: int = 0,
+        progress: bool = True,
+        **training,
+    ) -> None:
+        """Train a replica for every fold and seed, all of them at once.
+
+        Parameters
+        ----------
+        cv
+            Splits of patients, as in :func:`tcellmil.tl.fit_mil`; ``None`` trains on every labelled patient.
+        n_seeds, seed
+            Replicas of each fold, from the seeds ``seed, seed + 1, ...``.
+        progress
+            Show the progress bar.
+        **training
+            How to train: :class:`tcellmil.cv.TrainingConfig`.
+        """
+        if self.adata is None:
+            raise ValueError("this model holds no data; load it with adata, or set up a new one")
+        config = TrainingConfig(**training)
+        bags = self._bags()
+        replicas = make_replicas(
+            cv, bags.labels, names=bags.names, cohorts=bags.cohorts, n_seeds=n_seeds, seed=seed
+        )
+        self.module, history = fit_stack(
+            bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
+        )
+        self._patients = bags.names
+        self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
+        self.history_table = history
+        self.history_ = _history(history)
+        self.is_trained_ = True
+
+    def predict(self, adata: AnnData | None = None) -> pd.DataFrame:
+        """Class probabilities of patients.
+
+        Parameters
+        ----------
+        adata
+            New patients; every replica predicts them. Without it, the patients that the model was set up with, each by
+            the replicas that held it out (by all replicas if the model was trained without held-out patients).
+
+        Returns
+        -------
+        A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over replicas), ``prob_sd``
+        (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and ``cohort`` if cohorts are used.
+        """
+        bags, predictions = self._predict(adata)
+        return self.predictions_table(bags, predictions)
+
+    def get_attention(self, adata: AnnData | None = None) -> pd.Series:
+        """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
+        bags, predictions = self._predict(adata)
+        cells = (self.adata if adata is None else adata).obs_names
+        return pd.Series(bags.to_input_order(predictions.attention), index=cells, name="attention")
+
+    def get_latent_representation(self, adata: AnnData | None = None) -> np.ndarray:
+        """Latent of each cell, ``(n_cells, n_latent)``, by the first of the replicas of :meth:`predict`."""
+        bags, predictions = self._predict(adata)
+        return bags.to_input_order(predictions.latent)
+
+    def predictions_table(self, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
+        """The table of :meth:`predict` from its arrays."""
+        classes = np.array(self.setup.classes)
+        seen = predictions.n_replicas > 0
+        best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
+        table = pd.DataFrame(index=pd.Index(bags.names.astype(object), name="patient"))
+        table["label"] = np.where(bags.labels >= 0, classes[bags.labels], "").astype(object)
+        table["predicted"] = np.where(seen, classes[best], "").astype(object)
+        for i, name in enumerate(classes):
+            table[f"prob_{name}"] = predictions.probabilities[:, i]
+        table["prob_sd"] = predictions.sd
+        table["n_cells"] = bags.sizes
+        table["n_replicas"] = predictions.n_replicas
+        if self.setup.batch_key is not None:
+            table["cohort"] = np.where(bags.cohorts >= 0, np.array(self.setup.cohorts)[bags.cohorts], "").astype(object)
+        return table
+
+    def to_state(self) -> dict:
+        """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
+        self._check_fitted()
+        return to_state(self.module, self.setup, self._patients, self.training)
+
+    @classmethod
+    def from_state(cls, state: dict, adata: AnnData | None = None) -> TcellMIL:
+        """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data."""
+        module, setup, patients, training = from_state(state)
+        network = module.config.as_dict()
+        if adata is None:
+            model = cls(registry=_registry_without_data(setup), **network)
+        else:
+            arguments = {name: getattr(setup, name) for name in ("sample_key", "label_key", "batch_key", "use_rep")}
+            cls.setup_anndata(
+                adata,
+                **arguments,
+                unlabelled=setup.unlabelled,
+                positive_class=setup.classes[-1],
+                scaling="unit_interval" if setup.unit_interval else "standard",
+            )
+            model = cls(adata, **network)
+        model.module, model.setup, model.training, model._patients = module, setup, training, patients
+        model.is_trained_ = True
+        return model
+
+    def save(self, dir_path: str | Path, overwrite: bool = False, save_anndata: bool = False) -> None:
+        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, if asked, ``adata.h5ad``.
+
+        Parameters
+        ----------
+        dir_path
+            The folder; it must not exist, unless ``overwrite``.
+        overwrite
+            Replace a folder of that name.
+        save_anndata
+            Also write the data that the model is set up with.
+        """
+        path, state = Path(dir_path), self.to_state()
+        if path.exists():
+            if not overwrite:
+                raise ValueError(f"{path} already exists; choose another folder or pass overwrite=True")
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+        (path / "model.json").write_text(json.dumps(json.loads(state["config"]), indent=2))
+        arrays = {f"weights/{name}": w for name, w in state["weights"].items()}
+        splits = {name: v.astype(str) if v.dtype == object else v for name, v in state["splits"].items()}
+        arrays |= {f"splits/{name}": v for name, v in splits.items()}
+        np.savez_compressed(path / "arrays.npz", **arrays)
+        if save_anndata:
+            if self.adata is None:
+                raise ValueError("this model holds no data to save; pass save_anndata=False")
+            self.adata.write_h5ad(path / "adata.h5ad")
+
+    @classmethod
+    def load(cls, dir_path: str | Path, adata: AnnData | None = None) -> TcellMIL:
+        """Read what :meth:`save` wrote. Only JSON and plain arrays are read; nothing in the folder is executed.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        adata
+            The data that the model was fitted on; without it, data saved in the folder is used, and a model without data
+            predicts new patients only.
+        """
+        path = Path(dir_path)
+        if not (path / "model.json").exists():
+            raise ValueError(f"{path} holds no model.json; it is not a folder that TcellMIL.save wrote")
+        state = {"config": (path / "model.json").read_text(), "weights": {}, "splits": {}}
+        with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
+            for name in arrays.files:
+                part, _, key = name.partition("/")
+                state[part][key] = arrays[name]
+        if adata is None and (path / "adata.h5ad").exists():
+            from anndata import read_h5ad
+
+            adata = read_h5ad(path / "adata.h5ad")
+        return cls.from_state(state, adata)
+
+    @classmethod
+    def load_registry(cls, dir_path: str | Path, prefix: str | None = None) -> dict:
+        """The setup of a saved model, as a registry."""
+        return cls.load(dir_path).registry_
+
+    @classmethod
+    def convert_legacy_save(cls, *args, **kwargs) -> None:
+        """There is no older format."""
+        raise NotImplementedError("TcellMIL has no older format to convert; save() writes arrays and JSON")
+
+    def _check_fitted(self) -> None:
+        if self.module is None:
+            raise ValueError("the model is not trained yet; call train() first")
+
+    def _bags(self) -> Bags:
+        return read_bags(self.adata, self.setup)
+
+    def _predict(self, adata: AnnData | None) -> tuple[Bags, BagPredictions]:
+        self._check_fitted()
+        if adata is not None:
+            bags = read_bags(adata, self.setup, labels=self.setup.label_key in adata.obs)
+            self._warn_of_known_patients(bags)
+            return bags, predict_bags(self.module, bags)
+        if self.adata is None:
+            raise ValueError("this model holds no data; pass adata with the patients to predict")
+        bags = self._bags()
+        held_out = self.module.replicas.test
+        return bags, predict_bags(self.module, bags, held_out if held_out.any() else None)
+
+    def _warn_of_known_patients(self, bags: Bags) -> None:
+        trained_on = self._patients[self.module.replicas.train.any(axis=0)]
+        known = np.intersect1d(bags.names, trained_on)
+        if len(known):
+            warnings.warn(
+                f"{len(known)} of the patients have the names of patients that the model was trained on; "
+                "if they are the same, these predictions are not out-of-fold",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def cv_name(cv: object) -> str:
+    """How a split scheme is called in the record."""
+    if cv is None:
+        return "none"
+    if isinstance(cv, str | int | np.integer):
+        return str(cv)
+    return type(cv).__name__ if hasattr(cv, "split") else "custom"
+
+
+def _history(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Losses in the manner of scvi-tools: a table a metric, epochs in rows, replicas in columns."""
+    names = {"autoencoder": "reconstruction_loss", "mil": "cross_entropy"}
+    history = {}
+    for stage, rows in table.groupby("stage", sort=False):
+        for part in ("train", "validation"):
+            wide = rows.pivot(index="epoch", columns="replica", values=f"{part}_loss")
+            if wide.notna().any(axis=None):
+                history[f"{names[stage]}_{part}"] = wide
+    return history
+
+
+def _registry_without_data(setup: Setup) -> dict:
+    from scvi import __version__
+
+    return {
+        "scvi_version": __version__,
+        "model_name": TcellMIL.__name__,
+        "setup_method_name": "setup_anndata",
+        "setup_args": {
+            "sample_key": setup.sample_key,
+            "label_key": setup.label_key,
+            "batch_key": setup.batch_key,
+            "use_rep": setup.use_rep,
+        },
+        "field_registries": {},
+    }
+
+
+@contextmanager
+def _quiet_scvi() -> Iterator[None]:
+    """Set-up messages of scvi-tools are about its own fields, not about what the user passed."""
+    logger = logging.getLogger("scvi")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*has fewer than 3 cells.*")
+            yield
+    finally:
+        logger.setLevel(level)

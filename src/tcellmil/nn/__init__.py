@@ -1,0 +1,15 @@
+"""Stacks of small networks: every parameter has a leading axis, one slice a replica."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_layers": ["StackedDropout", "StackedLayerNorm", "StackedLinear"],
+        "_autoencoder": ["StackedAutoencoder"],
+        "_attention": ["StackedAttention", "pool_bags"],
+        "_cohort": ["StackedClassifier"],
+        "_losses": ["bag_cross_entropy", "masked_mse"],
+        "_network": ["NetworkConfig", "StackedBagClassifier"],
+    },
+)

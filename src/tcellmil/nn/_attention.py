@@ -1,0 +1,64 @@
+"""Attention over the cells of a bag, and the weighted sum that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ._layers import StackedLinear
+
+
+class StackedAttention(nn.Module):
+    r"""K attention networks that score each cell of a bag.
+
+    ``"tanh"`` is :math:`w^\top \tanh(V z)`, ``"gated"`` is :math:`w^\top (\tanh(V z) \odot \sigma(U z))`
+    (Ilse, Tomczak and Welling, ICML 2018); the score becomes a weight by a softmax within the bag.
+
+    Parameters
+    ----------
+    generators
+        One random generator a replica.
+    n_latent, n_hidden
+        Features of a cell and width of the hidden layer (k and p in the formula).
+    kind
+        ``"tanh"`` or ``"gated"``.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], n_latent: int, n_hidden: int, kind: str = "tanh"):
+        super().__init__()
+        self.v = StackedLinear(generators, n_latent, n_hidden)
+        self.u = StackedLinear(generators, n_latent, n_hidden) if kind == "gated" else None
+        # A bias would cancel in the softmax.
+        self.w = StackedLinear(generators, n_hidden, 1, bias=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Scores ``(replica, cell)`` of cells ``(replica or 1, cell, n_latent)``."""
+        hidden = torch.tanh(self.v(z))
+        if self.u is not None:
+            hidden = hidden * torch.sigmoid(self.u(z))
+        return self.w(hidden).squeeze(-1)
+
+
+def pool_bags(scores: Tensor, z: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention within each bag and the bag's embedding, the attention-weighted sum of its cells.
+
+    Parameters
+    ----------
+    scores
+        ``(replica, bag, cell)``.
+    z
+        ``(replica or 1, bag, cell, feature)``.
+    present
+        ``(replica or 1, bag, cell)``, False where a short bag is padded.
+
+    Returns
+    -------
+    Embedding ``(replica, bag, feature)`` and attention ``(replica, bag, cell)``, which sums to 1 over a bag's cells.
+    """
+    attention = scores.masked_fill(~present, -torch.inf).softmax(dim=-1)
+    replicas, bags, cells = attention.shape
+    z = z.expand(replicas, -1, -1, -1).reshape(replicas * bags, cells, -1)
+    embedding = torch.bmm(attention.reshape(replicas * bags, 1, cells), z)
+    return embedding.view(replicas, bags, -1), attention
