@@ -69,6 +69,13 @@ def check_layer(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatr
     return matrix
 
 
+def check_result(adata: AnnData, key: str, verb: str) -> object:
+    """Return ``adata.uns[key]``, or raise a KeyError that names the verb that writes it."""
+    if key not in adata.uns:
+        raise KeyError(f"adata.uns has no {key!r}; run {verb} first")
+    return adata.uns[key]
+
+
 def some(values: Sequence[object], n: int = 6) -> str:
     """The first few values as a readable list, and how many more there are."""
     values = list(values)
