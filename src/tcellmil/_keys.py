@@ -35,6 +35,11 @@ def perturbation(key: str = TCELLMIL) -> str:
     return f"{key}_perturbation"
 
 
+def stats_of(table_key: str) -> str:
+    """``uns`` key of the statistics beside a table, a row a regulon and direction."""
+    return f"{table_key}_stats"
+
+
 def perturbation_stats(key: str = TCELLMIL) -> str:
-    """``uns`` key of the perturbation statistics, a row a regulon and direction."""
-    return f"{perturbation(key)}_stats"
+    """``uns`` key of the statistics of :func:`perturbation`."""
+    return stats_of(perturbation(key))

@@ -112,16 +112,28 @@ def _chunks(bags: Bags, replicas: Replicas, network: NetworkConfig, training: Tr
 def _fit_encoders(bags, train, seed, network, training, unit_interval, bar) -> tuple[_Encoders, pd.DataFrame]:
     scaling = Scaling.unit_interval(bags.x.shape[1]) if unit_interval else Scaling.standard(bags, train)
     plan = train_autoencoder(bags, scaling, train, seed, network, training, bar)
-    encoders = _Encoders(scaling, _weights(plan.network), _encode(plan.network, bags.x, scaling))
-    return encoders, _history(plan, "autoencoder")
+    z = _encode(plan.network, bags.x, scaling)
+    mean, sd = _latent_moments(z, train[:, bags.bag_of_cell])
+    plan.network.absorb_latent_scale(mean, sd)
+    return _Encoders(scaling, _weights(plan.network), (z - mean) / sd), _history(plan, "autoencoder")
 
 
-@torch.inference_mode()
+def _latent_moments(z: Tensor, member: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each latent over each encoder's training cells, ``(n_encoders, 1, n_latent)``.
+
+    The scale of a latent is arbitrary; attention and classifier learn at the same pace from all of them when it is one.
+    """
+    moments = [(z[e, own].mean(dim=0), z[e, own].std(dim=0)) for e, own in enumerate(torch.from_numpy(member))]
+    mean, sd = (torch.stack(m)[:, None] for m in zip(*moments, strict=True))
+    return mean, sd.clamp(min=1e-6)
+
+
+@torch.no_grad()
 def _encode(autoencoder: StackedAutoencoder, x: np.ndarray, scaling: Scaling) -> Tensor:
     autoencoder = autoencoder.cpu()
     parts = torch.from_numpy(x).split(4096)
     loc, scale = torch.from_numpy(scaling.loc), torch.from_numpy(scaling.scale)
-    return torch.cat([autoencoder.encode(scale_cells(part[None], loc, scale)) for part in parts], dim=1).clone()
+    return torch.cat([autoencoder.encode(scale_cells(part[None], loc, scale)) for part in parts], dim=1)
 
 
 def _history(plan: StackedPlan, stage: str) -> pd.DataFrame:

@@ -106,6 +106,7 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
             warnings.filterwarnings("ignore", message=".*`IterableDataset` has `__len__` defined.*")
+            warnings.filterwarnings("ignore", message=".*defined a `validation_step` but have no.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
             yield
     finally:

@@ -112,7 +112,7 @@ class StackedPlan(L.LightningModule):
 
 
 class AutoencoderPlan(StackedPlan):
-    """Stage one: reconstruct the cells of the training patients.
+    """Stage one: reconstruct the cells of the training patients, each feature in units of its standard deviation.
 
     Parameters
     ----------
@@ -122,6 +122,8 @@ class AutoencoderPlan(StackedPlan):
         Representation, ``(cell, feature)``.
     loc, scale
         Scaling to [-1, 1], ``(n_encoders or 1, feature)``.
+    mean, sd
+        Of the scaled features over each encoder's training cells, ``(n_encoders, feature)``.
     member
         ``(n_encoders, cell)``: the cells that each may see.
     """
@@ -137,17 +139,19 @@ class AutoencoderPlan(StackedPlan):
         x: Tensor,
         loc: Tensor,
         scale: Tensor,
+        mean: Tensor,
+        sd: Tensor,
         member: Tensor,
     ):
         super().__init__(network, group, seeds, config, early_stopping)
-        for name, value in {"x": x, "loc": loc, "scale": scale, "member": member}.items():
+        for name, value in {"x": x, "loc": loc, "scale": scale, "mean": mean, "sd": sd, "member": member}.items():
             self.register_buffer(name, value, persistent=False)
 
     def losses(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction error; ``cells`` is ``(seed, cell)``."""
         index = cells if len(self.seeds) == 1 else cells[self.group]  # (1 or replica, cell)
         member = _take(self.member, index).float()
-        x = scale_cells(self.x[index], self.loc, self.scale)
+        x = (scale_cells(self.x[index], self.loc, self.scale) - self.mean[:, None]) / self.sd[:, None]
         return masked_mse(self.network(x), x, member), member.sum(dim=-1)
 
 

@@ -41,28 +41,46 @@ class Scaling:
         bags
             The data.
         train
-            ``(n_encoders, n_bags)`` bool. Sums are kept per bag, so a bag outside a row's training set contributes nothing.
+            ``(n_encoders, n_bags)`` bool.
         """
-        x = bags.x.astype(np.float64)
-        starts = bags.offsets[:-1]
-        # Around a typical value per bag: squares of far-off values would lose digits, and bags must stay separate.
-        total = np.add.reduceat(x, starts, axis=0)
-        mean_of_bag = total / bags.sizes[:, None]
-        within = np.add.reduceat((x - np.repeat(mean_of_bag, bags.sizes, axis=0)) ** 2, starts, axis=0)
-        loc, scale = [], []
-        for row in train:
-            n = bags.sizes[row].sum()
-            mean = total[row].sum(axis=0) / n
-            between = (bags.sizes[row, None] * (mean_of_bag[row] - mean) ** 2).sum(axis=0)
-            sd = np.sqrt((within[row].sum(axis=0) + between) / n)
-            loc.append(mean)
-            # A feature that is constant over the training patients carries nothing: scale 1 leaves it at 0 there.
-            scale.append(np.where(sd > 1e-6 * np.maximum(1, np.abs(mean)), N_SD * sd, 1))
-        return cls(loc=np.array(loc, dtype=np.float32), scale=np.array(scale, dtype=np.float32))
+        mean, sd = moments(bags, train)
+        # A feature that is constant over the training patients carries nothing: scale 1 leaves it at 0 there.
+        scale = np.where(sd > 1e-6 * np.maximum(1, np.abs(mean)), N_SD * sd, 1)
+        return cls(loc=mean.astype(np.float32), scale=scale.astype(np.float32))
 
     def of(self, index: np.ndarray) -> Scaling:
         """The rows of some encoders; a single row serves all and stays single."""
         return self if len(self.loc) == 1 else Scaling(self.loc[index], self.scale[index])
+
+
+def moments(bags: Bags, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature over the cells of the training bags.
+
+    Sums are kept for each bag, so a bag outside a row's training set contributes nothing to it.
+
+    Parameters
+    ----------
+    bags
+        The data.
+    train
+        ``(n_encoders, n_bags)`` bool.
+
+    Returns
+    -------
+    Two arrays ``(n_encoders, n_features)`` float64.
+    """
+    x, sizes = bags.x.astype(np.float64), bags.sizes[:, None]
+    starts = bags.offsets[:-1]
+    mean_of_bag = np.add.reduceat(x, starts, axis=0) / sizes
+    within = np.add.reduceat((x - np.repeat(mean_of_bag, bags.sizes, axis=0)) ** 2, starts, axis=0)
+    means, sds = [], []
+    for row in train:
+        n = sizes[row].sum()
+        mean = (sizes[row] * mean_of_bag[row]).sum(axis=0) / n
+        between = sizes[row] * (mean_of_bag[row] - mean) ** 2
+        means.append(mean)
+        sds.append(np.sqrt((within[row] + between).sum(axis=0) / n))
+    return np.array(means), np.array(sds)
 
 
 def scale_cells(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

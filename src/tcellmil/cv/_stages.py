@@ -15,7 +15,10 @@ from ._batches import bag_batches, cell_batches
 from ._config import TrainingConfig
 from ._lightning import Epochs, run_plan
 from ._plans import AutoencoderPlan, BagPlan
-from ._scaling import Scaling
+from ._scaling import Scaling, moments
+
+#: Least standard deviation of a feature on the networks' scale: what varies less is not blown up.
+MIN_SD = 1e-3
 
 # What a seed's random numbers are for; each purpose has a stream of its own.
 _AUTOENCODER, _CLASSIFIER, _VALIDATION_CELLS, _VALIDATION_BAGS = range(2, 6)
@@ -64,6 +67,7 @@ def train_autoencoder(
         for i, seed in enumerate(seeds):
             held_out[i, _rng(seed, _VALIDATION_CELLS).choice(cells, n_held_out, replace=False)] = True
     fit_cells = np.stack([cells[~row[cells]] for row in held_out])
+    mean, sd = (torch.from_numpy(m.astype(np.float32)) for m in _scaled_moments(bags, scaling, train))
     plan = AutoencoderPlan(
         stack,
         group,
@@ -73,6 +77,8 @@ def train_autoencoder(
         x=torch.from_numpy(bags.x),
         loc=torch.from_numpy(scaling.loc),
         scale=torch.from_numpy(scaling.scale),
+        mean=mean,
+        sd=sd,
         member=torch.from_numpy(own),
     )
     rngs = [_rng(seed, _AUTOENCODER) for seed in seeds]
@@ -92,7 +98,18 @@ def train_autoencoder(
         bar=bar,
         stage="autoencoder",
     )
+    stack.cpu().absorb_input_scale(mean[:, None], sd[:, None])
     return plan
+
+
+def _scaled_moments(bags: Bags, scaling: Scaling, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature on the networks' scale, over each encoder's training cells.
+
+    AUCell scores fill a narrow part of [-1, 1], and their variances differ a hundredfold between regulons: a plain mean
+    squared error would leave the quiet ones, which may mark a rare population, to be forgotten.
+    """
+    mean, sd = moments(bags, train)
+    return (mean - scaling.loc) / scaling.scale, np.maximum(sd / scaling.scale, MIN_SD)
 
 
 def train_classifier(

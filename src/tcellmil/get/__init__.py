@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_regulons": ["regulons"],
-        "_mil": ["attention", "metrics", "model", "predictions"],
+        "_model": ["model"],
+        "_mil": ["attention", "metrics", "predictions"],
         "_perturbation": ["perturbation"],
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -162,6 +163,22 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
         cohorts=cohort_code,
         n_classes=len(setup.classes),
         n_cohorts=len(setup.cohorts),
+    )
+
+
+def only_what_is_read(adata: AnnData, columns: Sequence[str | None], use_rep: str) -> AnnData:
+    """The columns and the representation that a model reads, so that setting it up leaves no trace in ``adata``.
+
+    What is not there is left out; the set-up then says what is missing.
+    """
+    from anndata import AnnData
+
+    present = list(dict.fromkeys(key for key in columns if key in adata.obs))
+    stored = use_rep.removeprefix("X_")
+    return AnnData(
+        obs=adata.obs[present].copy(),
+        obsm={use_rep: adata.obsm[use_rep]} if use_rep in adata.obsm else None,
+        uns={stored: adata.uns[stored]} if stored in adata.uns else None,
     )
 
 

@@ -16,7 +16,7 @@ from scvi.data import AnnDataManager
 from scvi.data.fields import CategoricalObsField, ObsmField
 from scvi.model.base import BaseModelClass
 
-from .. import _keys
+from .._checks import some
 from ..cv._bags import Bags
 from ..cv._config import TrainingConfig
 from ..cv._fit import fit_stack
@@ -154,13 +154,9 @@ class TcellMIL(BaseModelClass):
         **training
             How to train: :class:`tcellmil.cv.TrainingConfig`.
         """
-        if self.adata is None:
-            raise ValueError("this model holds no data; load it with adata, or set up a new one")
         config = TrainingConfig(**training)
-        bags = self._bags()
-        replicas = make_replicas(
-            cv, bags.labels, names=bags.names, cohorts=bags.cohorts, n_seeds=n_seeds, seed=seed
-        )
+        bags = self.bags()
+        replicas = make_replicas(cv, bags.labels, names=bags.names, cohorts=bags.cohorts, n_seeds=n_seeds, seed=seed)
         self.module, history = fit_stack(
             bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
         )
@@ -238,6 +234,8 @@ class TcellMIL(BaseModelClass):
             )
             model = cls(adata, **network)
         model.module, model.setup, model.training, model._patients = module, setup, training, patients
+        if adata is not None:
+            model._check_same_patients()
         model.is_trained_ = True
         return model
 
@@ -305,24 +303,57 @@ class TcellMIL(BaseModelClass):
         """There is no older format."""
         raise NotImplementedError("TcellMIL has no older format to convert; save() writes arrays and JSON")
 
+    def bags(self) -> Bags:
+        """The data that the model is set up with, as arrays."""
+        if self.adata is None:
+            raise ValueError("this model holds no data; load it with the data that it was fitted on")
+        return read_bags(self.adata, self.setup)
+
+    def shown_to(self) -> np.ndarray:
+        """Which replica judges which patient, ``(n_replicas, n_patients)`` bool: those that held it out, if any did."""
+        self._check_fitted()
+        held_out = self.module.replicas.test
+        return held_out if held_out.any() else np.ones_like(held_out)
+
+    def out_of_fold(self) -> tuple[Bags, BagPredictions]:
+        """The model's own patients, each by the replicas of :meth:`shown_to`, as arrays."""
+        bags = self.bags()
+        return bags, predict_bags(self.module, bags, self.shown_to())
+
+    def predict_new(self, adata: AnnData) -> tuple[Bags, BagPredictions]:
+        """New patients by all replicas, as arrays."""
+        self._check_fitted()
+        bags = read_bags(adata, self.setup, labels=self.setup.label_key in adata.obs)
+        self._warn_of_known_patients(bags)
+        return bags, predict_bags(self.module, bags)
+
+    def params(self) -> dict:
+        """What was read and how it was trained, as plain values that an h5ad file can hold."""
+        setup, training = self.setup, self.training
+        return {
+            "sample_key": setup.sample_key,
+            "label_key": setup.label_key,
+            "batch_key": setup.batch_key or "",
+            "use_rep": setup.use_rep,
+            "classes": np.array(setup.classes, dtype=object),
+            "positive_class": setup.classes[-1],
+            **{name: training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
+        }
+
     def _check_fitted(self) -> None:
         if self.module is None:
             raise ValueError("the model is not trained yet; call train() first")
 
-    def _bags(self) -> Bags:
-        return read_bags(self.adata, self.setup)
+    def _check_same_patients(self) -> None:
+        names = np.unique(self.adata.obs[self.setup.sample_key].astype(str))
+        if not np.array_equal(names, self._patients):
+            raise ValueError(
+                f"the model was fitted on patients {some(self._patients)}, the data has {some(names)}; "
+                "give it the data that it was fitted on, or predict new patients with tl.predict"
+            )
 
     def _predict(self, adata: AnnData | None) -> tuple[Bags, BagPredictions]:
-        self._check_fitted()
-        if adata is not None:
-            bags = read_bags(adata, self.setup, labels=self.setup.label_key in adata.obs)
-            self._warn_of_known_patients(bags)
-            return bags, predict_bags(self.module, bags)
-        if self.adata is None:
-            raise ValueError("this model holds no data; pass adata with the patients to predict")
-        bags = self._bags()
-        held_out = self.module.replicas.test
-        return bags, predict_bags(self.module, bags, held_out if held_out.any() else None)
+        return self.out_of_fold() if adata is None else self.predict_new(adata)
 
     def _warn_of_known_patients(self, bags: Bags) -> None:
         trained_on = self._patients[self.module.replicas.train.any(axis=0)]

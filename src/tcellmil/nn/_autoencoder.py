@@ -46,6 +46,30 @@ class StackedAutoencoder(nn.Module):
         """Reconstruct cells: ``(replica or 1, cell, n_input)`` to ``(replica, cell, n_input)``."""
         return self.decoder(self.encoder(x))
 
+    @torch.no_grad()
+    def absorb_input_scale(self, mean: Tensor, sd: Tensor) -> None:
+        """Rewrite the outer layers so that a network trained on ``(x - mean) / sd`` takes and gives ``x``.
+
+        Both are ``(replica, 1, n_input)``.
+        """
+        first, last = self.encoder[0], self.decoder[-1]
+        first.weight /= sd.transpose(1, 2)
+        first.bias -= torch.bmm(mean, first.weight)
+        last.weight *= sd
+        last.bias.copy_(last.bias * sd + mean)
+
+    @torch.no_grad()
+    def absorb_latent_scale(self, mean: Tensor, sd: Tensor) -> None:
+        """Rewrite the inner layers so that the latent becomes ``(z - mean) / sd`` and the reconstruction stays.
+
+        Both are ``(replica, 1, n_latent)``.
+        """
+        last, first = self.encoder[-1], self.decoder[0]
+        first.bias += torch.bmm(mean, first.weight)
+        first.weight *= sd.transpose(1, 2)
+        last.weight /= sd
+        last.bias.copy_((last.bias - mean) / sd)
+
 
 def _half(generators: Sequence[torch.Generator], n_in: int, n_hidden: int, n_out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(

@@ -1,0 +1,54 @@
+"""The fitted model out of an AnnData."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import _keys
+from .._checks import check_adata
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from ..model import TcellMIL
+
+
+def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
+    """The model that :func:`tcellmil.tl.fit_mil` fitted, on the data that it was fitted on.
+
+    Reads ``uns[key]`` and the representation and columns that the model was set up with; ``adata`` is not changed.
+    Only arrays and JSON are read, so the model of a file from elsewhere can be opened safely.
+
+    Parameters
+    ----------
+    adata
+        With a result of :func:`tcellmil.tl.fit_mil`.
+    key
+        Name of the result.
+
+    Raises
+    ------
+    KeyError
+        If there is no fitted model under ``key``, or what it reads is no longer there.
+    ValueError
+        If the patients are not those that the model was fitted on.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> len(tm.get.model(adata).module)  # replicas
+    2
+    """
+    check_adata(adata)
+    if key not in adata.uns or "weights" not in adata.uns[key]:
+        raise KeyError(f"adata.uns[{key!r}] holds no fitted model; run tcellmil.tl.fit_mil first")
+    from ..model import TcellMIL
+    from ..model._setup import only_what_is_read
+
+    state = adata.uns[key]
+    params = state["params"]
+    columns = [params["sample_key"], params["label_key"], params["batch_key"] or None]
+    return TcellMIL.from_state(state, only_what_is_read(adata, columns, params["use_rep"]))

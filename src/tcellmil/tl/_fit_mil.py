@@ -1,0 +1,189 @@
+"""Patient-level prediction with honest evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .. import _keys
+from .._checks import check_adata
+from .._log import logger
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from ..cv import Bags
+    from ..model import TcellMIL
+
+
+def fit_mil(
+    adata: AnnData,
+    sample_key: str,
+    label_key: str,
+    batch_key: str | None = None,
+    use_rep: str = "X_regulons",
+    *,
+    cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
+    n_seeds: int = 1,
+    seed: int = 0,
+    encoder: str = "per_fold",
+    unlabelled: str = "error",
+    positive_class: str | None = None,
+    scaling: str = "auto",
+    max_epochs: int | None = None,
+    max_epochs_ae: int | None = None,
+    lr: float | None = None,
+    early_stopping: str | None = None,
+    accelerator: str = "auto",
+    devices: int | str = "auto",
+    network: dict | None = None,
+    training: dict | None = None,
+    n_boot: int = 2000,
+    progress: bool = True,
+    key_added: str = _keys.TCELLMIL,
+    copy: bool = False,
+) -> AnnData | None:
+    """Predict each patient's label from its cells, by networks that never saw the patient.
+
+    One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of them
+    in one stack. Everything learned from data (scaling, autoencoder, attention, classifier, early stopping) comes from a
+    replica's own training patients; each patient is then judged by the replicas that held it out. What was computed
+    before, such as regulons inferred on all cells, is outside of this guarantee; it sees no labels.
+
+    Parameters
+    ----------
+    adata
+        Cells of all patients.
+    sample_key
+        Column of ``obs`` with the patient.
+    label_key
+        Column of ``obs`` with the label, the same for all cells of a patient; two classes or more.
+    batch_key
+        Column of ``obs`` with the cohort.
+    use_rep
+        Key of ``obsm``: regulon activity, or any other representation.
+    cv
+        ``"rebalanced_loo"``: leave one patient out, and drop one random training patient of every other class, so that
+        the class prior is the same in all folds. ``"loo"``: plain leave-one-out (the paper), biased in small cohorts: the
+        training set always lacks one patient of the held-out class. ``"leave_pair_out"``: hold out one patient of each of
+        two classes at a time; the AUROC is the share of pairs ranked rightly. A number: stratified folds. ``"cohort"``:
+        leave one cohort out. Or your own: pairs of patient names ``(train, test)``, or a scikit-learn splitter.
+    n_seeds, seed
+        Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
+    encoder
+        ``"per_fold"``: the autoencoder is trained within each fold. ``"shared"``: once a seed, on the cells of all labelled
+        patients without their labels, as in the paper; faster, and not strictly out-of-fold.
+    unlabelled
+        ``"error"``, or ``"predict"``: patients without a label are predicted by all replicas, never trained on.
+    positive_class
+        The label that counts as positive; the last in alphabetical order by default.
+    scaling
+        How the representation comes to [-1, 1]; see :meth:`tcellmil.model.TcellMIL.setup_anndata`.
+    max_epochs, max_epochs_ae, lr, early_stopping
+        Training; ``None`` takes the defaults of :class:`tcellmil.cv.TrainingConfig`, which documents them.
+    accelerator, devices
+        Where to train, as in :class:`lightning.Trainer`; a stack trains on one device.
+    network, training
+        Further options: fields of :class:`tcellmil.nn.NetworkConfig` and of :class:`tcellmil.cv.TrainingConfig`.
+    n_boot
+        Bootstrap resamples of patients for the intervals.
+    progress
+        Show the progress bar.
+    key_added
+        Name of the result.
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    ``None``, or the changed copy. Written, all or nothing:
+
+    - ``obsm["X_tcellmil"]``: latent of each cell, from the first replica that held its patient out;
+    - ``obs["tcellmil_attention"]``: attention of each cell, mean over the replicas that held its patient out; sums to 1
+      within a patient (NaN where none did);
+    - ``uns["tcellmil"]``: ``predictions`` (a row a patient), ``metrics`` (with 95% bootstrap intervals over patients),
+      ``history``, ``weights`` and ``config`` (the fitted networks), ``splits``, ``params``.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        If something is missing or cannot be trained on; ``adata`` is then unchanged.
+
+    References
+    ----------
+    Tsui et al. (2025), tcellMIL, NeurIPS workshop AI4D3; Ilse, Tomczak and Welling (2018), ICML; Airola et al. (2011),
+    Computational Statistics and Data Analysis 55, 1828 (leave-pair-out).
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", "cohort", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.get.metrics(adata).columns.tolist()
+    ['metric', 'value', 'ci_low', 'ci_high', 'n']
+    """
+    check_adata(adata)
+    from ..model import TcellMIL
+    from ..model._setup import only_what_is_read
+
+    if cv is None:
+        raise ValueError("cv=None would hold out no patient; train a TcellMIL without cv for that")
+    if devices not in ("auto", 1):
+        raise ValueError(f"devices={devices!r}: a stack trains on one device; use devices=1")
+    options = {"max_epochs": max_epochs, "max_epochs_ae": max_epochs_ae, "lr": lr, "early_stopping": early_stopping}
+    options = {name: value for name, value in options.items() if value is not None}
+    options |= {"encoder": encoder, "accelerator": accelerator, **(training or {})}
+
+    cells = only_what_is_read(adata, [sample_key, label_key, batch_key], use_rep)
+    TcellMIL.setup_anndata(
+        cells,
+        sample_key,
+        label_key,
+        batch_key,
+        use_rep,
+        unlabelled=unlabelled,
+        positive_class=positive_class,
+        scaling=scaling,
+    )
+    model = TcellMIL(cells, **(network or {}))
+    model.train(cv=cv, n_seeds=n_seeds, seed=seed, progress=progress, **options)
+    bags, predicted = model.out_of_fold()
+    predictions = model.predictions_table(bags, predicted)
+    metrics = _metrics(model, bags, predictions, n_boot=n_boot, seed=seed)
+    result = {
+        **model.to_state(),
+        "params": model.params(),
+        "predictions": predictions,
+        "metrics": metrics,
+        "history": model.history_table,
+    }
+
+    adata = adata.copy() if copy else adata
+    adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
+    adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
+    adata.uns[key_added] = result
+    auroc = metrics.set_index("metric").loc["auroc"]
+    logger.info(
+        f"fit_mil: AUROC {auroc['value']:.2f} [{auroc['ci_low']:.2f}, {auroc['ci_high']:.2f}], "
+        f"{int(auroc['n'])} patients, {len(model.module)} replicas, cv={model.training['cv']!r}"
+    )
+    return adata if copy else None
+
+
+def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
+    from ..cv import pair_order
+    from ..stats import bootstrap_metrics
+
+    judged = (bags.labels >= 0) & (predictions["n_replicas"].to_numpy() > 0)
+    if not judged.any():
+        raise ValueError("no labelled patient was held out by any fold; there is nothing to measure")
+    columns = [f"prob_{name}" for name in model.setup.classes]
+    return bootstrap_metrics(
+        bags.labels[judged],
+        predictions.loc[judged, columns].to_numpy(),
+        n_boot=n_boot,
+        seed=seed,
+        pair_order=pair_order(model.module, bags) if model.training["cv"] == "leave_pair_out" else None,
+    )

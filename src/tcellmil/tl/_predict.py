@@ -1,0 +1,84 @@
+"""Predict patients that no replica has seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import _keys
+from .._checks import check_adata
+from .._log import logger
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from ..model import TcellMIL
+
+
+def predict(
+    adata: AnnData,
+    model: AnnData | TcellMIL,
+    *,
+    key: str = _keys.TCELLMIL,
+    key_added: str = _keys.TCELLMIL,
+    copy: bool = False,
+) -> AnnData | None:
+    """Predict new patients with every replica of a fitted model: the mean over replicas and its spread.
+
+    Reads the columns and the representation that the model was set up with; a label is not needed. The new cells must
+    be in the same representation: score them with the first data set's regulons,
+    ``tl.regulons(new, net=adata.uns["regulons"]["targets"])``. A cohort that the model does not know counts as none.
+
+    Parameters
+    ----------
+    adata
+        Cells of the new patients.
+    model
+        The AnnData that :func:`tcellmil.tl.fit_mil` wrote to, or a fitted :class:`tcellmil.model.TcellMIL`.
+    key
+        Name of the result in ``model``, where that is an AnnData.
+    key_added
+        Name of the result in ``adata``.
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (a row a patient: ``prob_<class>``, the mean
+    over replicas, ``prob_sd``, their standard deviation, ``n_replicas``), ``uns[key_added]["params"]``,
+    ``obs["tcellmil_attention"]`` and ``obsm["X_tcellmil"]``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If something that the model reads is missing, not finite or has other features; ``adata`` is then unchanged.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> new = tm.datasets.pbmc_cohort(n_patients=6, n_cells=40, seed=1)
+    >>> new.obs["patient"] = "new " + new.obs["patient"].astype(str)
+    >>> tm.tl.regulons(new, net=adata.uns["regulons"]["targets"])
+    >>> tm.tl.predict(new, adata)
+    >>> tm.get.predictions(new).shape[0]
+    6
+    """
+    check_adata(adata)
+    from ..get import model as get_model
+    from ..model import TcellMIL
+
+    if not isinstance(model, TcellMIL):
+        model = get_model(model, key=key)
+    bags, predicted = model.predict_new(adata)
+    result = {
+        "params": model.params(),
+        "predictions": model.predictions_table(bags, predicted),
+    }
+    adata = adata.copy() if copy else adata
+    adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
+    adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
+    adata.uns[key_added] = result
+    logger.info(f"predict: {bags.n_bags} patients by {len(model.module)} replicas")
+    return adata if copy else None
