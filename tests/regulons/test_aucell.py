@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from operator import methodcaller
 
 import anndata as ad
 import numpy as np
@@ -161,7 +162,7 @@ def test_a_cell_without_counts_scores_every_regulon_alike():
     "convert",
     [
         *(sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.coo_matrix, np.asarray, np.asfortranarray),
-        *(lambda x: x.astype(dtype) for dtype in (np.float64, np.int32, np.int64, np.uint8, np.uint16)),
+        *map(methodcaller, ["astype"] * 5, (np.float64, np.int32, np.int64, np.uint8, np.uint16)),
         lambda x: sparse.csr_matrix(x.astype(np.int64)),
     ],
 )

@@ -137,6 +137,8 @@ def prune_modules(
                 motif_ranks = ranks[rankings.index.get_loc(motif)]
                 rank_at_max = int(np.argmax(_recovery(motif_ranks[None], rank_threshold)[0] - curve))
                 edge = module.iloc[np.argsort(motif_ranks, kind="stable")[: int((motif_ranks <= rank_at_max).sum())]]
+                if edge.empty:
+                    continue
                 rows.append(
                     {
                         "TF": module["TF"].iloc[0],

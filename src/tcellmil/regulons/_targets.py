@@ -120,7 +120,7 @@ def describe_names(names: Sequence[str], what: str) -> str:
     """Say what kind of gene names these are, with three of them."""
     names = [str(name) for name in names[:1000]]
     kinds = {
-        "Ensembl identifiers": r"ENS[A-Z]*G\d+",
+        "Ensembl identifiers": r"ENS[A-Z]*G\d+(\.\d+)?",
         "human symbols (upper case)": r"[A-Z][A-Z0-9.@-]*(orf\d+)?",
         "mouse symbols (capitalised)": r"[A-Z][a-z0-9.-]+|\d+[A-Z]\w*Rik",
         "numbers": r"\d+",

@@ -145,11 +145,11 @@ def enriched_motifs(
         )
     motifs = pd.concat(found, ignore_index=True)
     if motifs.empty:
-        n_modules = modules["module"].nunique()
+        n_modules, factors = modules["module"].nunique(), some(modules["TF"].unique())
         raise ValueError(
-            f"in none of {n_modules} modules a motif of the module's transcription factor reaches an enrichment (NES) "
-            f"of {nes_threshold}. The largest database has {max(n_motifs)} motifs, among which the NES cannot exceed "
-            f"{np.sqrt(max(n_motifs) - 1):.2f}; {some(modules['TF'].unique())} have modules. Check that rankings, "
+            f"in none of {n_modules} modules (of {factors}) a motif of the module's transcription factor reaches an "
+            f"enrichment (NES) of {nes_threshold} and has a leading edge. The largest database has {max(n_motifs)} "
+            f"motifs, among which the NES cannot exceed {np.sqrt(max(n_motifs) - 1):.2f}. Check that rankings, "
             "annotations and data are of one species and name genes alike, or lower nes_threshold"
         )
     return motifs

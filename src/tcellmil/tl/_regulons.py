@@ -157,11 +157,11 @@ def regulons(
     n_known = targets["regulon"].nunique()
     targets = keep_covered(targets, adata.var_names, min_targets)
     names = np.array(sorted(targets["regulon"].unique()), dtype=str)
-
     if method == AUCELL:
         scores = aucell(X, weight_matrix(targets, names, adata.var_names), auc_threshold)
     else:
-        scores = _decouple(adata, X, targets, names, method, min_targets, method_kwargs)
+        scores, names = _decouple(adata, X, targets, method, min_targets, method_kwargs)
+        targets = targets[targets["regulon"].isin(names)].reset_index(drop=True)
 
     params = {"method": method, "net": source, "min_targets": min_targets, "n_genes": adata.n_vars, "seed": seed}
     params |= {"auc_threshold": auc_threshold} if method == AUCELL else method_kwargs
@@ -269,28 +269,28 @@ def _decouple(
     adata: AnnData,
     X: np.ndarray | sparse.spmatrix,
     targets: pd.DataFrame,
-    names: np.ndarray,
     method: str,
     min_targets: int,
     method_kwargs: dict[str, Any],
-) -> np.ndarray:
-    """Scores of a method of decoupler, cells x ``names``."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a method of decoupler, cells x regulons, and the names of the regulons that it scored."""
     from anndata import AnnData
     from decoupler import mt
 
     cells = AnnData(X, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=adata.var_names))
     net = targets.rename(columns={"regulon": "source"})
     try:
-        # empty=False: a cell or gene without counts keeps its row.
-        getattr(mt, method)(cells, net, tmin=min_targets, empty=False, **method_kwargs)
+        without_empty = getattr(mt, method)(cells, net, tmin=min_targets, **method_kwargs)
     except AssertionError as error:
         raise ValueError(f"decoupler's {method} refuses the input: {error}") from error
-    scores = cells.obsm[f"score_{method}"].reindex(columns=names).to_numpy(np.float32)
-    undefined = ~np.isfinite(scores).all(axis=1)
+    # decoupler leaves cells without counts out, and then returns the others in place of writing.
+    table = (cells if without_empty is None else without_empty).obsm[f"score_{method}"]
+    table = table.reindex(index=adata.obs_names, columns=sorted(table.columns))
+    undefined = table.isna().any(axis=1)
     if undefined.any():
         warnings.warn(
             f"{method} has no score for {int(undefined.sum())} cells, which hold NaN; remove cells without counts",
             UserWarning,
             stacklevel=3,
         )
-    return scores
+    return table.to_numpy(np.float32), table.columns.to_numpy(str)

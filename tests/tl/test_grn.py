@@ -1,0 +1,46 @@
+import anndata as ad
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return tm.datasets.pbmc_cohort(n_patients=6, n_cells=60, effect=2)
+
+
+def test_the_network_is_written_with_signs_and_survives_the_disk(cohort, tmp_path):
+    adata = tm.tl.grn(cohort, tf_names=["IRF7", "SPI1"], copy=True)
+    assert "grn" not in cohort.uns
+    edges = adata.uns["grn"]
+    assert list(edges.columns) == ["TF", "target", "importance", "rho"]
+    assert set(edges.TF) == {"IRF7", "SPI1"}
+    assert edges.rho.between(-1, 1).all()
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    back = ad.read_h5ad(tmp_path / "x.h5ad").uns["grn"]
+    pd.testing.assert_frame_equal(back.reset_index(drop=True), edges, check_dtype=False)
+
+
+def test_the_planted_factor_finds_its_targets(cohort):
+    adata = tm.tl.grn(cohort, tf_names=["IRF7", "SPI1", "PAX5"], key_added="net", copy=True)
+    irf7 = adata.uns["net"].query("TF == 'IRF7'").head(15).target
+    assert irf7.isin(cohort.uns["truth"]["targets"]).sum() >= 4
+
+
+def test_a_layer_is_used_when_named(cohort):
+    adata = cohort.copy()
+    adata.layers["other"] = adata.X[:, ::-1]
+    tm.tl.grn(adata, tf_names=["IRF7"], layer="other")
+    tm.tl.grn(adata, tf_names=["IRF7"], key_added="x")
+    assert not adata.uns["grn"].equals(adata.uns["x"])
+
+
+def test_bad_input_leaves_the_data_untouched(cohort):
+    with pytest.raises(KeyError, match="layer='counts' is not in adata.layers"):
+        tm.tl.grn(cohort, layer="counts")
+    with pytest.raises(ValueError, match="none of 1 transcription factors is among the 765 genes"):
+        tm.tl.grn(cohort, tf_names=["Irf7"])
+    with pytest.raises(ValueError, match="is a view"):
+        tm.tl.grn(cohort[:100], tf_names=["IRF7"])
+    assert set(cohort.uns) == {"truth"}
