@@ -1,0 +1,205 @@
+"""Which cells a prediction attends to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tcellmil import _keys, get
+from tcellmil._checks import check_choice, check_obs_column, some
+from tcellmil.get._mil import stored
+from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+
+RELATIVE = "Attention relative to uniform"
+MAX_GROUPS = 100
+
+
+def attention(
+    adata: AnnData,
+    basis: str | None = None,
+    groupby: str | None = None,
+    color_scale: Literal["log", "rank", "linear"] = "log",
+    key: str = _keys.TCELLMIL,
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+) -> Axes | np.ndarray:
+    """Draw the attention of the cells on an embedding, by group, or both.
+
+    Reads ``obs[key + "_attention"]`` and ``uns[key]``. Attention is shown relative to uniform, that is times the number
+    of cells of the patient: 1 means as much as if all cells of the patient counted the same. Without ``basis`` and
+    ``groupby``, cells are grouped by the label of their patient.
+
+    By group, a box is over the cells of a group from patients with one label, with whiskers from the 5th to the 95th
+    percentile. Groups are in the order of their median, the highest first.
+
+    Parameters
+    ----------
+    adata
+        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    basis
+        Embedding in ``adata.obsm``: ``"umap"`` for ``obsm["X_umap"]``, or any key. The first two columns are drawn.
+    groupby
+        Column of ``adata.obs``, such as the cell type.
+    color_scale
+        Colours of the embedding: ``"log"`` (symmetric around 1, from the 99th percentile to its inverse, so that few
+        cells do not hide the rest), ``"rank"`` (percentile among all cells) or ``"linear"``.
+    key
+        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    ax
+        Axes to draw on, two with both ``basis`` and ``groupby``; a new figure without.
+    show
+        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+
+    Returns
+    -------
+    The axes; an array of two (embedding, groups) with both ``basis`` and ``groupby``.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``, or there is no such embedding or column.
+    ValueError
+        If ``groupby`` is a column of numbers with many values, or ``color_scale`` is not known.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.pl.attention(adata, groupby="cell_type", show=False).get_xlabel()
+    'Attention relative to uniform'
+    """
+    check_choice(color_scale, ("log", "rank", "linear"), "color_scale")
+    cells = get.attention(adata, key)
+    classes = [str(name) for name in stored(adata, key, "params")["classes"]]
+    place = None if basis is None else _place(adata, basis)
+    by_label = basis is None and groupby is None
+    groups = cells["label"].replace("", "unlabelled") if by_label else _groups(adata, groupby)
+
+    axes = make_axes((place is not None) + (groups is not None), ax, _size(place is not None, groups, cells["label"]))
+    if place is not None:
+        _draw_embedding(axes[0], place, cells, color_scale, basis)
+    if groups is not None:
+        _draw_groups(axes[-1], cells, groups, classes)
+    return finish(axes, show, own=ax is None)
+
+
+def _size(has_embedding: bool, groups: pd.Series | None, label: pd.Series) -> tuple[float, float]:
+    """Inches of a panel, with room for the names of the groups and a row for each of their boxes."""
+    if groups is None:
+        return 4.8, 4.0
+    names = [shorten(name) for name in groups.dropna().unique()]
+    longest = max(map(len, names), default=0)
+    boxes = label.groupby(groups.to_numpy()).nunique()
+    height = 1.2 + 0.16 * label.nunique() + 0.12 * len(boxes) + 0.14 * boxes.sum()
+    return (4.4 + 0.04 * longest, max(4.0, height)) if has_embedding else (3.8 + 0.08 * longest, max(2.4, height))
+
+
+def _place(adata: AnnData, basis: str) -> np.ndarray:
+    for name in (basis, f"X_{basis}"):
+        if name in adata.obsm:
+            place = np.asarray(adata.obsm[name])
+            if place.shape[1] < 2:
+                raise ValueError(f"adata.obsm[{name!r}] has {place.shape[1]} column; an embedding needs two")
+            return place[:, :2]
+    raise KeyError(f"basis={basis!r} is not in adata.obsm; there are {some(adata.obsm)}")
+
+
+def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
+    if groupby is None:
+        return None
+    groups = check_obs_column(adata, groupby, "groupby")
+    if groups.nunique() > MAX_GROUPS:
+        raise ValueError(f"groupby={groupby!r} has {groups.nunique()} values; at most {MAX_GROUPS} groups can be drawn")
+    return groups.astype(object).where(groups.notna())
+
+
+def _draw_embedding(ax: Axes, place: np.ndarray, cells: pd.DataFrame, color_scale: str, basis: str) -> None:
+    relative = cells["relative"].to_numpy()
+    known = np.isfinite(relative)
+    size = float(np.clip(40_000 / len(place), 1, 25))
+    if (~known).any():
+        ax.scatter(*place[~known].T, s=size, color="#DDDDDD", linewidths=0, rasterized=True, label="never held out")
+        ax.legend(frameon=False, fontsize="small", loc="best")
+    values, norm, cmap, label = _colors(relative[known], color_scale)
+    # In random order: with the highest on top, every dense region would look like one of high attention.
+    order = np.random.default_rng(0).permutation(len(values))
+    points = ax.scatter(
+        *place[known][order].T, c=values[order], s=size, cmap=cmap, norm=norm, linewidths=0, rasterized=True
+    )
+    bar = ax.figure.colorbar(
+        points, ax=ax, label=label, shrink=0.8, aspect=25, extend="both" if color_scale == "log" else "neither"
+    )
+    bar.outline.set_visible(False)
+    if color_scale == "log":
+        plain_log(bar.ax.yaxis)
+    name = basis.removeprefix("X_")
+    name = name.upper() if name in {"umap", "pca", "tsne"} else name
+    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
+    ax.set_title(f"n = {cells['sample'][known].nunique()} patients, {known.sum():,} cells", fontsize="medium")
+
+
+def _colors(relative: np.ndarray, color_scale: str) -> tuple[np.ndarray, Normalize, str, str]:
+    """Values to colour by, their norm and colour map, and what to write beside the bar."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    if color_scale == "rank":
+        from scipy.stats import rankdata
+
+        return 100 * rankdata(relative) / max(len(relative), 1), Normalize(0, 100), "viridis", "Percentile of attention"
+    if color_scale == "linear":
+        return relative, Normalize(), "viridis", RELATIVE
+    values = np.maximum(relative, np.finfo(float).tiny)
+    fold = max(1.1, np.quantile(values, 0.99)) if values.size else 1.1
+    return values, LogNorm(1 / fold, fold), "coolwarm", RELATIVE
+
+
+def _draw_groups(ax: Axes, cells: pd.DataFrame, groups: pd.Series, classes: list[str]) -> None:
+    from matplotlib.patches import Patch
+
+    table = cells.assign(group=groups.to_numpy(), label=cells["label"].replace("", "unlabelled"))
+    table = table[table["relative"].notna() & table["group"].notna()]
+    colors = {**class_colors(classes), "unlabelled": GREY}
+    labels = [label for label in colors if (table["label"] == label).any()]
+    order = table.groupby("group")["relative"].median().sort_values(ascending=False, kind="stable").index
+    for row, group in enumerate(order):
+        of_group = table[table["group"] == group]
+        present = [label for label in labels if (of_group["label"] == label).any()]
+        height = 0.76 / len(present)
+        draw_boxes(
+            ax,
+            [of_group.loc[of_group["label"] == label, "relative"].to_numpy() for label in present],
+            [row + height * (i - (len(present) - 1) / 2) for i in range(len(present))],
+            [colors[label] for label in present],
+            height=0.85 * height,
+        )
+    ax.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=0)
+    ax.set_xscale("log")
+    plain_log(ax.xaxis)
+    ax.set_yticks(range(len(order)), [shorten(name) for name in order])
+    ax.set(ylim=(max(len(order), 1) - 0.4, -0.6), xlabel=RELATIVE)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(
+        handles=[
+            Patch(facecolor=colors[label], alpha=0.55, label=_count(label, table[table["label"] == label]))
+            for label in labels
+        ],
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        frameon=False,
+        fontsize="small",
+    )
+
+
+def _count(label: str, cells: pd.DataFrame) -> str:
+    n_patients = cells["sample"].nunique()
+    return f"{shorten(label, 28)}, n = {n_patients} patient{'s' if n_patients > 1 else ''}, {len(cells):,} cells"

@@ -1,0 +1,210 @@
+"""ROC and precision-recall curves of the out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tcellmil import _keys
+from tcellmil.get import metrics, predictions
+from tcellmil.get._mil import stored
+from tcellmil.pl._canvas import GREY, PALETTE, class_colors, finish, make_axes, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def roc(
+    adata: AnnData,
+    key: str | Sequence[str] = _keys.TCELLMIL,
+    *,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw the receiver operating characteristic of the out-of-fold predictions.
+
+    Reads ``uns[key]``. The AUROC in the legend, its interval and the number of patients are those of the metrics table.
+    With more than two classes there is a curve for each class against the rest, and the legend's title has the mean.
+    After ``cv="leave_pair_out"`` the AUROC is that of the pairs, each ranked by models that saw neither patient; the
+    curve, which needs one probability a patient, is of the mean probabilities and may differ from it.
+
+    Parameters
+    ----------
+    adata
+        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    key
+        The ``key_added`` of a fit, or of several with two classes each, to compare.
+    ax
+        Axes to draw on; a new figure without.
+    show
+        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+
+    Returns
+    -------
+    The axes.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``.
+    ValueError
+        If several keys are given and one has more than two classes.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.pl.roc(adata, show=False).get_xlabel()
+    'False positive rate'
+    """
+    fits = _fits(adata, key)
+    axes = make_axes(1, ax, (4.2, 4.6))
+    axes[0].plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+    _draw(axes[0], fits, _roc_curve, "auroc", "AUROC")
+    axes[0].set(xlabel="False positive rate", ylabel=f"True positive rate{_positive(fits)}")
+    return finish(axes, show, own=ax is None)
+
+
+def prc(
+    adata: AnnData,
+    key: str | Sequence[str] = _keys.TCELLMIL,
+    *,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw the precision-recall curve of the out-of-fold predictions.
+
+    Reads ``uns[key]``. The AUPRC in the legend (average precision, the area under the drawn steps), its interval and
+    the number of patients are those of the metrics table. A dotted line is at the prevalence of the class, which is the
+    precision of predictions without information. With more than two classes there is a curve for each class against the
+    rest, and the legend's title has the mean.
+
+    Parameters
+    ----------
+    adata
+        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    key
+        The ``key_added`` of a fit, or of several with two classes each, to compare.
+    ax
+        Axes to draw on; a new figure without.
+    show
+        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+
+    Returns
+    -------
+    The axes.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``.
+    ValueError
+        If several keys are given and one has more than two classes.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.pl.prc(adata, show=False).get_xlabel()
+    'Recall'
+    """
+    fits = _fits(adata, key)
+    axes = make_axes(1, ax, (4.2, 4.6))
+    _draw(axes[0], fits, _precision_recall_curve, "auprc", "AUPRC", prevalence=True)
+    axes[0].set(xlabel="Recall", ylabel=f"Precision{_positive(fits)}")
+    return finish(axes, show, own=ax is None)
+
+
+def _fits(adata: AnnData, key: str | Sequence[str]) -> dict[str, tuple[dict, pd.DataFrame, pd.DataFrame]]:
+    """Parameters, labelled predictions and metrics of each key."""
+    fits = {}
+    for name in [key] if isinstance(key, str) else list(key):
+        table = predictions(adata, name)
+        labelled = table[(table["label"] != "") & table.filter(like="prob_").notna().all(axis=1)]
+        fits[name] = (stored(adata, name, "params"), labelled, metrics(adata, name).set_index("metric"))
+    many = [name for name, (params, _, _) in fits.items() if len(params["classes"]) > 2]
+    if many and len(fits) > 1:
+        raise ValueError(f"{many[0]!r} has {len(fits[many[0]][0]['classes'])} classes; draw one such key at a time")
+    return fits
+
+
+def _draw(ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence: bool = False) -> None:
+    title, base_rates = None, {}
+    for color, (key, (params, table, values)) in zip(_cycle(len(fits)), fits.items(), strict=True):
+        classes = [str(c) for c in params["classes"]]
+        label = _legend(key, name, params, values.loc[metric])
+        if len(classes) == 2:
+            lines = [(str(params["positive_class"]), color, label)]
+        else:
+            title = label
+            n_patients = table["label"].value_counts()
+            lines = [
+                (c, of, f"{shorten(c, 28)}, n = {n_patients.get(c, 0)}") for c, of in class_colors(classes).items()
+            ]
+        for positive, of_line, text in lines:
+            is_positive = (table["label"] == positive).to_numpy()
+            x, y = curve(is_positive, table[f"prob_{positive}"].to_numpy())
+            step = "steps-pre" if prevalence else "default"
+            ax.plot(x, y, color=of_line, drawstyle=step, linewidth=1.8, label=text, clip_on=False)
+            base_rates.setdefault(round(is_positive.mean(), 6), of_line)
+    if prevalence:
+        for rate, color in base_rates.items():
+            only = len(base_rates) == 1
+            ax.axhline(rate, color=GREY if only else color, linestyle=":", linewidth=1)
+        ax.plot([], [], color=GREY, linestyle=":", linewidth=1, label=_prevalence(list(base_rates)))
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    ax.spines[["top", "right"]].set_visible(False)
+    legend = ax.legend(title=title, loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize="small")
+    legend.get_title().set_fontsize("small")
+    legend.set_alignment("left")
+
+
+def _legend(key: str, name: str, params: dict, row: pd.Series) -> str:
+    of_pairs = " of pairs" if name == "AUROC" and params["cv"] == "leave_pair_out" else ""
+    mean = "mean " if len(params["classes"]) > 2 else ""
+    interval = f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    return f"{shorten(key, 28)} {mean}{name}{of_pairs} {interval}, n = {int(row['n'])}"
+
+
+def _prevalence(rates: list[float]) -> str:
+    if len(rates) == 1:
+        return f"prevalence {rates[0]:.2f}"
+    return f"prevalence {min(rates):.2f} to {max(rates):.2f}"
+
+
+def _positive(fits: dict) -> str:
+    """The class that the axis is about, where all fits agree on one."""
+    positive = {str(params["positive_class"]) for params, _, _ in fits.values()}
+    binary = all(len(params["classes"]) == 2 for params, _, _ in fits.values())
+    return f" ({shorten(positive.pop(), 24)})" if binary and len(positive) == 1 else ""
+
+
+def _cycle(n: int) -> list[str]:
+    return [PALETTE[i % len(PALETTE)] for i in range(n)]
+
+
+def _roc_curve(is_positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.metrics import roc_curve
+
+    false_positive, true_positive, _ = roc_curve(is_positive, score, drop_intermediate=False)
+    return false_positive, true_positive
+
+
+def _precision_recall_curve(is_positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(is_positive, score)
+    # The highest precision at each recall: a staircase whose area is the average precision.
+    steps, at = np.unique(recall[:-1], return_inverse=True)
+    height = np.zeros(len(steps))
+    np.maximum.at(height, at, precision[:-1])
+    reached = steps > 0
+    return np.append(0, steps[reached]), np.append(height[reached][:1], height[reached])

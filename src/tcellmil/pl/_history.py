@@ -1,0 +1,99 @@
+"""Losses over the epochs of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tcellmil import _keys
+from tcellmil.get._mil import stored
+from tcellmil.pl._canvas import BLUE, VERMILLION, finish, make_axes, plain_log
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+STAGES = {
+    "autoencoder": ("Autoencoder", "Mean squared error"),
+    "mil": ("Multiple instance learning", "Cross-entropy"),
+}
+LOSSES = {"train_loss": ("training", BLUE), "validation_loss": ("validation", VERMILLION)}
+
+
+def history(
+    adata: AnnData,
+    key: str = _keys.TCELLMIL,
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+) -> Axes | np.ndarray:
+    """Draw the losses of the autoencoder and of the classifier over the epochs.
+
+    Reads ``uns[key]["history"]``. A thin line is a replica, the thick line their median, as long as at least half of
+    the replicas still train.
+
+    Parameters
+    ----------
+    adata
+        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    key
+        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    ax
+        Axes to draw on, one a stage of the training (autoencoder, classifier); a new figure without.
+    show
+        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+
+    Returns
+    -------
+    An array of axes, one a stage; the axes alone if the model has no autoencoder.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> [ax.get_ylabel() for ax in tm.pl.history(adata, show=False)]
+    ['Mean squared error', 'Cross-entropy']
+    """
+    table = stored(adata, key, "history")
+    stages = [stage for stage in STAGES if (table["stage"] == stage).any()]
+    axes = make_axes(len(stages), ax, (4.2, 3.4))
+    for panel, stage in zip(axes, stages, strict=True):
+        _draw_stage(panel, table[table["stage"] == stage], stage)
+    return finish(axes, show, own=ax is None)
+
+
+def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str) -> None:
+    from matplotlib.collections import LineCollection
+    from matplotlib.ticker import MaxNLocator
+
+    n_replicas = table["replica"].nunique()
+    for column, (name, color) in LOSSES.items():
+        # (epoch, replica), NaN once a replica has stopped
+        loss = table.pivot(index="epoch", columns="replica", values=column).dropna(axis=1, how="all")
+        if loss.empty:
+            continue
+        epochs = loss.index.to_numpy() + 1
+        lines = [np.column_stack([epochs, loss[replica]]) for replica in loss]
+        alpha = np.clip(4 / len(lines), 0.06, 0.5)
+        ax.add_collection(LineCollection(lines, colors=color, linewidths=0.6, alpha=alpha, rasterized=len(lines) > 50))
+        running = loss.notna().mean(axis=1) >= 0.5
+        ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
+    title, ylabel = STAGES[stage]
+    ax.set(title=f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", xlabel="Epoch", ylabel=ylabel)
+    if stage == "autoencoder":
+        ax.set_yscale("log")
+        plain_log(ax.yaxis)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(
+        title="median and replicas" if n_replicas > 1 else None, frameon=False, fontsize="small", title_fontsize="small"
+    )

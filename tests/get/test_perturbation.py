@@ -1,0 +1,58 @@
+"""The perturbation tables come out as copies, whole or by regulon and direction."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+
+
+@pytest.fixture
+def perturbed():
+    rows = [(p, r, d) for d in ("up", "down") for p in ("A", "B", "C") for r in ("TF1(+)", "TF2(+)")]
+    table = pd.DataFrame(rows, columns=["patient", "regulon", "direction"])
+    table["delta"] = np.arange(12) / 100
+    stats = table[table["patient"] == "A"].drop(columns=["patient", "delta"]).reset_index(drop=True)
+    stats["padj"] = [0.01, 0.2, 0.03, np.nan]
+    adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
+    adata.uns.update(tcellmil_perturbation=table, tcellmil_perturbation_stats=stats)
+    return adata
+
+
+def test_whole_tables_come_out_as_they_were_written(perturbed):
+    pd.testing.assert_frame_equal(tm.get.perturbation(perturbed), perturbed.uns["tcellmil_perturbation"])
+    stats = tm.get.perturbation(perturbed, stats=True)
+    pd.testing.assert_frame_equal(stats, perturbed.uns["tcellmil_perturbation_stats"])
+
+
+@pytest.mark.parametrize("stats", [False, True])
+def test_regulon_and_direction_choose_rows(perturbed, stats):
+    table = tm.get.perturbation(perturbed, stats=stats, regulons="TF2(+)", direction="down")
+    assert table["regulon"].unique().tolist() == ["TF2(+)"] and table["direction"].unique().tolist() == ["down"]
+    assert table.index.tolist() == list(range(1 if stats else 3))
+    both = tm.get.perturbation(perturbed, stats=stats, regulons=["TF2(+)", "TF1(+)"])
+    assert len(both) == (4 if stats else 12)
+
+
+@pytest.mark.parametrize("stats", [False, True])
+def test_changing_a_table_changes_nothing_in_adata(perturbed, stats):
+    before = perturbed.copy()
+    tm.get.perturbation(perturbed, stats=stats).iloc[:, :] = 0
+    for key in before.uns:
+        pd.testing.assert_frame_equal(perturbed.uns[key], before.uns[key])
+
+
+def test_without_a_perturbation_the_error_names_perturb():
+    adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
+    with pytest.raises(KeyError, match=r"no 'tcellmil_perturbation'; run tl.perturb\(adata\) first"):
+        tm.get.perturbation(adata)
+    with pytest.raises(KeyError, match=r"no 'other_perturbation_stats'; run tl.perturb\(adata, key='other'\) first"):
+        tm.get.perturbation(adata, key="other", stats=True)
+
+
+def test_unknown_regulons_and_directions_are_named(perturbed):
+    with pytest.raises(KeyError, match="TF9.*were not perturbed; there are.*TF1"):
+        tm.get.perturbation(perturbed, regulons=["TF1(+)", "TF9"])
+    with pytest.raises(ValueError, match="direction='sideways' is not known; choose from 'up', 'down'"):
+        tm.get.perturbation(perturbed, direction="sideways")
