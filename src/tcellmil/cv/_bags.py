@@ -52,7 +52,7 @@ class Bags:
         n_classes: int,
         n_cohorts: int = 0,
     ) -> Bags:
-        """Sort cells by bag and, within a bag, by name, so that every random draw is independent of the table's order."""
+        """Sort cells by bag and, within a bag, by name: no random draw then depends on the order of the table."""
         bag_of_cell = np.asarray(bag_of_cell, dtype=str)
         names, codes = np.unique(bag_of_cell, return_inverse=True)
         order = np.lexsort((np.asarray(cell_names, dtype=str), codes))

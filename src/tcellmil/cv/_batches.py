@@ -60,7 +60,7 @@ def bag_batches(
 
 
 def _draw(rng: np.random.Generator, offsets: np.ndarray, n_cells: int) -> np.ndarray:
-    """Rows of ``n_cells`` random cells of every bag, ``(bag, cell)``; places beyond a small bag repeat its first cell."""
+    """Rows of ``n_cells`` random cells of every bag, ``(bag, cell)``; a small bag repeats its first cell."""
     sizes = np.diff(offsets)
     bag_of_cell = np.repeat(np.arange(len(sizes)), sizes)
     if (sizes <= n_cells).all():

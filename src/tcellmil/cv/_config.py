@@ -28,15 +28,15 @@ class TrainingConfig:
         Cells drawn from each bag in each epoch, without replacement, anew from all cells of the bag; a smaller bag is
         taken whole. ``None`` takes every cell every time.
     early_stopping
-        ``"autoencoder"``: the autoencoder stops on held-out cells of training patients, the bag classifier runs all epochs.
-        ``"both"``: the bag classifier also stops, on held-out training patients. ``"none"``: all epochs.
+        ``"autoencoder"``: the autoencoder stops on held-out cells of training patients, the bag classifier runs all
+        epochs. ``"both"``: the bag classifier also stops, on held-out training patients. ``"none"``: all epochs.
     patience
         Epochs without improvement before a replica stops; after half of them its learning rate halves.
     validation_size
         Share of training cells (autoencoder) and of training patients (bag classifier) held out for early stopping.
     encoder
-        ``"per_fold"``: each replica's scaling and autoencoder see its training patients only. ``"shared"``: one autoencoder
-        a seed sees the cells of all patients, without labels, as in the paper.
+        ``"per_fold"``: each replica's scaling and autoencoder see its training patients only. ``"shared"``: one
+        autoencoder a seed sees the cells of all patients, without labels, as in the paper.
     accelerator
         As in :class:`lightning.Trainer`: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"``.
     """

@@ -18,7 +18,8 @@ class BestState:
     n_replicas
         K.
     patience
-        Epochs without improvement before a replica stops. Every half of that without improvement its learning rate halves.
+        Epochs without improvement before a replica stops. Every half of that without improvement its learning rate
+        halves.
     """
 
     def __init__(self, network: nn.Module, n_replicas: int, patience: int):

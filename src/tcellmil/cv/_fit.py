@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..nn._autoencoder import StackedAutoencoder
-from ..nn._network import NetworkConfig
+from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._network import NetworkConfig
+
 from ._bags import Bags
 from ._config import TrainingConfig
 from ._fitted import FittedStack
@@ -20,7 +21,8 @@ from ._scaling import Scaling, scale_cells
 from ._splits import Replicas
 from ._stages import train_autoencoder, train_classifier
 
-#: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on it.
+#: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
+#: it.
 STACK_BYTES = 4e9
 
 
@@ -163,4 +165,4 @@ def _join_encoders(parts: list[_Encoders]) -> _Encoders:
 
 
 def _weights(module: torch.nn.Module) -> dict[str, np.ndarray]:
-    return {name: p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}
+    return {name: p.detach().cpu().numpy().copy() for name, p in module.state_dict().items()}

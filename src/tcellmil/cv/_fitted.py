@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..nn._autoencoder import StackedAutoencoder
-from ..nn._network import NetworkConfig, StackedBagClassifier
+from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
+
 from ._bags import Bags
 from ._scaling import Scaling, scale_cells
 from ._splits import Replicas
@@ -70,7 +71,7 @@ class FittedStack:
         )
 
     def scale(self, x: np.ndarray) -> Tensor:
-        """Representation ``(cell, feature)`` on the networks' scale, ``(n_encoders or 1, cell, feature)`` in [-1, 1]."""
+        """Cells ``(cell, feature)`` on the networks' scale: ``(n_encoders or 1, cell, feature)`` in [-1, 1]."""
         x = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))[None]
         return scale_cells(x, torch.from_numpy(self.scaling.loc), torch.from_numpy(self.scaling.scale))
 

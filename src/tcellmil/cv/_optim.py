@@ -11,9 +11,9 @@ from torch import Tensor
 class StackedAdamW(torch.optim.Optimizer):
     r"""AdamW (Loshchilov and Hutter, ICLR 2019) for parameters whose first axis is the replica.
 
-    AdamW works element by element, so one optimiser on a stack is K optimisers. What :class:`torch.optim.AdamW` cannot do
-    is give each slice a learning rate of its own, and leave a slice exactly as it is (weights, moments, step count) while
-    the others move: a replica that has stopped, or that has no patient in the batch.
+    AdamW works element by element, so one optimiser on a stack is K optimisers. What :class:`torch.optim.AdamW`
+    cannot do is give each slice a learning rate of its own, and leave a slice exactly as it is (weights, moments,
+    step count) while the others move: a replica that has stopped, or that has no patient in the batch.
 
     Parameters
     ----------

@@ -19,7 +19,8 @@ class BagPredictions:
     probabilities
         ``(n_bags, n_classes)``, the mean over the bag's replicas; NaN for a bag without one.
     sd
-        ``(n_bags,)``: standard deviation over the bag's replicas of the probability of the last class; 0 for one replica.
+        ``(n_bags,)``: standard deviation over the bag's replicas of the probability of the last class; 0 for one
+        replica.
     n_replicas
         ``(n_bags,)``: replicas that each bag was shown to.
     attention
@@ -68,10 +69,8 @@ def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = N
 def pair_order(stack: FittedStack, bags: Bags) -> np.ndarray:
     """Leave-pair-out: was the positive of each pair ranked above the negative by the replicas that saw neither?
 
-    Returns
-    -------
-    ``(n_positive, n_negative)``: the share of replicas (seeds) that ranked the pair rightly, a tie counting one half. Its
-    mean is the AUROC (Airola et al., Comput. Stat. Data Anal. 2011).
+    Returns ------- ``(n_positive, n_negative)``: the share of replicas (seeds) that ranked the pair rightly, a tie
+    counting one half. Its mean is the AUROC (Airola et al., Comput. Stat. Data Anal. 2011).
     """
     positive, negative = np.flatnonzero(bags.labels == 1), np.flatnonzero(bags.labels == 0)
     right, total = np.zeros((2, bags.n_bags, bags.n_bags))

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nn._autoencoder import StackedAutoencoder
-from ..nn._layers import StackedDropout
-from ..nn._losses import bag_cross_entropy, masked_mse
-from ..nn._network import StackedBagClassifier
+from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._layers import StackedDropout
+from tcellmil.nn._losses import bag_cross_entropy, masked_mse
+from tcellmil.nn._network import StackedBagClassifier
+
 from ._config import TrainingConfig
 from ._early_stopping import BestState
 from ._optim import StackedAdamW
@@ -122,8 +123,6 @@ class AutoencoderPlan(StackedPlan):
         Representation, ``(cell, feature)``.
     loc, scale
         Scaling to [-1, 1], ``(n_encoders or 1, feature)``.
-    mean, sd
-        Of the scaled features over each encoder's training cells, ``(n_encoders, feature)``.
     member
         ``(n_encoders, cell)``: the cells that each may see.
     """
@@ -139,20 +138,18 @@ class AutoencoderPlan(StackedPlan):
         x: Tensor,
         loc: Tensor,
         scale: Tensor,
-        mean: Tensor,
-        sd: Tensor,
         member: Tensor,
     ):
         super().__init__(network, group, seeds, config, early_stopping)
-        for name, value in {"x": x, "loc": loc, "scale": scale, "mean": mean, "sd": sd, "member": member}.items():
+        for name, value in {"x": x, "loc": loc, "scale": scale, "member": member}.items():
             self.register_buffer(name, value, persistent=False)
 
     def losses(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction error; ``cells`` is ``(seed, cell)``."""
         index = cells if len(self.seeds) == 1 else cells[self.group]  # (1 or replica, cell)
         member = _take(self.member, index).float()
-        x = (scale_cells(self.x[index], self.loc, self.scale) - self.mean[:, None]) / self.sd[:, None]
-        return masked_mse(self.network(x), x, member), member.sum(dim=-1)
+        x = scale_cells(self.x[index], self.loc, self.scale)
+        return masked_mse(self.network(x), self.network.standardise(x), member), member.sum(dim=-1)
 
 
 class BagPlan(StackedPlan):
@@ -171,7 +168,8 @@ class BagPlan(StackedPlan):
     cohort
         ``(n_bags, n_cohorts)`` one-hot.
     weights, validation_weights
-        ``(n_replicas, n_bags)``: class weight of the bags that each replica trains on, and is validated on; 0 elsewhere.
+        ``(n_replicas, n_bags)``: class weight of the bags that each replica trains on, and is validated on; 0
+        elsewhere.
     """
 
     def __init__(

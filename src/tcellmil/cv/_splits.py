@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._checks import some
+from tcellmil._checks import some
 
 SCHEMES = ("loo", "rebalanced_loo", "leave_pair_out", "cohort")
 
@@ -52,17 +52,17 @@ def make_replicas(
 ) -> Replicas:
     """Split patients into folds, once for every seed.
 
-    Plain leave-one-out is biased in a small cohort: the training set always lacks one patient of the held-out class, so a
-    model that learns only the class prior ranks every patient wrongly. ``"rebalanced_loo"`` also drops one random
-    training patient of every other class, so that the prior is the same in all folds. ``"leave_pair_out"`` holds out one
-    patient of each class at a time (Airola et al., Comput. Stat. Data Anal. 2011).
+    Plain leave-one-out is biased in a small cohort: the training set always lacks one patient of the held-out class,
+    so a model that learns only the class prior ranks every patient wrongly. ``"rebalanced_loo"`` also drops one
+    random training patient of every other class, so that the prior is the same in all folds. ``"leave_pair_out"``
+    holds out one patient of each class at a time (Airola et al., Comput. Stat. Data Anal. 2011).
 
     Parameters
     ----------
     cv
-        ``"loo"``, ``"rebalanced_loo"``, ``"leave_pair_out"`` (two classes), ``"cohort"`` (leave one cohort out), a number of
-        stratified folds, a scikit-learn splitter, an iterable of ``(train names, test names)``, or ``None``: train on
-        every labelled patient and hold out none.
+        ``"loo"``, ``"rebalanced_loo"``, ``"leave_pair_out"`` (two classes), ``"cohort"`` (leave one cohort out), a
+        number of stratified folds, a scikit-learn splitter, an iterable of ``(train names, test names)``, or
+        ``None``: train on every labelled patient and hold out none.
     labels
         ``(n_bags,)`` class codes. A patient with label -1 is never trained on and is in the test set of every replica.
     names
@@ -75,7 +75,8 @@ def make_replicas(
     Raises
     ------
     ValueError
-        If the scheme is not known, or if a fold would train on fewer than two classes or share patients between its sides.
+        If the scheme is not known, or if a fold would train on fewer than two classes or share patients between its
+        sides.
 
     Examples
     --------

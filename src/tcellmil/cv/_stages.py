@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..nn._autoencoder import StackedAutoencoder
-from ..nn._network import NetworkConfig, StackedBagClassifier
+from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
+
 from ._bags import Bags
 from ._batches import bag_batches, cell_batches
 from ._config import TrainingConfig
@@ -67,7 +68,7 @@ def train_autoencoder(
         for i, seed in enumerate(seeds):
             held_out[i, _rng(seed, _VALIDATION_CELLS).choice(cells, n_held_out, replace=False)] = True
     fit_cells = np.stack([cells[~row[cells]] for row in held_out])
-    mean, sd = (torch.from_numpy(m.astype(np.float32)) for m in _scaled_moments(bags, scaling, train))
+    stack.set_input_moments(*(torch.from_numpy(m[:, None]) for m in _scaled_moments(bags, scaling, train)))
     plan = AutoencoderPlan(
         stack,
         group,
@@ -77,8 +78,6 @@ def train_autoencoder(
         x=torch.from_numpy(bags.x),
         loc=torch.from_numpy(scaling.loc),
         scale=torch.from_numpy(scaling.scale),
-        mean=mean,
-        sd=sd,
         member=torch.from_numpy(own),
     )
     rngs = [_rng(seed, _AUTOENCODER) for seed in seeds]
@@ -98,16 +97,11 @@ def train_autoencoder(
         bar=bar,
         stage="autoencoder",
     )
-    stack.cpu().absorb_input_scale(mean[:, None], sd[:, None])
     return plan
 
 
 def _scaled_moments(bags: Bags, scaling: Scaling, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature on the networks' scale, over each encoder's training cells.
-
-    AUCell scores fill a narrow part of [-1, 1], and their variances differ a hundredfold between regulons: a plain mean
-    squared error would leave the quiet ones, which may mark a rare population, to be forgotten.
-    """
+    """Mean and standard deviation of each feature on the networks' scale, over each encoder's training cells."""
     mean, sd = moments(bags, train)
     return (mean - scaling.loc) / scaling.scale, np.maximum(sd / scaling.scale, MIN_SD)
 
@@ -187,7 +181,7 @@ def train_classifier(
 
 
 def _held_out_bags(bags, train, seeds, group, training) -> np.ndarray:
-    """Training patients that each replica is validated on: of each class the first few in a random order of the seed."""
+    """Training patients that each replica is validated on: the first few of each class, in a random order."""
     held_out = np.zeros_like(train)
     rank = np.stack([_rng(seed, _VALIDATION_BAGS).permutation(bags.n_bags) for seed in seeds])
     for k, row in enumerate(train):

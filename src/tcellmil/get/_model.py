@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import _keys
-from .._checks import check_adata
+from tcellmil import _keys
+from tcellmil._checks import check_adata
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from ..model import TcellMIL
+    from tcellmil.model import TcellMIL
 
 
 def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
@@ -45,8 +45,8 @@ def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
     check_adata(adata)
     if key not in adata.uns or "weights" not in adata.uns[key]:
         raise KeyError(f"adata.uns[{key!r}] holds no fitted model; run tcellmil.tl.fit_mil first")
-    from ..model import TcellMIL
-    from ..model._setup import only_what_is_read
+    from tcellmil.model import TcellMIL
+    from tcellmil.model._setup import only_what_is_read
 
     state = adata.uns[key]
     params = state["params"]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .._checks import check_adata, check_choice, check_finite, check_obs_column, some
-from ..cv._bags import Bags
+from tcellmil._checks import check_adata, check_choice, check_finite, check_obs_column, some
+from tcellmil.cv._bags import Bags
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 
-from ..cv._fitted import FittedStack
-from ..cv._scaling import Scaling
-from ..cv._splits import Replicas
-from ..nn._network import NetworkConfig
+from tcellmil.cv._fitted import FittedStack
+from tcellmil.cv._scaling import Scaling
+from tcellmil.cv._splits import Replicas
+from tcellmil.nn._network import NetworkConfig
+
 from ._setup import Setup
 
 #: Raised when the layout of arrays or JSON changes, so that an old reader says so instead of guessing.

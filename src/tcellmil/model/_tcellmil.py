@@ -16,14 +16,15 @@ from scvi.data import AnnDataManager
 from scvi.data.fields import CategoricalObsField, ObsmField
 from scvi.model.base import BaseModelClass
 
-from .._checks import some
-from ..cv._bags import Bags
-from ..cv._config import TrainingConfig
-from ..cv._fit import fit_stack
-from ..cv._fitted import FittedStack
-from ..cv._out_of_fold import BagPredictions, predict_bags
-from ..cv._splits import make_replicas
-from ..nn._network import NetworkConfig
+from tcellmil._checks import some
+from tcellmil.cv._bags import Bags
+from tcellmil.cv._config import TrainingConfig
+from tcellmil.cv._fit import fit_stack
+from tcellmil.cv._fitted import FittedStack
+from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
+from tcellmil.cv._splits import make_replicas
+from tcellmil.nn._network import NetworkConfig
+
 from ._setup import Setup, make_setup, read_bags
 from ._state import from_state, to_state
 
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 class TcellMIL(BaseModelClass):
     """Attention-based multiple instance learning on cell representations (Tsui et al., 2025).
 
-    An autoencoder compresses each cell, attention weighs the cells of a patient, and a linear classifier that knows the
-    cohort predicts the patient's label. One object holds a *stack* of K >= 1 replicas (folds times seeds), trained together
-    and fully independent of each other; an ordinary model is K = 1.
+    An autoencoder compresses each cell, attention weighs the cells of a patient, and a linear classifier that knows
+    the cohort predicts the patient's label. One object holds a *stack* of K >= 1 replicas (folds times seeds), trained
+    together and fully independent of each other; an ordinary model is K = 1.
 
     Parameters
     ----------
@@ -175,10 +176,9 @@ class TcellMIL(BaseModelClass):
             New patients; every replica predicts them. Without it, the patients that the model was set up with, each by
             the replicas that held it out (by all replicas if the model was trained without held-out patients).
 
-        Returns
-        -------
-        A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over replicas), ``prob_sd``
-        (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and ``cohort`` if cohorts are used.
+        Returns ------- A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over
+        replicas), ``prob_sd`` (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and
+        ``cohort`` if cohorts are used.
         """
         bags, predictions = self._predict(adata)
         return self.predictions_table(bags, predictions)
@@ -276,8 +276,8 @@ class TcellMIL(BaseModelClass):
         dir_path
             The folder.
         adata
-            The data that the model was fitted on; without it, data saved in the folder is used, and a model without data
-            predicts new patients only.
+            The data that the model was fitted on; without it, data saved in the folder is used, and a model without
+            data predicts new patients only.
         """
         path = Path(dir_path)
         if not (path / "model.json").exists():

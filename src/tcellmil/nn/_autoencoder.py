@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from ._layers import StackedDropout, StackedLayerNorm, StackedLinear
 
+#: How far from its mean a standardised feature may be, in standard deviations.
+MAX_SD = 3.0
+
 
 class StackedAutoencoder(nn.Module):
     """K autoencoders of cells; each half is linear, layer norm, ReLU, dropout, linear.
@@ -37,26 +40,30 @@ class StackedAutoencoder(nn.Module):
         super().__init__()
         self.encoder = _half(generators, n_input, n_hidden, n_latent, dropout)
         self.decoder = _half(generators, n_latent, n_hidden, n_input, dropout)
+        self.register_buffer("mean", torch.zeros(len(generators), 1, n_input))
+        self.register_buffer("sd", torch.ones(len(generators), 1, n_input))
+
+    def set_input_moments(self, mean: Tensor, sd: Tensor) -> None:
+        """Mean and standard deviation of each feature over a replica's training cells, ``(replica, 1, n_input)``."""
+        self.mean.copy_(mean)
+        self.sd.copy_(sd)
+
+    def standardise(self, x: Tensor) -> Tensor:
+        """Features in units of their standard deviation, no further than :data:`MAX_SD` from the mean.
+
+        Scores such as AUCell's fill a narrow part of [-1, 1], and their variances differ a hundredfold between
+        features: a plain squared error would leave the quiet ones, which may mark a rare population, to be
+        forgotten. The limit keeps a few far-off cells from taking over.
+        """
+        return ((x - self.mean) / self.sd).clamp(-MAX_SD, MAX_SD)
 
     def encode(self, x: Tensor) -> Tensor:
         """Latent of cells: ``(replica or 1, cell, n_input)`` to ``(replica, cell, n_latent)``."""
-        return self.encoder(x)
+        return self.encoder(self.standardise(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Reconstruct cells: ``(replica or 1, cell, n_input)`` to ``(replica, cell, n_input)``."""
-        return self.decoder(self.encoder(x))
-
-    @torch.no_grad()
-    def absorb_input_scale(self, mean: Tensor, sd: Tensor) -> None:
-        """Rewrite the outer layers so that a network trained on ``(x - mean) / sd`` takes and gives ``x``.
-
-        Both are ``(replica, 1, n_input)``.
-        """
-        first, last = self.encoder[0], self.decoder[-1]
-        first.weight /= sd.transpose(1, 2)
-        first.bias -= torch.bmm(mean, first.weight)
-        last.weight *= sd
-        last.bias.copy_(last.bias * sd + mean)
+        """Reconstruct *standardised* cells: ``(replica or 1, cell, n_input)`` to ``(replica, cell, n_input)``."""
+        return self.decoder(self.encode(x))
 
     @torch.no_grad()
     def absorb_latent_scale(self, mean: Tensor, sd: Tensor) -> None:

@@ -54,9 +54,9 @@ class StackedLayerNorm(nn.Module):
 class StackedDropout(nn.Module):
     """Dropout whose mask is drawn once for each seed and read by all replicas of that seed.
 
-    Each replica by itself is an ordinary dropout run. Drawing a mask a seed instead of a mask a replica saves most of the
-    cost, and a replica meets the same masks whether it trains in a stack or alone. Without :meth:`set_random_state`
-    the global generator draws one mask for all.
+    Each replica by itself is an ordinary dropout run. Drawing a mask a seed instead of a mask a replica saves most
+    of the cost, and a replica meets the same masks whether it trains in a stack or alone. Without
+    :meth:`set_random_state` the global generator draws one mask for all.
     """
 
     def __init__(self, p: float):

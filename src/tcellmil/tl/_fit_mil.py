@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .. import _keys
-from .._checks import check_adata
-from .._log import logger
+from tcellmil import _keys
+from tcellmil._checks import check_adata
+from tcellmil._log import logger
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from ..cv import Bags
-    from ..model import TcellMIL
+    from tcellmil.cv import Bags
+    from tcellmil.model import TcellMIL
 
 
 def fit_mil(
@@ -46,10 +46,10 @@ def fit_mil(
 ) -> AnnData | None:
     """Predict each patient's label from its cells, by networks that never saw the patient.
 
-    One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of them
-    in one stack. Everything learned from data (scaling, autoencoder, attention, classifier, early stopping) comes from a
-    replica's own training patients; each patient is then judged by the replicas that held it out. What was computed
-    before, such as regulons inferred on all cells, is outside of this guarantee; it sees no labels.
+    One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of
+    them in one stack. Everything learned from data (scaling, autoencoder, attention, classifier, early stopping)
+    comes from a replica's own training patients; each patient is then judged by the replicas that held it out. What
+    was computed before, such as regulons inferred on all cells, is outside of this guarantee; it sees no labels.
 
     Parameters
     ----------
@@ -64,16 +64,17 @@ def fit_mil(
     use_rep
         Key of ``obsm``: regulon activity, or any other representation.
     cv
-        ``"rebalanced_loo"``: leave one patient out, and drop one random training patient of every other class, so that
-        the class prior is the same in all folds. ``"loo"``: plain leave-one-out (the paper), biased in small cohorts: the
-        training set always lacks one patient of the held-out class. ``"leave_pair_out"``: hold out one patient of each of
-        two classes at a time; the AUROC is the share of pairs ranked rightly. A number: stratified folds. ``"cohort"``:
-        leave one cohort out. Or your own: pairs of patient names ``(train, test)``, or a scikit-learn splitter.
+        ``"rebalanced_loo"``: leave one patient out, and drop one random training patient of every other class, so
+        that the class prior is the same in all folds. ``"loo"``: plain leave-one-out (the paper), biased in small
+        cohorts: the training set always lacks one patient of the held-out class. ``"leave_pair_out"``: hold out one
+        patient of each of two classes at a time; the AUROC is the share of pairs ranked rightly. A number:
+        stratified folds. ``"cohort"``: leave one cohort out. Or your own: pairs of patient names ``(train, test)``,
+        or a scikit-learn splitter.
     n_seeds, seed
         Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
     encoder
-        ``"per_fold"``: the autoencoder is trained within each fold. ``"shared"``: once a seed, on the cells of all labelled
-        patients without their labels, as in the paper; faster, and not strictly out-of-fold.
+        ``"per_fold"``: the autoencoder is trained within each fold. ``"shared"``: once a seed, on the cells of all
+        labelled patients without their labels, as in the paper; faster, and not strictly out-of-fold.
     unlabelled
         ``"error"``, or ``"predict"``: patients without a label are predicted by all replicas, never trained on.
     positive_class
@@ -125,8 +126,8 @@ def fit_mil(
     ['metric', 'value', 'ci_low', 'ci_high', 'n']
     """
     check_adata(adata)
-    from ..model import TcellMIL
-    from ..model._setup import only_what_is_read
+    from tcellmil.model import TcellMIL
+    from tcellmil.model._setup import only_what_is_read
 
     if cv is None:
         raise ValueError("cv=None would hold out no patient; train a TcellMIL without cv for that")
@@ -173,8 +174,8 @@ def fit_mil(
 
 
 def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    from ..cv import pair_order
-    from ..stats import bootstrap_metrics
+    from tcellmil.cv import pair_order
+    from tcellmil.stats import bootstrap_metrics
 
     judged = (bags.labels >= 0) & (predictions["n_replicas"].to_numpy() > 0)
     if not judged.any():

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .. import _keys
-from .._checks import check_adata, check_choice, some
-from .._log import logger
+from tcellmil import _keys
+from tcellmil._checks import check_adata, check_choice, some
+from tcellmil._log import logger
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from ..cv import Bags
-    from ..model import TcellMIL
+    from tcellmil.model import TcellMIL
 
 DIRECTIONS = {"up": 1, "down": -1}
 LOGIT_OFFSET = 1e-6
@@ -37,14 +36,15 @@ def perturb(
 ) -> AnnData | None:
     r"""Shift one regulon in every cell and ask the networks again.
 
-    Section 2.8 of the paper: on the networks' scale, in [-1, 1],
-    :math:`z'_{ij} = \min(1, z_{ij} + 3\,\mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3\,\mathrm{MAD}_j)` down, with the
-    median absolute deviation of the regulon over all cells. Each patient is predicted by the replicas that held it out.
-    Over patients, a Wilcoxon signed-rank test of the change in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`,
-    :math:`\epsilon = 10^{-6}`, for each regulon and direction, with Benjamini-Hochberg over all tests. The result says how
-    the *model* responds; a regulon is associated with the prediction, which does not make it a cause of the outcome.
+    Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
+    3\,\mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3\,\mathrm{MAD}_j)` down, with the median absolute deviation
+    of the regulon over all cells. Each patient is predicted by the replicas that held it out. Over patients, a
+    Wilcoxon signed-rank test of the change in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon =
+    10^{-6}`, for each regulon and direction, with Benjamini-Hochberg over all tests. The result says how the *model*
+    responds; a regulon is associated with the prediction, which does not make it a cause of the outcome.
 
-    Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is enough.
+    Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is
+    enough.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def perturb(
     mad
         ``"global"``: over all cells (the paper). ``"patient"``: over the cells of each patient by itself.
     cells
-        Perturb only these cells: a mask, ``(n_cells,)`` bool, or a query on ``obs`` such as ``"cell_type == 'NK'"``. The
+        Perturb only these cells: a mask, ``(n_cells,)`` bool, or a query on ``obs``, ``"cell_type == 'NK'"``. The
         deviations still come from all cells.
     target_class
         The class whose probability is followed; the positive one by default.
@@ -74,12 +74,13 @@ def perturb(
     -------
     ``None``, or the changed copy. Written:
 
-    - ``uns["tcellmil_perturbation"]``: a row a patient, regulon and direction with ``prob_base``, ``prob``, ``delta`` and
+    - ``uns["tcellmil_perturbation"]``: a row a patient, regulon and direction with ``prob_base``, ``prob``,
+    ``delta`` and
       ``delta_logit``;
     - ``uns["tcellmil_perturbation_stats"]``: a row a regulon and direction with ``n_patients``, ``mean_delta``,
-      ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own scale;
-      the median over patients for ``mad="patient"``) and ``movable``. A regulon whose deviation is 0 cannot be moved: it
-      is reported as such, with NaN in the statistics, not as without effect.
+      ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own
+      scale; the median over patients for ``mad="patient"``) and ``movable``. A regulon whose deviation is 0 cannot
+      be moved: it is reported as such, with NaN in the statistics, not as without effect.
 
     Raises
     ------
@@ -101,8 +102,8 @@ def perturb(
     8
     """
     check_adata(adata)
-    from ..cv import median_absolute_deviation, perturb_bags
-    from ..get import model as get_model
+    from tcellmil.cv import median_absolute_deviation, perturb_bags
+    from tcellmil.get import model as get_model
 
     check_choice(mad, ("global", "patient"), "mad")
     directions = _checked_directions(directions)
@@ -173,7 +174,8 @@ def _cell_mask(adata: AnnData, cells: np.ndarray | pd.Series | str | None) -> np
         mask = np.asarray(cells)
         if mask.dtype != bool or mask.shape != (adata.n_obs,):
             raise TypeError(
-                f"cells must be a bool mask of length {adata.n_obs} or a query on obs, got {mask.dtype} of shape {mask.shape}"
+                f"cells must be a bool mask of length {adata.n_obs} or a query on obs, "
+                f"got {mask.dtype} of shape {mask.shape}"
             )
     if not mask.any():
         raise ValueError(f"cells={cells!r} selects no cell; there is nothing to perturb")
@@ -217,7 +219,7 @@ def _logit(p: pd.Series) -> pd.Series:
 
 
 def _statistics(table: pd.DataFrame, names, chosen, directions, deviation: np.ndarray) -> pd.DataFrame:
-    from ..stats import benjamini_hochberg, signed_rank_by_column
+    from tcellmil.stats import benjamini_hochberg, signed_rank_by_column
 
     index = pd.MultiIndex.from_product([names[chosen], directions], names=["regulon", "direction"])
     groups = table.groupby(["regulon", "direction"], sort=False)

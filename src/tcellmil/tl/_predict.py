@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import _keys
-from .._checks import check_adata
-from .._log import logger
+from tcellmil import _keys
+from tcellmil._checks import check_adata
+from tcellmil._log import logger
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from ..model import TcellMIL
+    from tcellmil.model import TcellMIL
 
 
 def predict(
@@ -41,11 +41,9 @@ def predict(
     copy
         Return a changed copy instead of changing ``adata``.
 
-    Returns
-    -------
-    ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (a row a patient: ``prob_<class>``, the mean
-    over replicas, ``prob_sd``, their standard deviation, ``n_replicas``), ``uns[key_added]["params"]``,
-    ``obs["tcellmil_attention"]`` and ``obsm["X_tcellmil"]``.
+    Returns ------- ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (a row a patient:
+    ``prob_<class>``, the mean over replicas, ``prob_sd``, their standard deviation, ``n_replicas``),
+    ``uns[key_added]["params"]``, ``obs["tcellmil_attention"]`` and ``obsm["X_tcellmil"]``.
 
     Raises
     ------
@@ -66,8 +64,8 @@ def predict(
     6
     """
     check_adata(adata)
-    from ..get import model as get_model
-    from ..model import TcellMIL
+    from tcellmil.get import model as get_model
+    from tcellmil.model import TcellMIL
 
     if not isinstance(model, TcellMIL):
         model = get_model(model, key=key)

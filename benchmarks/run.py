@@ -1,0 +1,13 @@
+"""Every benchmark, one after another, each in an interpreter of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = ("import_time", "aucell", "stack", "planted", "melanoma", "paper_shape")
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent
+    for name in sys.argv[1:] or SCRIPTS:
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, here / f"{name}.py"], check=True)
