@@ -3,20 +3,20 @@
 # make lint   ruff
 # make docs   build the documentation into docs/_build/html
 # make bench  speed and memory benchmarks, as ratios measured in one run
+#
+# Needs make and Python 3.11 to 3.13; make PYTHON=/path/to/python chooses one.
 
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Without the constraints pip would pick the newest of everything, and with the newest torch gigabytes of CUDA.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint docs bench clean
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
-
-# torch by itself first: the pinned release has a CPU build, anything newer would bring CUDA along.
-$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) "torch==2.13.0"
+# What is installed is recorded in a file, written last: a set-up that was interrupted starts again.
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) -e .
 	@touch $@
 
@@ -45,4 +45,4 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf demo docs/_build .pytest_cache .hypothesis
+	rm -rf demo docs/_build docs/generated .pytest_cache .hypothesis
