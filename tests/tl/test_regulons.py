@@ -35,7 +35,8 @@ def unchanged(cohort):
 
 
 def test_scores_are_written_with_their_names_and_targets(cohort, net):
-    adata = tm.tl.regulons(cohort, net=net, copy=True)
+    adata = cohort.copy()
+    assert tm.tl.regulons(adata, net=net) is None
     scores = adata.obsm["X_regulons"]
     assert scores.dtype == np.float32
     assert scores.shape == (cohort.n_obs, 4)
