@@ -38,7 +38,9 @@ def test_regulon_and_direction_choose_rows(perturbed, stats):
 @pytest.mark.parametrize("stats", [False, True])
 def test_changing_a_table_changes_nothing_in_adata(perturbed, stats):
     before = perturbed.copy()
-    tm.get.perturbation(perturbed, stats=stats).iloc[:, :] = 0
+    table = tm.get.perturbation(perturbed, stats=stats)
+    table.iloc[:, 2:] = 0
+    table["regulon"] = "changed"
     for key in before.uns:
         pd.testing.assert_frame_equal(perturbed.uns[key], before.uns[key])
 
@@ -49,6 +51,15 @@ def test_without_a_perturbation_the_error_names_perturb():
         tm.get.perturbation(adata)
     with pytest.raises(KeyError, match=r"no 'other_perturbation_stats'; run tl.perturb\(adata, key='other'\) first"):
         tm.get.perturbation(adata, key="other", stats=True)
+
+
+def test_a_perturbation_under_its_own_key_is_found_by_it(perturbed):
+    perturbed.uns["nk_only"] = perturbed.uns["tcellmil_perturbation"].iloc[:4]
+    perturbed.uns["nk_only_stats"] = perturbed.uns["tcellmil_perturbation_stats"].iloc[:1]
+    assert len(tm.get.perturbation(perturbed, perturbation_key="nk_only")) == 4
+    assert len(tm.get.perturbation(perturbed, perturbation_key="nk_only", stats=True)) == 1
+    with pytest.raises(KeyError, match=r"no 'b_only'; run tl.perturb\(adata, key_added='b_only'\) first"):
+        tm.get.perturbation(perturbed, perturbation_key="b_only")
 
 
 def test_unknown_regulons_and_directions_are_named(perturbed):

@@ -52,12 +52,20 @@ def test_own_axes_are_drawn_on_and_left_to_the_caller(adata, shown, draw, n_pane
     assert plt.get_fignums() == [figure.number] and not shown
 
 
+@pytest.fixture
+def autoshow():
+    """Sets scanpy's switch, and puts it back."""
+    before = settings.autoshow
+    yield lambda value: setattr(settings, "autoshow", value)
+    settings.autoshow = before
+
+
 @each_picture
-def test_autoshow_of_scanpy_decides_without_show(adata, shown, draw, n_panels, monkeypatch):
-    monkeypatch.setattr(settings, "autoshow", True)
+def test_autoshow_of_scanpy_decides_without_show(adata, shown, autoshow, draw, n_panels):
+    autoshow(True)
     draw(adata)
     assert len(shown) == 1
-    monkeypatch.setattr(settings, "autoshow", False)
+    autoshow(False)
     draw(adata)
     assert len(shown) == 1
     draw(adata, show=True)

@@ -78,6 +78,16 @@ def test_both_directions_share_one_scale(cohort):
     assert up.get_xlim() == down.get_xlim()
 
 
+def test_axis_names_the_class_that_was_followed(cohort):
+    adata = cohort(n_patients=6, n_regulons=2)
+    table = adata.uns["tcellmil_perturbation"]
+    other = table.assign(prob_base=1 - table["prob_base"], prob=1 - table["prob"], delta=-table["delta"])
+    adata.uns["of_nr"], adata.uns["of_nr_stats"] = other, adata.uns["tcellmil_perturbation_stats"]
+    assert tm.pl.perturb(adata, perturbation_key="of_nr", show=False)[0].get_xlabel() == "Change in probability of NR"
+    table["prob_base"] = 0.123  # of another fit
+    assert tm.pl.perturb(adata, show=False)[0].get_xlabel() == "Change in probability"
+
+
 def test_n_top_below_one_is_an_error(cohort):
     with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
         tm.pl.perturb(cohort(n_patients=6, n_regulons=2), n_top=0)

@@ -36,9 +36,10 @@ def predictions(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.get.predictions(adata).columns.tolist()
     ['label', 'predicted', 'prob_NR', 'prob_R', 'prob_sd', 'n_cells', 'n_replicas']
     """
@@ -67,9 +68,10 @@ def metrics(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.get.metrics(adata)["metric"].tolist()
     ['auroc', 'auprc', 'accuracy', 'balanced_accuracy', 'f1', 'precision', 'recall', 'brier']
     """
@@ -103,9 +105,10 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.get.attention(adata).groupby("sample")["relative"].mean().round(3).unique().tolist()
     [1.0]
     """

@@ -21,13 +21,14 @@ def perturbation(
     stats: bool = False,
     regulons: str | Sequence[str] | None = None,
     direction: Literal["up", "down"] | None = None,
+    perturbation_key: str | None = None,
 ) -> pd.DataFrame:
     """Change of the predictions under in-silico perturbation, as :func:`tcellmil.tl.perturb` wrote it.
 
     Parameters
     ----------
     adata
-        Cells with ``uns[key + "_perturbation"]``.
+        Cells with ``uns[key + "_perturbation"]`` and, beside it, its ``_stats``.
     key
         The ``key_added`` of :func:`tcellmil.tl.fit_mil`, whose model was perturbed.
     stats
@@ -36,6 +37,8 @@ def perturbation(
         Only this regulon, or these.
     direction
         Only ``"up"`` or ``"down"``.
+    perturbation_key
+        The ``key_added`` of :func:`tcellmil.tl.perturb`, where one was given; then ``key`` does not matter.
 
     Returns
     -------
@@ -53,16 +56,16 @@ def perturbation(
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.tl.perturb(adata)
     >>> tm.get.perturbation(adata, direction="up")["patient"].nunique()
     6
     """
-    place = _keys.perturbation_stats(key) if stats else _keys.perturbation(key)
-    verb = "tl.perturb(adata)" if key == _keys.TCELLMIL else f"tl.perturb(adata, key={key!r})"
-    table = check_result(adata, place, verb)
+    place = _keys.perturbation(key) if perturbation_key is None else perturbation_key
+    table = check_result(adata, _keys.stats_of(place) if stats else place, _verb(key, perturbation_key))
     keep = np.ones(len(table), dtype=bool)
     if regulons is not None:
         wanted = [regulons] if isinstance(regulons, str) else list(regulons)
@@ -75,3 +78,9 @@ def perturbation(
         check_choice(direction, ("up", "down"), "direction")
         keep &= (table["direction"] == direction).to_numpy()
     return table[keep].reset_index(drop=True)
+
+
+def _verb(key: str, perturbation_key: str | None) -> str:
+    if perturbation_key is not None:
+        return f"tl.perturb(adata, key_added={perturbation_key!r})"
+    return "tl.perturb(adata)" if key == _keys.TCELLMIL else f"tl.perturb(adata, key={key!r})"

@@ -58,9 +58,10 @@ def roc(
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.pl.roc(adata, show=False).get_xlabel()
     'False positive rate'
     """
@@ -110,9 +111,10 @@ def prc(
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.pl.prc(adata, show=False).get_xlabel()
     'Recall'
     """

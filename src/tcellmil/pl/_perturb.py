@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
-from tcellmil.get import perturbation
+from tcellmil.get import perturbation, predictions
 from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import BLUE, VERMILLION, draw_boxes, finish, make_axes, shorten
 
@@ -26,15 +26,16 @@ def perturb(
     n_top: int = 10,
     key: str = _keys.TCELLMIL,
     *,
+    perturbation_key: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
 ) -> Axes | np.ndarray:
     """Draw the regulons whose perturbation changes the predictions most.
 
-    Reads ``uns[key + "_perturbation"]`` and ``uns[key + "_perturbation_stats"]``. For each direction, the regulons with
-    the highest (blue) and the lowest (orange) median change of the predicted probability of the positive class. A box
-    is over patients, whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are significant
-    (adjusted p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never drawn.
+    Reads ``uns[key + "_perturbation"]``, the ``_stats`` beside it and ``uns[key]``. For each direction, the regulons
+    with the highest (blue) and the lowest (orange) median change of the predicted probability. A box is over patients,
+    whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are significant (adjusted
+    p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never drawn.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def perturb(
         At most this many regulons with a positive and as many with a negative change.
     key
         The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    perturbation_key
+        The ``key_added`` of :func:`tcellmil.tl.perturb`, where one was given.
     ax
         Axes to draw on, one a direction; a new figure without.
     show
@@ -66,18 +69,19 @@ def perturb(
 
     Examples
     --------
-    >>> import tcellmil as tm
+    >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    >>> tm.tl.fit_mil(adata, "patient", "response", use_rep="X_pca", cv=3, max_epochs=2, max_epochs_ae=2)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
     >>> tm.tl.perturb(adata)
     >>> len(tm.pl.perturb(adata, show=False))
     2
     """
     if n_top < 1:
         raise ValueError(f"n_top={n_top} must be at least 1")
-    stats = perturbation(adata, key, stats=True)
-    changes = perturbation(adata, key)
-    positive = str(stored(adata, key, "params")["positive_class"])
+    stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key)
+    changes = perturbation(adata, key, perturbation_key=perturbation_key)
+    followed = _class_followed(changes, predictions(adata, key), stored(adata, key, "params")["classes"])
     directions = [d for d in TITLES if (stats["direction"] == d).any()]
     tops = {d: _top(stats[stats["direction"] == d], n_top) for d in directions}
 
@@ -89,12 +93,21 @@ def perturb(
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
         _draw_direction(panel, tops[direction], changes[changes["direction"] == direction])
         panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
-        panel.set_xlabel(f"Change in probability of {shorten(positive, 24)}")
+        panel.set_xlabel(f"Change in probability{followed}")
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
         panel.set_xlim(min(limits), max(limits))
     _explain_stars(axes, own=ax is None)
     return finish(axes, show, own=ax is None)
+
+
+def _class_followed(changes: pd.DataFrame, predicted: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Of which class the probability was followed: the table holds no name, but the class's probability before."""
+    before = changes.drop_duplicates("patient").set_index("patient")["prob_base"]
+    for name in reversed([str(name) for name in classes]):
+        if np.allclose(before, predicted[f"prob_{name}"].reindex(before.index), atol=1e-4):
+            return f" of {shorten(name, 24)}"
+    return ""
 
 
 def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:
