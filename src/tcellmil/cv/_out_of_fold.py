@@ -69,7 +69,9 @@ def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = N
 def pair_order(stack: FittedStack, bags: Bags) -> np.ndarray:
     """Leave-pair-out: was the positive of each pair ranked above the negative by the replicas that saw neither?
 
-    Returns ------- ``(n_positive, n_negative)``: the share of replicas (seeds) that ranked the pair rightly, a tie
+    Returns
+    -------
+    ``(n_positive, n_negative)``: the share of replicas (seeds) that ranked the pair rightly, a tie
     counting one half. Its mean is the AUROC (Airola et al., Comput. Stat. Data Anal. 2011).
     """
     positive, negative = np.flatnonzero(bags.labels == 1), np.flatnonzero(bags.labels == 0)

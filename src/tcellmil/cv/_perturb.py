@@ -43,7 +43,9 @@ def perturb_bags(
     shown_to
         ``(n_replicas, n_bags)`` bool.
 
-    Returns ------- Base ``(n_bags, n_classes)`` and perturbed ``(n_shifts, n_bags, n_features, n_classes)``
+    Returns
+    -------
+    Base ``(n_bags, n_classes)`` and perturbed ``(n_shifts, n_bags, n_features, n_classes)``
     probabilities, means over the bag's replicas; NaN where nothing was asked.
     """
     n_shifts, n_bags, n_features = shifts.shape

@@ -176,7 +176,9 @@ class TcellMIL(BaseModelClass):
             New patients; every replica predicts them. Without it, the patients that the model was set up with, each by
             the replicas that held it out (by all replicas if the model was trained without held-out patients).
 
-        Returns ------- A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over
+        Returns
+        -------
+        A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over
         replicas), ``prob_sd`` (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and
         ``cohort`` if cohorts are used.
         """

@@ -41,7 +41,9 @@ def predict(
     copy
         Return a changed copy instead of changing ``adata``.
 
-    Returns ------- ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (a row a patient:
+    Returns
+    -------
+    ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (a row a patient:
     ``prob_<class>``, the mean over replicas, ``prob_sd``, their standard deviation, ``n_replicas``),
     ``uns[key_added]["params"]``, ``obs["tcellmil_attention"]`` and ``obsm["X_tcellmil"]``.
 
