@@ -9,14 +9,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Without the constraints pip would pick the newest of everything, and with the newest torch gigabytes of CUDA.
+# The constraints are the versions that the tests ran with.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint docs bench clean
 
 # What is installed is recorded in a file, written last: a set-up that was interrupted starts again.
 $(VENV)/.base: pyproject.toml constraints.txt
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV), which takes some minutes the first time ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) -e .
 	@touch $@
 

@@ -96,8 +96,8 @@ def print_truth(adata: AnnData) -> None:
     planted = [name for name in order if name.removesuffix("(+)") == truth["tf"]]
     rank = f"place {order.index(planted[0]) + 1}" if planted else "not among the regulons,"
     print(
-        f"\nPlanted: {truth['tf']} and {len(truth['targets'])} targets go up in the {truth['driver_cell_type']} cells of "
-        f"responders, {2 ** truth['effect']:.3g}-fold\n"
+        f"\nPlanted in {truth['driver_cell_type']} cells of responders: {truth['tf']} and {len(truth['targets'])} of "
+        f"its targets, up {2 ** truth['effect']:.3g}-fold\n"
         f"  attention finds these cells among all of a responder's with AUROC {found:.2f} (0.5 is chance)\n"
         f"  perturbing {truth['tf']} comes in {rank} of {len(order)} regulons by mean change of the logit"
     )
