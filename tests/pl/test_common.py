@@ -108,14 +108,16 @@ def test_a_file_that_was_written_and_read_draws_the_same(adata, draw, n_panels, 
     np.testing.assert_array_equal(*(figure.canvas.buffer_rgba() for figure in figures))
 
 
+@pytest.mark.parametrize("font_size", [10, 14])  # matplotlib's, and that of scanpy.set_figure_params
 @each_picture
-def test_no_text_is_cut_by_the_edge_of_the_figure(cohort, draw, n_panels):
+def test_no_text_is_cut_by_the_edge_of_the_figure(cohort, draw, n_panels, font_size):
     names = ("Effector memory CD8+ T cells, exhausted-like, TOX-high PDCD1-high", "NK")
     classes = ("complete response", "partial response", "stable disease", "progressive disease", "not evaluable")
     adata = cohort(n_patients=15, n_regulons=6, cell_types=names, classes=classes)
-    figure = np.ravel(draw(adata, show=False))[0].figure
-    figure.canvas.draw()
-    inside = figure.get_tightbbox()
+    with plt.rc_context({"font.size": font_size, "axes.titlesize": font_size}):
+        figure = np.ravel(draw(adata, show=False))[0].figure
+        figure.canvas.draw()
+        inside = figure.get_tightbbox()
     assert inside.x0 >= 0 and inside.y0 >= 0
     assert inside.x1 <= figure.get_figwidth() and inside.y1 <= figure.get_figheight()
 

@@ -20,9 +20,10 @@ PALETTE = (BLUE, VERMILLION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#00000
 
 
 def make_axes(n: int, ax: Axes | Sequence[Axes] | None, size: tuple[float, float]) -> np.ndarray:
-    """``n`` axes in a row of a new figure, ``size`` inches each, or the caller's own, as an array."""
+    """``n`` axes in a row of a new figure, or the caller's own, as an array; ``size`` is inches of one at 10 points."""
     if ax is None:
-        width, height = size
+        larger_text = max(1, plt.rcParams["font.size"] / 10)  # scanpy.set_figure_params sets 14 points
+        width, height = (inches * larger_text for inches in size)
         figure, axes = plt.subplots(1, n, figsize=(n * width, height), layout="constrained", squeeze=False)
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04)
         return axes[0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STAGES = {
     "autoencoder": ("Autoencoder", "Mean squared error"),
-    "mil": ("Multiple instance learning", "Cross-entropy"),
+    "mil": ("Classifier", "Cross-entropy"),
 }
 LOSSES = {"train_loss": ("training", BLUE), "validation_loss": ("validation", VERMILLION)}
 
@@ -89,7 +89,8 @@ def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str) -> None:
         running = loss.notna().mean(axis=1) >= 0.5
         ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
     title, ylabel = STAGES[stage]
-    ax.set(title=f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", xlabel="Epoch", ylabel=ylabel)
+    ax.set_title(f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", fontsize="medium")
+    ax.set(xlabel="Epoch", ylabel=ylabel)
     if stage == "autoencoder":
         ax.set_yscale("log")
         plain_log(ax.yaxis)

@@ -87,7 +87,7 @@ def perturb(
 
     n_rows = max(len(top) for top in tops.values())
     longest = max((len(shorten(name)) for top in tops.values() for name in top["regulon"]), default=0)
-    axes = make_axes(len(directions), ax, (3.4 + 0.075 * longest, 1.6 + 0.27 * max(n_rows, 2)))
+    axes = make_axes(len(directions), ax, (3.4 + 0.075 * longest, 1.8 + 0.27 * max(n_rows, 2)))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats["direction"] == direction
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
@@ -138,7 +138,7 @@ def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame) -> None:
 
 
 def _title(direction: str, stats: pd.DataFrame, n_unmovable: int) -> str:
-    title = f"{TITLES[direction]}, n = {int(stats['n_patients'].max())} patients"
+    title = f"{TITLES[direction]}\nn = {int(stats['n_patients'].max())} patients"
     return f"{title}\n{n_unmovable} of {len(stats)} regulons unmovable" if n_unmovable else title
 
 
@@ -155,5 +155,5 @@ def _explain_stars(axes: np.ndarray, own: bool) -> None:
     ]
     if own:
         axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
-    else:  # the margins of the figure are the caller's
-        axes[-1].legend(handles=handles, loc="best", frameon=False, fontsize="small")
+    else:
+        axes[0].legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.2), frameon=False, fontsize="small")
