@@ -171,7 +171,7 @@ def test_without_a_net_modules_are_used_and_a_warning_says_so(cohort):
 
 
 def test_the_planted_regulon_is_found_in_the_cohort_without_any_prior():
-    adata = tm.datasets.pbmc_cohort(effect=2)
+    adata = tm.datasets.pbmc_cohort(n_patients=10, n_cells=100, effect=2)
     with pytest.warns(UserWarning, match="unpruned"):
         tm.tl.regulons(adata)
     responders = adata[adata.obs["response"] == "R"]
