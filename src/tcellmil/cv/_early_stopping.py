@@ -7,9 +7,14 @@ from torch import Tensor, nn
 
 from ._optim import StackedAdamW
 
+#: Least relative improvement of a validation loss that keeps a replica going.
+MIN_IMPROVEMENT = 0.01
+
 
 class BestState:
     """Early stopping for a stack, decided for each replica by itself.
+
+    An improvement counts when it lowers the loss by :data:`MIN_IMPROVEMENT` of the best one so far.
 
     Parameters
     ----------
@@ -38,7 +43,7 @@ class BestState:
         self.loss, self.waited = self.loss.to(loss.device), self.waited.to(loss.device)
         on = running.bool()
         unjudged = loss.isnan()
-        better = on & ((loss < self.loss) | unjudged)
+        better = on & ((loss < (1 - MIN_IMPROVEMENT) * self.loss) | unjudged)
         self.loss = torch.where(better & ~unjudged, loss, self.loss)
         self.waited = torch.where(better, 0, self.waited + 1)
         for name, p in self.network.named_parameters():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import lightning as L
+import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from ._plans import StackedPlan
@@ -91,7 +92,8 @@ def run_plan(
 
 
 def _loader(epochs: Epochs) -> DataLoader:
-    return DataLoader(epochs, batch_size=None)
+    # A generator of its own, because a loader draws a seed each epoch, by default from the global random state.
+    return DataLoader(epochs, batch_size=None, generator=torch.Generator())
 
 
 @contextmanager

@@ -101,6 +101,12 @@ def make_replicas(
             _check_fold(name, row[0], row[1], labels, names)
             rows.append((replica_seed, name, row))
     sides = np.stack([row for _, _, row in rows])
+    never = np.setdiff1d(labels[labelled], labels[sides[:, 1].any(axis=0)])
+    if cv is not None and len(never):
+        raise ValueError(
+            f"the splits hold out no patient of {len(never)} of the classes, such as "
+            f"{some(names[labels == never[0]], 3)}; without them nothing can be measured"
+        )
     return Replicas(
         seed=np.array([s for s, _, _ in rows]),
         fold=np.array([name for _, name, _ in rows], dtype=str),

@@ -75,12 +75,11 @@ def perturb(
     ``None``, or the changed copy. Written:
 
     - ``uns["tcellmil_perturbation"]``: a row a patient, regulon and direction with ``prob_base``, ``prob``,
-    ``delta`` and
-      ``delta_logit``;
+      ``delta`` and ``delta_logit``;
     - ``uns["tcellmil_perturbation_stats"]``: a row a regulon and direction with ``n_patients``, ``mean_delta``,
       ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own
-      scale; the median over patients for ``mad="patient"``) and ``movable``. A regulon whose deviation is 0 cannot
-      be moved: it is reported as such, with NaN in the statistics, not as without effect.
+      scale; the median over patients for ``mad="patient"``), ``target_class`` and ``movable``. A regulon whose
+      deviation is 0 cannot be moved: it is reported as such, with NaN in the statistics, not as without effect.
 
     Raises
     ------
@@ -127,6 +126,7 @@ def perturb(
 
     table = _table(bags.names, names, chosen, directions, base[:, code], perturbed[..., code])
     stats = _statistics(table, names, chosen, directions, np.median(deviation, axis=0))
+    stats["target_class"] = model.setup.classes[code]
     key_added = _keys.perturbation(key) if key_added is None else key_added
     adata = adata.copy() if copy else adata
     adata.uns[key_added] = table
