@@ -44,9 +44,7 @@ def test_what_is_in_the_padding_does_not_matter():
     scores, z = draw(2, 1, 3), draw(1, 1, 3, 4)
     other_scores, other_z = scores.clone(), z.clone()
     other_scores[..., 2], other_z[:, :, 2] = 50.0, 1e6
-    for a, b in zip(
-        pool_bags(scores, z, present[None]), pool_bags(other_scores, other_z, present[None]), strict=True
-    ):
+    for a, b in zip(pool_bags(scores, z, present[None]), pool_bags(other_scores, other_z, present[None]), strict=True):
         assert torch.equal(a, b)
 
 
