@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--genes", type=int, default=35_530)
     parser.add_argument("--detected", type=int, default=2_500)
     parser.add_argument("--regulons", type=int, default=154)
-    parser.add_argument("--slice", type=int, default=200, help="cells that the other routines score")
+    parser.add_argument("--slice", type=int, default=500, help="cells that the other routines score")
     parser.add_argument("--threads", type=int, default=min(2, numba.config.NUMBA_NUM_THREADS))
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)
