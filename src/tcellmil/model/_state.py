@@ -82,13 +82,18 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
         classifier=_with_prefix(weights, "mil."),
         replicas=Replicas(
             seed=np.asarray(splits["seed"]),
-            fold=np.asarray(splits["fold"], dtype=str),
+            fold=_text(splits["fold"]),
             train=np.asarray(splits["train"], dtype=bool),
             test=np.asarray(splits["test"], dtype=bool),
         ),
     )
-    return stack, Setup.from_dict(config["setup"]), np.asarray(splits["patients"], dtype=str), config["training"]
+    return stack, Setup.from_dict(config["setup"]), _text(splits["patients"]), config["training"]
 
 
 def _with_prefix(weights: dict, prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): np.asarray(w) for name, w in weights.items() if name.startswith(prefix)}
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    """Names as fixed-width text, whichever type of string the file format gave back."""
+    return np.array([str(value) for value in values], dtype=str)
