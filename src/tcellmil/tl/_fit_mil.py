@@ -131,6 +131,8 @@ def fit_mil(
 
     if cv is None:
         raise ValueError("cv=None would hold out no patient; train a TcellMIL without cv for that")
+    if _keys.representation(key_added) == use_rep:
+        raise ValueError(f"key_added={key_added!r} would overwrite use_rep={use_rep!r}; choose another key_added")
     if devices not in ("auto", 1):
         raise ValueError(f"devices={devices!r}: a stack trains on one device; use devices=1")
     options = {"max_epochs": max_epochs, "max_epochs_ae": max_epochs_ae, "lr": lr, "early_stopping": early_stopping}
