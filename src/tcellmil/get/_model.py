@@ -50,5 +50,5 @@ def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
 
     state = adata.uns[key]
     params = state["params"]
-    columns = [params["sample_key"], params["label_key"], params["batch_key"] or None]
-    return TcellMIL.from_state(state, only_what_is_read(adata, columns, params["use_rep"]))
+    keys = (params["sample_key"], params["label_key"], params["batch_key"] or None, params["use_rep"])
+    return TcellMIL.from_state(state, only_what_is_read(adata, *keys))

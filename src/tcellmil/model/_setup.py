@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -166,27 +165,32 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
     )
 
 
-def only_what_is_read(adata: AnnData, columns: Sequence[str | None], use_rep: str) -> AnnData:
+def only_what_is_read(adata: AnnData, sample_key: str, label_key: str, batch_key: str | None, use_rep: str) -> AnnData:
     """The columns and the representation that a model reads, so that setting it up leaves no trace in ``adata``.
 
-    What is not there is left out; the set-up then says what is missing.
+    Raises
+    ------
+    KeyError
+        If one of them is not there; the message says what ``adata`` has instead.
     """
     from anndata import AnnData
 
-    present = list(dict.fromkeys(key for key in columns if key in adata.obs))
+    keys = {"sample_key": sample_key, "label_key": label_key}
+    keys |= {} if batch_key is None else {"batch_key": batch_key}
+    for argument, key in keys.items():
+        check_obs_column(adata, key, argument)
+    _check_representation(adata, use_rep)
     stored = use_rep.removeprefix("X_")
     return AnnData(
-        obs=adata.obs[present].copy(),
-        obsm={use_rep: adata.obsm[use_rep]} if use_rep in adata.obsm else None,
+        obs=adata.obs[list(dict.fromkeys(keys.values()))].copy(),
+        obsm={use_rep: adata.obsm[use_rep]},
         uns={stored: adata.uns[stored]} if stored in adata.uns else None,
     )
 
 
 def read_representation(adata: AnnData, use_rep: str) -> tuple[np.ndarray, list[str] | None]:
     """``obsm[use_rep]`` as a float32 array, and the names of its columns where they are known."""
-    if use_rep not in adata.obsm:
-        hint = "; run tcellmil.tl.regulons first" if use_rep == "X_regulons" else ""
-        raise KeyError(f"use_rep={use_rep!r} is not in adata.obsm; there are {some(adata.obsm.keys())}{hint}")
+    _check_representation(adata, use_rep)
     value = adata.obsm[use_rep]
     names = None
     if isinstance(value, pd.DataFrame):
@@ -198,6 +202,12 @@ def read_representation(adata: AnnData, use_rep: str) -> tuple[np.ndarray, list[
         if isinstance(stored, dict) and len(stored.get("names", ())) == value.shape[1]:
             names = [str(name) for name in stored["names"]]
     return np.asarray(value, dtype=np.float32), names
+
+
+def _check_representation(adata: AnnData, use_rep: str) -> None:
+    if use_rep not in adata.obsm:
+        hint = "; run tcellmil.tl.regulons first" if use_rep == "X_regulons" else ""
+        raise KeyError(f"use_rep={use_rep!r} is not in adata.obsm; there are {some(adata.obsm.keys())}{hint}")
 
 
 def _samples(adata: AnnData, sample_key: str) -> pd.Series:

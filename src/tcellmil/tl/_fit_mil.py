@@ -139,7 +139,7 @@ def fit_mil(
     options = {name: value for name, value in options.items() if value is not None}
     options |= {"encoder": encoder, "accelerator": accelerator, **(training or {})}
 
-    cells = only_what_is_read(adata, [sample_key, label_key, batch_key], use_rep)
+    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep)
     TcellMIL.setup_anndata(
         cells,
         sample_key,
