@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata
+from tcellmil._checks import check_adata, some
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -136,8 +136,11 @@ def fit_mil(
     if devices not in ("auto", 1):
         raise ValueError(f"devices={devices!r}: a stack trains on one device; use devices=1")
     options = {"max_epochs": max_epochs, "max_epochs_ae": max_epochs_ae, "lr": lr, "early_stopping": early_stopping}
-    options = {name: value for name, value in options.items() if value is not None}
-    options |= {"encoder": encoder, "accelerator": accelerator, **(training or {})}
+    options |= {"encoder": encoder, "accelerator": accelerator}
+    twice = sorted(options.keys() & (training or {}))
+    if twice:
+        raise ValueError(f"training holds {some(twice)}; pass them as arguments of fit_mil instead")
+    options = {name: value for name, value in options.items() if value is not None} | (training or {})
 
     cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep)
     TcellMIL.setup_anndata(
