@@ -1,0 +1,230 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import false_discovery_control, median_abs_deviation, wilcoxon
+
+import tcellmil as tm
+
+SIGN = {"up": 1, "down": -1}
+
+
+def probability_by_hand(adata, scores, patient):
+    """Mean probability of R by the replicas that held ``patient`` out, for any scores of its cells in [0, 1]."""
+    model = tm.get.model(adata)
+    bags = model.bags()
+    i = list(bags.names).index(patient)
+    rows = bags.order[bags.bag(i)]
+    values = []
+    for k in np.flatnonzero(model.module.replicas.test[:, i]):
+        alone = model.module.select(np.array([k]))
+        z = alone.encode(alone.scale(scores[rows]))
+        values.append(alone.classify(z[:, None], bags.cohort_onehot[i])[0][0, 0, 1])
+    return np.mean(values)
+
+
+def shifted_by_hand(adata, regulon, direction, *, n_mad=3, within=None, cells=None):
+    """Scores with one regulon shifted on the scale 2x - 1 and clipped there."""
+    scores = adata.obsm["X_regulons"].copy()
+    j = list(adata.uns["regulons"]["names"]).index(regulon)
+    scale = 2 * scores[:, j].astype(float) - 1
+    reference = slice(None) if within is None else (adata.obs["patient"] == within).to_numpy()
+    shift = SIGN[direction] * n_mad * median_abs_deviation(scale[reference])
+    cells = slice(None) if cells is None else cells
+    scale[cells] = np.clip(scale[cells] + shift, -1, 1)
+    scores[:, j] = (scale + 1) / 2
+    return scores
+
+
+def row(adata, patient, regulon, direction):
+    table = adata.uns["tcellmil_perturbation"].set_index(["patient", "regulon", "direction"])
+    return table.loc[(patient, regulon, direction)]
+
+
+CASES = [("P0", "TF0(+)", "up"), ("P0", "TF0(+)", "down"), ("P3", "TF2(+)", "down"), ("P7", "TF4(+)", "up")]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_mad": 20},
+        {"mad": "patient"},
+        {"cells": "cell_type == 'NK'"},
+    ],
+    ids=["default", "clipped", "mad of the patient", "some cells"],
+)
+def test_a_perturbation_is_what_one_gets_by_shifting_and_predicting_again(fitted, options):
+    tm.tl.perturb(fitted, **options)
+    by_hand = {"n_mad": options.get("n_mad", 3)}
+    if "cells" in options:
+        by_hand["cells"] = (fitted.obs["cell_type"] == "NK").to_numpy()
+    for patient, regulon, direction in CASES:
+        if "mad" in options:
+            by_hand["within"] = patient
+        got = row(fitted, patient, regulon, direction)
+        base = probability_by_hand(fitted, fitted.obsm["X_regulons"], patient)
+        prob = probability_by_hand(fitted, shifted_by_hand(fitted, regulon, direction, **by_hand), patient)
+        assert got["prob_base"] == pytest.approx(base, abs=1e-6)
+        assert got["prob"] == pytest.approx(prob, abs=1e-6)
+        assert got["delta"] == pytest.approx(prob - base, abs=2e-6)
+        logit = [np.log((p + 1e-6) / (1 - p + 1e-6)) for p in (prob, base)]
+        assert got["delta_logit"] == pytest.approx(logit[0] - logit[1], abs=1e-5)
+    assert fitted.uns["tcellmil_perturbation"]["delta"].abs().max() > 1e-3
+
+
+def test_a_standard_scaled_representation_is_shifted_on_its_own_scale(make_cohort, fit_quickly):
+    adata = make_cohort()
+    fit_quickly(adata, use_rep="X_pca", cv="loo")
+    tm.tl.perturb(adata, regulons=["X_pca_1"], n_mad=2)
+    model = tm.get.model(adata)
+    bags = model.bags()
+    for k, patient in enumerate(bags.names):
+        alone, rows = model.module.select(np.array([k])), bags.bag(k)
+        loc, scale = (getattr(alone.scaling, name)[0] for name in ("loc", "scale"))
+        z = np.clip((bags.x[rows] - loc) / scale, -1, 1)
+        z[:, 1] = np.clip(z[:, 1] + 2 * median_abs_deviation(bags.x[:, 1]) / scale[1], -1, 1)
+        prob = alone.classify(alone.encode(alone.scale(z * scale + loc))[:, None], bags.cohort_onehot[k])[0][0, 0, 1]
+        assert row(adata, patient, "X_pca_1", "up")["prob"] == pytest.approx(prob, abs=1e-5)
+
+
+def test_the_base_is_the_out_of_fold_prediction(fitted):
+    tm.tl.perturb(fitted)
+    base = fitted.uns["tcellmil_perturbation"].groupby("patient")["prob_base"].agg(["min", "max"])
+    for column in base:
+        np.testing.assert_allclose(base[column], tm.get.predictions(fitted)["prob_R"], atol=1e-6)
+
+
+def test_statistics_are_those_of_scipy(fitted):
+    tm.tl.perturb(fitted)
+    stats = fitted.uns["tcellmil_perturbation_stats"].set_index(["regulon", "direction"])
+    tested = stats[stats["movable"]]
+    groups = fitted.uns["tcellmil_perturbation"].groupby(["regulon", "direction"])
+    assert len(tested) == len(groups) == 10
+    for key, group in groups:
+        expected = wilcoxon(group["delta_logit"])
+        assert stats.loc[key, "statistic"] == pytest.approx(expected.statistic)
+        assert stats.loc[key, "p"] == pytest.approx(expected.pvalue)
+        assert stats.loc[key, "mean_delta"] == pytest.approx(group["delta"].mean())
+        assert stats.loc[key, "median_delta"] == pytest.approx(group["delta"].median())
+        assert stats.loc[key, "mean_delta_logit"] == pytest.approx(group["delta_logit"].mean())
+        assert stats.loc[key, "n_patients"] == len(group) == 8
+    np.testing.assert_allclose(tested["padj"], false_discovery_control(tested["p"]))
+    mad = median_abs_deviation(fitted.obsm["X_regulons"], axis=0)
+    np.testing.assert_allclose(stats.xs("up", level="direction")["mad"], mad, rtol=1e-5)
+
+
+def test_a_regulon_without_deviation_is_unmovable_and_not_without_effect(fitted):
+    tm.tl.perturb(fitted)
+    stats = fitted.uns["tcellmil_perturbation_stats"].set_index("regulon")
+    still = stats.loc["TF5(+)"]
+    assert not still["movable"].any()
+    assert still[["mean_delta", "mean_delta_logit", "statistic", "p", "padj"]].isna().all(axis=None)
+    assert (still["mad"] == 0).all() and (still["n_patients"] == 0).all()
+    assert stats.drop("TF5(+)")["movable"].all()
+    assert "TF5(+)" not in set(fitted.uns["tcellmil_perturbation"]["regulon"])
+
+
+def test_the_deviation_of_the_patient_may_move_what_the_global_one_cannot(fitted):
+    fitted.obsm["X_regulons"][fitted.obs["patient"] == "P2", 5] = np.linspace(0.1, 0.4, 15)
+    tm.tl.perturb(fitted, regulons=["TF5(+)"])
+    assert len(fitted.uns["tcellmil_perturbation"]) == 0
+    tm.tl.perturb(fitted, regulons=["TF5(+)"], mad="patient")
+    assert set(fitted.uns["tcellmil_perturbation"]["patient"]) == {"P2"}
+    assert (fitted.uns["tcellmil_perturbation_stats"]["n_patients"] == 1).all()
+
+
+def test_a_larger_shift_moves_the_scores_further(make_cohort, fit_quickly):
+    adata = make_cohort(n_patients=8, n_cells=30)
+    fit_quickly(adata, max_epochs=40, max_epochs_ae=10)
+    effects = []
+    for n_mad in (0.5, 1, 2, 4):
+        tm.tl.perturb(adata, regulons="TF0(+)", directions="up", n_mad=n_mad)
+        effects.append(adata.uns["tcellmil_perturbation_stats"]["mean_delta_logit"].item())
+    assert effects[0] > 0  # the regulon that marks responders
+    assert (np.diff(effects) > 0).all()
+
+
+def test_perturbing_one_patients_cells_leaves_all_others(fitted):
+    mask = (fitted.obs["patient"] == "P4").to_numpy()
+    tm.tl.perturb(fitted, cells=mask)
+    moved = fitted.uns["tcellmil_perturbation"].groupby("patient")["delta"].apply(lambda d: d.abs().max())
+    assert moved["P4"] > 1e-4
+    np.testing.assert_allclose(moved.drop("P4"), 0, atol=1e-9)
+
+
+def test_a_mask_a_series_in_any_order_and_a_query_agree(fitted):
+    series = fitted.obs["cell_type"] == "NK"
+    tables = []
+    for cells in (series.to_numpy(), series, series.iloc[::-1], "cell_type == 'NK'"):
+        tm.tl.perturb(fitted, cells=cells)
+        tables.append(fitted.uns["tcellmil_perturbation"])
+    tm.tl.perturb(fitted)
+    assert not fitted.uns["tcellmil_perturbation"]["prob"].equals(tables[0]["prob"])
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
+
+
+def test_asking_for_some_regulons_and_directions_gives_their_rows_of_the_whole(fitted):
+    tm.tl.perturb(fitted)
+    whole = fitted.uns["tcellmil_perturbation"]
+    tm.tl.perturb(fitted, regulons=["TF3(+)", "TF1(+)"], directions=["down"])
+    part = fitted.uns["tcellmil_perturbation"]
+    assert part["regulon"].unique().tolist() == ["TF3(+)", "TF1(+)"]
+    assert set(part["direction"]) == {"down"}
+    key = ["patient", "regulon", "direction"]
+    both = part.merge(whole, on=key, suffixes=("", "_whole"))
+    assert len(both) == len(part) == 16
+    np.testing.assert_allclose(both["prob"], both["prob_whole"], atol=1e-6)
+
+
+def test_only_the_documented_keys_are_written(fitted):
+    before, scores = set(fitted.uns), fitted.obsm["X_regulons"].copy()
+    obs = fitted.obs.copy()
+    assert tm.tl.perturb(fitted) is None
+    assert set(fitted.uns) - before == {"tcellmil_perturbation", "tcellmil_perturbation_stats"}
+    tm.tl.perturb(fitted, regulons="TF1(+)", key_added="one")
+    assert {"one", "one_stats"} <= set(fitted.uns)
+    result = tm.tl.perturb(fitted, key_added="copied", copy=True)
+    assert "copied" in result.uns and "copied" not in fitted.uns
+    assert np.array_equal(fitted.obsm["X_regulons"], scores)
+    pd.testing.assert_frame_equal(fitted.obs, obs)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"regulons": ["TF99(+)"]},
+            KeyError,
+            r"\['TF99\(\+\)'\] are not features of the model; there are \['TF0\(\+\)'",
+        ),
+        ({"directions": "sideways"}, ValueError, "directions='sideways' is not known; choose from 'up', 'down'"),
+        ({"directions": []}, ValueError, "directions is empty; choose from 'up', 'down'"),
+        ({"n_mad": 0}, ValueError, "n_mad=0 must be above 0"),
+        ({"n_mad": -3}, ValueError, "n_mad=-3 must be above 0; the direction says which way"),
+        ({"n_mad": float("nan")}, ValueError, "n_mad=nan must be above 0"),
+        ({"mad": "cell"}, ValueError, "mad='cell' is not known; choose from 'global', 'patient'"),
+        ({"cells": "cell_type == 'none'"}, ValueError, "selects no cell; there is nothing to perturb"),
+        ({"cells": np.arange(5)}, TypeError, r"bool mask of length 120 or a query on obs, got int64 of shape \(5,\)"),
+        ({"cells": np.ones(7, dtype=bool)}, TypeError, r"bool mask of length 120 .* got bool of shape \(7,\)"),
+        ({"target_class": "PR"}, ValueError, "target_class='PR' is not known; choose from 'NR', 'R'"),
+        ({"key": "other"}, KeyError, r"adata.uns\['other'\] holds no fitted model; run tcellmil.tl.fit_mil first"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(fitted, options, error, message):
+    before = set(fitted.uns)
+    with pytest.raises(error, match=message):
+        tm.tl.perturb(fitted, **options)
+    assert set(fitted.uns) == before
+
+
+def test_other_patients_than_those_fitted_are_refused(fitted):
+    part = fitted[fitted.obs["patient"] != "P0"].copy()
+    with pytest.raises(ValueError, match=r"was fitted on patients \['P0', .*the data has \['P1'.*tl.predict"):
+        tm.tl.perturb(part)
+
+
+def test_a_representation_that_is_gone_is_named(fitted):
+    del fitted.obsm["X_regulons"]
+    with pytest.raises(KeyError, match="use_rep='X_regulons' is not in adata.obsm.*run tcellmil.tl.regulons first"):
+        tm.tl.perturb(fitted)
