@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=30)
+    adata.obsm["X_small"] = adata.X[:, :6].toarray()
+    tm.tl.fit_mil(
+        adata,
+        "patient",
+        "response",
+        use_rep="X_small",
+        cv=3,
+        max_epochs=2,
+        max_epochs_ae=2,
+        network={"n_hidden": 16, "n_latent": 8},
+        accelerator="cpu",
+        progress=False,
+        key_added="mil",
+    )
+    return adata
+
+
+def test_the_model_predicts_what_was_written(fitted):
+    model = tm.get.model(fitted, "mil")
+    assert isinstance(model, tm.model.TcellMIL)
+    assert len(model.module) == 3
+    pd.testing.assert_frame_equal(model.predict(), tm.get.predictions(fitted, "mil"))
+    np.testing.assert_array_equal(model.get_attention(), fitted.obs["mil_attention"])
+    np.testing.assert_array_equal(model.get_latent_representation(), fitted.obsm["X_mil"])
+
+
+def test_asking_for_the_model_changes_nothing(fitted):
+    adata = fitted.copy()
+    tm.get.model(adata, "mil")
+    assert set(adata.uns) == set(fitted.uns) and set(adata.obsm) == set(fitted.obsm)
+    pd.testing.assert_frame_equal(adata.obs, fitted.obs)
+
+
+@pytest.mark.parametrize("key", ["tcellmil", "neighbors"])
+def test_without_a_fitted_model_the_verb_to_run_is_named(fitted, key):
+    adata = fitted.copy()
+    adata.uns["neighbors"] = {"params": {}}
+    with pytest.raises(KeyError, match=rf"adata.uns\['{key}'\] holds no fitted model; run tcellmil.tl.fit_mil first"):
+        tm.get.model(adata, key)
+
+
+def test_what_the_model_reads_and_is_gone_is_named(fitted):
+    adata = fitted.copy()
+    del adata.obsm["X_small"]
+    with pytest.raises(KeyError, match=r"use_rep='X_small' is not in adata.obsm; there are \['X_mil'\]"):
+        tm.get.model(adata, "mil")
+    adata = fitted.copy()
+    del adata.obs["response"]
+    with pytest.raises(KeyError, match="label_key='response' is not a column of adata.obs; there are"):
+        tm.get.model(adata, "mil")
+
+
+def test_other_patients_are_refused(fitted):
+    adata = fitted[fitted.obs["patient"] != fitted.obs["patient"].iloc[0]].copy()
+    with pytest.raises(ValueError, match="the model was fitted on patients"):
+        tm.get.model(adata, "mil")
