@@ -10,7 +10,10 @@ from sphinx.ext.napoleon import NumpyDocstring
 HERE = Path(__file__).parent
 
 # The notebooks live beside the package, for those who read the repository and not these pages.
-shutil.copytree(HERE.parent / "tutorials", HERE / "generated" / "tutorials", dirs_exist_ok=True)
+copies = HERE / "generated" / "tutorials"
+copies.mkdir(parents=True, exist_ok=True)
+for notebook in (HERE.parent / "tutorials").glob("*.ipynb"):
+    shutil.copy(notebook, copies)
 
 info = metadata("tcellmil")
 project = info["Name"]
@@ -43,13 +46,13 @@ templates_path = ["_templates"]
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signature and the text say it
-autodoc_class_signature = "separated"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_typehints_format = "short"
 add_module_names = False
 python_maximum_signature_line_length = 88
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_preprocess_types = True
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -64,7 +67,7 @@ html_theme = "sphinx_book_theme"
 html_title = "tcellmil"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
-html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": False, "use_fullscreen_button": False}
+html_theme_options = {"navbar_persistent": [], "use_fullscreen_button": False, "use_download_button": False}
 
 
 def _returns_as_prose(self: NumpyDocstring, section: str) -> list[str]:
@@ -72,4 +75,11 @@ def _returns_as_prose(self: NumpyDocstring, section: str) -> list[str]:
     return self._format_block(":returns: ", self._dedent(self._consume_to_next_section()))
 
 
+def _raises_all(self: NumpyDocstring, section: str) -> list[str]:
+    """Keep every name of ``KeyError, ValueError``; napoleon would keep the first."""
+    fields = self._consume_fields(parse_type=False, prefer_type=True)
+    return [line for _, names, text in fields for line in self._format_block(f":raises {names}: ", text)]
+
+
 NumpyDocstring._parse_returns_section = _returns_as_prose
+NumpyDocstring._parse_raises_section = _raises_all

@@ -1,0 +1,48 @@
+"""The main job as ``make demo`` runs it."""
+
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+
+import tcellmil as tm
+from tcellmil import demo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def printed(folder):
+    import contextlib
+    import io
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        demo.main(folder, n_patients=8, n_cells=40, cv=2, max_epochs=2, max_epochs_ae=2, progress=False)
+    return text.getvalue()
+
+
+def test_writes_a_result_that_can_be_gone_on_with(folder, printed):
+    result = read_h5ad(folder / "result.h5ad")
+    before = tm.get.perturbation(result, regulons="IRF7(+)")
+    tm.tl.perturb(result)
+    after = tm.get.perturbation(result, regulons="IRF7(+)")
+    pd.testing.assert_frame_equal(before, after, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", ["attention", "roc", "prc", "perturb", "history"])
+def test_writes_figure(folder, printed, name):
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_prints_every_metric_with_its_interval(folder, printed):
+    for row in tm.get.metrics(read_h5ad(folder / "result.h5ad")).itertuples():
+        assert f"{row.metric} " in printed
+    assert "ci_low ci_high" in " ".join(printed.split())
+
+
+def test_says_how_near_it_comes_to_what_was_planted(printed):
+    assert "Planted in CD8+ Cytotoxic T cells of responders: IRF7" in printed
+    assert "of 59 regulons" in printed or "not among the regulons" in printed

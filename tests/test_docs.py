@@ -1,0 +1,110 @@
+"""What is written about the package: examples run, and the reference is complete."""
+
+import doctest
+import importlib
+import os
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+
+import tcellmil as tm
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMESPACES = ("cv", "datasets", "get", "io", "model", "nn", "pl", "pp", "regulons", "stats", "tl")
+PUBLIC = [f"{namespace}.{name}" for namespace in NAMESPACES for name in getattr(tm, namespace).__all__]
+SOURCE = ROOT / "src"
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    for path in sorted(SOURCE.rglob("*.py"))
+    if ">>>" in path.read_text()
+]
+
+
+def code_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Run what is written with a small cohort, two folds and few epochs, in an empty folder."""
+    cohort, fit = tm.datasets.pbmc_cohort, tm.tl.fit_mil
+
+    def small_cohort(n_cohorts=2, effect=1.0, seed=0, **_):
+        return cohort(n_patients=8, n_cells=30, n_cohorts=n_cohorts, effect=effect, seed=seed)
+
+    def small_fit(adata, **arguments):
+        fit(adata, **{**arguments, "cv": 2, "max_epochs": 2, "max_epochs_ae": 2, "n_boot": 50, "progress": False})
+
+    monkeypatch.setattr(tm.datasets, "pbmc_cohort", small_cohort)
+    monkeypatch.setattr(tm.tl, "fit_mil", small_fit)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    plt.close("all")
+
+
+def test_every_namespace_is_covered():
+    assert set(NAMESPACES) == set(tm.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_is_in_the_reference(name):
+    listed = re.findall(r"^   (\w+\.\w+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE)
+    assert listed.count(name) == 1
+
+
+def test_reference_lists_nothing_that_does_not_exist():
+    listed = re.findall(r"^   (\w+\.\w+)$", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE)
+    assert set(listed) <= set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_is_documented(name):
+    namespace, _, attribute = name.partition(".")
+    assert (getattr(getattr(tm, namespace), attribute).__doc__ or "").strip()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_docstring_examples_run(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+    plt.close("all")
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_example_of_the_readme_runs(small):
+    (example,) = code_blocks(ROOT / "README.md")
+    names = {}
+    exec(example, names)
+    assert (small / "result.h5ad").stat().st_size > 0
+    assert {"regulons", "tcellmil", "tcellmil_perturbation"} <= set(names["adata"].uns)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_tutorial_runs(path, small):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    names = {}
+    for number, cell in enumerate(cells):
+        exec(compile(cell.source, f"{path.name}, code cell {number}", "exec"), names)
+    assert "tcellmil" in names["adata"].uns
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_tutorial_is_stored_with_its_outputs_and_small(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert os.path.getsize(path) < 1_500_000
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/concepts.md", "docs/installation.md"])
+def test_functions_that_pages_name_exist(page):
+    named = set(re.findall(rf"\b((?:{'|'.join(NAMESPACES)})\.[a-zA-Z]\w+)", (ROOT / page).read_text()))
+    assert named
+    assert named - {"model.json"} <= set(PUBLIC)
