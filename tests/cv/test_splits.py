@@ -96,11 +96,11 @@ def test_without_cross_validation_one_replica_a_seed_trains_on_every_labelled_pa
 
 def test_own_splits_go_by_name_and_serve_every_seed_even_from_an_iterator():
     labels, names = np.array([0, 1, 0, 1, 0]), np.array(list("abcde"))
-    splits = iter([(["a", "b", "d"], ["e", "c"]), (["c", "d"], ["a"])])
+    splits = iter([(["a", "b", "d"], ["e", "c"]), (["c", "d"], ["b", "a"])])
     replicas = make_replicas(splits, labels, names=names, n_seeds=2)
     held_out = [sorted(names[test]) for test in replicas.test]
     trained_on = [sorted(names[train]) for train in replicas.train]
-    assert held_out == [["c", "e"], ["a"]] * 2
+    assert held_out == [["c", "e"], ["a", "b"]] * 2
     assert trained_on == [["a", "b", "d"], ["c", "d"]] * 2
 
 
@@ -126,6 +126,11 @@ NAMES = np.array([f"P{i}" for i in range(7)])
         (0.5, TypeError, "cv must be a string, a number, a splitter or pairs of patient names, got float"),
         (True, TypeError, "got bool"),
         ("cohort", ValueError, "needs the cohort of every patient; pass batch_key"),
+        (
+            [(["P0", "P1", "P3"], ["P2"])],
+            ValueError,
+            r"hold out no patient of 1 of the classes, such as \['P1', 'P3', 'P5'\]",
+        ),
         ([(["P0", "P1", "nobody"], ["P2"])], ValueError, r"split 0 names patients that are not there: \['nobody'\]"),
         ([(["P0", "P1", "P2"], ["P2"])], ValueError, r"both trains on and holds out \['P2'\]"),
         ([(["P0", "P1", "P6"], ["P2"])], ValueError, r"split 0 trains on patients without a label: \['P6'\]"),
