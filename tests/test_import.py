@@ -15,11 +15,6 @@ SOURCE = Path(tm.__file__).parent
 HEAVY = ["torch", "scvi", "lightning", "shap", "decoupler", "transformers", "rustscenic", "statsmodels"]
 ARRAY_LAYERS = ["regulons", "nn", "cv", "stats"]
 NAMESPACES = sorted(name for name in tm.__all__ if (SOURCE / name / "__init__.py").exists())
-WITHOUT_EXAMPLE = {
-    *(("io", f"read_{what}") for what in ("motif_annotations", "motifs", "rankings", "scenic_loom")),
-    *(("io", f"write_{what}") for what in ("adjacencies", "gmt", "motifs")),
-    ("tl", "prune"),
-}
 VERBS = ["datasets", "get", "io", "pl", "pp", "tl"]
 PUBLIC = [(space, name) for space in NAMESPACES for name in importlib.import_module(f"tcellmil.{space}").__all__]
 
@@ -82,9 +77,7 @@ def test_every_public_name_is_there_and_documented(space, name):
 
 
 @pytest.mark.parametrize(("space", "name"), [p for p in PUBLIC if p[0] in VERBS])
-def test_every_verb_shows_how_to_call_it(space, name, request):
-    if (space, name) in WITHOUT_EXAMPLE:
-        request.applymarker(pytest.mark.xfail(reason="its docstring has no example yet"))
+def test_every_verb_shows_how_to_call_it(space, name):
     text = inspect.getdoc(getattr(getattr(tm, space), name))
     assert "\nExamples\n--------\n" in text and ">>> " in text
     assert "\nParameters\n----------\n" in text

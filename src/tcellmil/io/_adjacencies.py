@@ -60,6 +60,15 @@ def write_adjacencies(grn: pd.DataFrame, path: str | Path) -> None:
     ------
     ValueError
         If a column is missing.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pandas as pd, tcellmil as tm
+    >>> edges = pd.DataFrame({"TF": ["SPI1"], "target": ["LYZ"], "importance": [2.5]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tm.io.write_adjacencies(edges, folder + "/adjacencies.csv")
+    ...     pathlib.Path(folder, "adjacencies.csv").read_text().splitlines()
+    ['TF,target,importance', 'SPI1,LYZ,2.5']
     """
     missing = set(COLUMNS) - set(grn.columns)
     if missing:

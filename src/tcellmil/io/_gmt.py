@@ -56,7 +56,7 @@ def read_gmt(path: str | Path) -> pd.DataFrame:
 
 
 def write_gmt(targets: pd.DataFrame, path: str | Path) -> None:
-    """Write regulons as GMT. The format has no place for weights.
+    r"""Write regulons as GMT. The format has no place for weights.
 
     Parameters
     ----------
@@ -69,6 +69,15 @@ def write_gmt(targets: pd.DataFrame, path: str | Path) -> None:
     ------
     ValueError
         If a column is missing.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pandas as pd, tcellmil as tm
+    >>> targets = pd.DataFrame({"regulon": "SPI1(+)", "target": ["LYZ", "CD14"], "weight": 1.0})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tm.io.write_gmt(targets, folder + "/regulons.gmt")
+    ...     pathlib.Path(folder, "regulons.gmt").read_text()
+    'SPI1(+)\t\tLYZ\tCD14\n'
     """
     source = "regulon" if "regulon" in targets else "source"
     if not {source, "target"} <= set(targets.columns):

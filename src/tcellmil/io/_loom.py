@@ -48,6 +48,17 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
     References
     ----------
     Van de Sande et al. (2020), Nature Protocols 15, 2247.
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tm.io.write_scenic_loom(adata, folder + "/scenic.loom")
+    ...     back = tm.io.read_scenic_loom(folder + "/scenic.loom")
+    >>> back.shape == adata.shape, back.uns["regulons"]["names"].tolist()
+    (True, ['IRF7'])
     """
     from anndata import AnnData
 

@@ -33,6 +33,19 @@ def read_motifs(path: str | Path) -> pd.DataFrame:
     ------
     ValueError
         If the table has not these columns, or a cell is not what pySCENIC writes.
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd, tcellmil as tm
+    >>> motif = {"TF": "SPI1", "MotifID": "m1", "AUC": 0.1, "NES": 3.5, "MotifSimilarityQvalue": 0.0}
+    >>> motif |= {"OrthologousIdentity": 1.0, "Annotation": "gene is directly annotated", "RankAtMax": 100}
+    >>> motif |= {"Context": frozenset({"activating"}), "TargetGenes": [("LYZ", 1.0), ("CD14", 0.5)]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tm.io.write_motifs(pd.DataFrame([motif]), folder + "/motifs.csv")
+    ...     motifs = tm.io.read_motifs(folder + "/motifs.csv")
+    >>> motifs[["TF", "MotifID", "NES", "TargetGenes"]]
+         TF MotifID  NES                TargetGenes
+    0  SPI1      m1  3.5  [(LYZ, 1.0), (CD14, 0.5)]
     """
     try:
         table = pd.read_csv(path, sep=_separator(path), index_col=[0, 1], header=[0, 1], skipinitialspace=True)
@@ -52,6 +65,18 @@ def write_motifs(motifs: pd.DataFrame, path: str | Path) -> None:
         Table of :func:`read_motifs` or :func:`tcellmil.regulons.prune_modules`.
     path
         Comma-separated if the name holds ``.csv``, else tab-separated; ``.gz`` at its end compresses.
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd, tcellmil as tm
+    >>> motif = {"TF": "SPI1", "MotifID": "m1", "AUC": 0.1, "NES": 3.5, "MotifSimilarityQvalue": 0.0}
+    >>> motif |= {"OrthologousIdentity": 1.0, "Annotation": "gene is directly annotated", "RankAtMax": 100}
+    >>> motif |= {"Context": frozenset({"activating"}), "TargetGenes": [("LYZ", 1.0), ("CD14", 0.5)]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tm.io.write_motifs(pd.DataFrame([motif]), folder + "/motifs.csv")
+    ...     back = tm.io.read_motifs(folder + "/motifs.csv")
+    >>> back.loc[0].to_dict() == motif
+    True
     """
     table = tidy_motifs(motifs)
     # A sorted set and plain floats: the same table gives the same file, on any version of numpy.

@@ -42,6 +42,16 @@ def read_rankings(source: str | Path) -> pd.DataFrame:
         If the file does not exist, or could not be downloaded; says what to fetch and where to put it.
     ValueError
         If the file is no ranking database.
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd, tcellmil as tm
+    >>> ranks = pd.DataFrame({"motifs": ["m1", "m2"], "LYZ": [0, 1], "CD14": [1, 0]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ranks.to_feather(folder + "/tiny.rankings.feather")
+    ...     rankings = tm.io.read_rankings(folder + "/tiny.rankings.feather")
+    >>> rankings.loc["m1"].to_dict()
+    {'LYZ': 0, 'CD14': 1}
     """
     import pyarrow as pa
     from pyarrow import feather
@@ -66,7 +76,7 @@ def read_rankings(source: str | Path) -> pd.DataFrame:
 def read_motif_annotations(
     source: str | Path, motif_similarity_qvalue: float = 0.001, orthologous_identity: float = 0.0
 ) -> pd.DataFrame:
-    """Read which transcription factors a motif is annotated to.
+    r"""Read which transcription factors a motif is annotated to.
 
     Parameters
     ----------
@@ -88,6 +98,18 @@ def read_motif_annotations(
         If the file does not exist; says what to fetch and where to put it.
     ValueError
         If a column is missing.
+
+    Examples
+    --------
+    >>> import tempfile, pandas as pd, tcellmil as tm
+    >>> table = {"#motif_id": ["m1", "m2"], "gene_name": "SPI1", "motif_similarity_qvalue": [0.0, 0.01]}
+    >>> table |= {"orthologous_identity": 1.0, "description": "gene is directly annotated"}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pd.DataFrame(table).to_csv(folder + "/motifs.tbl", sep="\t", index=False)
+    ...     annotations = tm.io.read_motif_annotations(folder + "/motifs.tbl")
+    >>> annotations[["TF", "MotifID", "MotifSimilarityQvalue"]]
+         TF MotifID  MotifSimilarityQvalue
+    0  SPI1      m1                    0.0
     """
     path = cache_folder() / ANNOTATION_FILES[source] if source in GENOMES else Path(source)
     if not path.is_file():

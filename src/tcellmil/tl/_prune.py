@@ -90,6 +90,22 @@ def prune(
     References
     ----------
     Aibar et al. (2017), Nature Methods 14, 1083; Van de Sande et al. (2020), Nature Protocols 15, 2247.
+
+    Examples
+    --------
+    A motif whose ranking begins with the planted targets, among motifs that rank all genes at random:
+
+    >>> import numpy as np, pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=60, effect=2)
+    >>> tm.tl.grn(adata, tf_names=["IRF7"])
+    >>> ranks = np.random.default_rng(0).permuted(np.tile(np.arange(adata.n_vars), (60, 1)), axis=1)
+    >>> ranks[0] = np.argsort(np.argsort(~adata.var_names.isin(adata.uns["truth"]["targets"]), kind="stable"))
+    >>> rankings = pd.DataFrame(ranks, index=[f"m{i}" for i in range(60)], columns=adata.var_names)
+    >>> annotations = pd.DataFrame({"TF": ["IRF7"], "MotifID": "m0", "MotifSimilarityQvalue": 0.0})
+    >>> annotations = annotations.assign(OrthologousIdentity=1.0, Annotation="gene is directly annotated")
+    >>> tm.tl.prune(adata, rankings, annotations)
+    >>> adata.uns["prune"]["targets"]["regulon"].unique().tolist()
+    ['IRF7(+)']
     """
     check_adata(adata)
     if grn_key not in adata.uns:
