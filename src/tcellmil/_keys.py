@@ -9,14 +9,20 @@ from typing import Final
 # tl.grn -> uns[GRN]: DataFrame TF, target, importance, rho
 GRN: Final = "grn"
 
-# tl.regulons -> obsm[X_regulons], uns[regulons] = {names, targets, params}
+# tl.prune -> uns[PRUNE] = {targets, motifs, params}
+PRUNE: Final = "prune"
+
+# tl.regulons -> obsm[X_regulons], uns[REGULONS] = {names, targets, params}
 REGULONS: Final = "regulons"
 
 # tl.fit_mil -> obsm[X_tcellmil], obs[tcellmil_attention],
-#               uns[tcellmil] = {params, predictions, metrics, history, weights, splits}
+#               uns[TCELLMIL] = {params, predictions, metrics, history, config, weights, splits}
+# tl.predict -> the same places in the new AnnData; of uns[TCELLMIL], params and predictions
+# tl.perturb -> uns[tcellmil_perturbation]: DataFrame patient, regulon, direction, prob_base, prob, delta, delta_logit;
+#               uns[tcellmil_perturbation_stats]: DataFrame, a row a regulon and direction
 TCELLMIL: Final = "tcellmil"
 
-# datasets.pbmc_cohort -> uns[TRUTH] = {tf, targets, driver_cell_type, ...}
+# datasets.pbmc_cohort -> obs[is_driver], uns[TRUTH] = {tf, targets, driver_cell_type, effect}
 TRUTH: Final = "truth"
 
 

@@ -32,7 +32,7 @@ def prune(
     rank_threshold: int = 5000,
     min_genes: int = 20,
     keep_only_activating: bool = True,
-    key_added: str = "prune",
+    key_added: str = _keys.PRUNE,
     copy: bool = False,
 ) -> AnnData | None:
     """Turn a network into regulons: keep the targets that have a motif of their transcription factor.
