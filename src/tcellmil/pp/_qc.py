@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from tcellmil._checks import check_adata, some
+from tcellmil._checks import check_adata, check_layer, some
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -111,12 +111,8 @@ def qc(
 
 def _values(adata: AnnData, layer: str | None, linear: bool) -> np.ndarray | sparse.spmatrix:
     """Return the values of ``X`` or of the layer; with ``linear``, within each cell proportional to counts."""
-    if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(adata.layers)}")
+    matrix = check_layer(adata, layer)
     name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-    matrix = adata.X if layer is None else adata.layers[layer]
-    if matrix is None:
-        raise ValueError("adata.X is empty; name the layer with the counts: layer=...")
     values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} holds {int((~np.isfinite(values)).sum())} NaN or infinite values; remove them first")
