@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -134,7 +136,11 @@ NAMES = np.array([f"P{i}" for i in range(7)])
         ([(["P0", "P1", "nobody"], ["P2"])], ValueError, r"split 0 names patients that are not there: \['nobody'\]"),
         ([(["P0", "P1", "P2"], ["P2"])], ValueError, r"both trains on and holds out \['P2'\]"),
         ([(["P0", "P1", "P6"], ["P2"])], ValueError, r"split 0 trains on patients without a label: \['P6'\]"),
-        ([(["P0", "P2"], ["P1"])], ValueError, "would train without any patient of 1 of the classes; use another cv"),
+        (
+            [(["P0", "P2"], ["P1"])],
+            ValueError,
+            r"'fold 0' would train without any patient of 1 of the classes, such as \['P1', 'P3', 'P5'\]; use",
+        ),
         ([(["P0"], ["P1"], ["P2"])], ValueError, "split 0 must be a pair .*, got 3 parts"),
     ],
 )
@@ -144,8 +150,15 @@ def test_a_scheme_that_cannot_be_done_is_explained(cv, error, message):
 
 
 def test_a_cohort_of_one_patient_is_not_left_out():
-    with pytest.raises(ValueError, match="would hold out a cohort of one patient .*'P5'.*merge it"):
+    with pytest.raises(ValueError, match=r"would hold out a cohort of one patient, \['P5'\]; merge it"):
         make_replicas("cohort", LABELS, names=NAMES, cohorts=np.array([0, 0, 0, 1, 1, 2, 2]))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_cohort_of_one_patient_is_named_before_a_fold_without_a_class(order):
+    labels, cohorts = np.array([0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 2])
+    with pytest.raises(ValueError, match=r"a cohort of one patient, \['P4'\]"):
+        make_replicas("cohort", labels, names=NAMES[:5], cohorts=np.array(order)[cohorts])
 
 
 def test_leave_pair_out_is_for_two_classes():

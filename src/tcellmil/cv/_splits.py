@@ -161,14 +161,16 @@ def _leave_pair_out(labels, labelled, names) -> Iterator[Fold]:
 def _leave_cohort_out(labelled, names, cohorts) -> Iterator[Fold]:
     if cohorts is None or (cohorts[labelled] < 0).any():
         raise ValueError("cv='cohort' needs the cohort of every patient; pass batch_key")
-    for cohort in np.unique(cohorts[labelled]):
-        test = labelled[cohorts[labelled] == cohort]
-        if len(test) == 1:
-            raise ValueError(
-                f"cv='cohort' would hold out a cohort of one patient ({names[test[0]]!r}); "
-                "merge it with another cohort or use cv='rebalanced_loo'"
-            )
-        yield f"cohort {cohort}", labelled[cohorts[labelled] != cohort], test
+    present, n_patients = np.unique(cohorts[labelled], return_counts=True)
+    alone = labelled[np.isin(cohorts[labelled], present[n_patients == 1])]
+    if len(alone):
+        raise ValueError(
+            f"cv='cohort' would hold out a cohort of one patient, {some(names[alone])}; "
+            "merge it with another cohort or use cv='rebalanced_loo'"
+        )
+    for cohort in present:
+        held_out = cohorts[labelled] == cohort
+        yield f"cohort {cohort}", labelled[~held_out], labelled[held_out]
 
 
 def _stratified(n_folds, labels, labelled, seed) -> Iterator[Fold]:
@@ -205,8 +207,9 @@ def _check_fold(name, train, test, labels, names) -> None:
     both = names[train & test]
     if len(both):
         raise ValueError(f"fold {name!r} both trains on and holds out {some(both)}")
-    missing = np.setdiff1d(np.unique(labels[labels >= 0]), labels[train])
+    missing = np.setdiff1d(labels[labels >= 0], labels[train])
     if len(missing):
         raise ValueError(
-            f"fold {name!r} would train without any patient of {len(missing)} of the classes; use another cv"
+            f"fold {name!r} would train without any patient of {len(missing)} of the classes, such as "
+            f"{some(names[labels == missing[0]], 3)}; use another cv"
         )
