@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,16 @@ def check_choice(value: object, choices: Sequence[object], argument: str) -> Non
     """Raise a ValueError unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{argument}={value!r} is not known; choose from {', '.join(map(repr, choices))}")
+
+
+def check_fields(options: Mapping[str, object], config: type, argument: str) -> None:
+    """Raise a TypeError unless ``options`` are fields of the dataclass ``config``."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"{argument} must be a dict of options, got {type(options).__name__}")
+    known = [field.name for field in fields(config)]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise TypeError(f"{argument} has no options {some(unknown)}; choose from {', '.join(map(repr, known))}")
 
 
 def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = None) -> None:

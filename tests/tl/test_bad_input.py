@@ -153,7 +153,11 @@ ARGUMENTS = {
         r"split 0 names patients .*not there: \['X9'\]",
     ),
     "overlap": ({"cv": [(PATIENTS[:5], ["P4", "P5"])]}, ValueError, r"'fold 0' both trains on and holds out \['P4'\]"),
-    "one class in training": ({"cv": [(["P0", "P2"], ["P1"])]}, ValueError, "would train without any patient of 1 of"),
+    "one class in training": (
+        {"cv": [(["P0", "P2"], ["P1"])]},
+        ValueError,
+        r"'fold 0' would train without any patient of 1 of the classes, such as \['P1', 'P3', 'P5', ... 1 more\]",
+    ),
     "one class held out": ({"cv": [(PATIENTS[:6], ["P6"])]}, ValueError, "hold out no patient of 1 of the classes"),
     "encoder": ({"encoder": "frozen"}, ValueError, "encoder='frozen' is not known; choose from .*per_fold"),
     "early stopping": ({"early_stopping": "yes"}, ValueError, "early_stopping='yes' is not known; choose from .*both"),
@@ -187,6 +191,17 @@ ARGUMENTS = {
         "key_added='pca' would overwrite use_rep='X_pca'",
     ),
     "bootstrap": ({"n_boot": 0}, ValueError, "n_boot=0 must be at least 1"),
+    "network option": (
+        {"network": {"n_layers": 3}},
+        TypeError,
+        r"network has no options \['n_layers'\]; choose from 'n_hidden', 'n_latent'",
+    ),
+    "training option": (
+        {"training": {"cv": 3, "batchsize": 64}},
+        TypeError,
+        r"training has no options \['cv', 'batchsize'\]; choose from .*'batch_size', 'bags_per_batch'",
+    ),
+    "options in a list": ({"training": ["weight_decay"]}, TypeError, "training must be a dict of options, got list"),
     "attention": ({"network": {"attention": "dot"}}, ValueError, "attention='dot' is not known; choose from .*gated"),
 }
 
@@ -226,12 +241,13 @@ def test_a_bad_argument_is_named_and_nothing_is_written(cohort, fit_quickly, cas
 
 def test_a_cohort_of_one_patient_is_not_left_out(cohort, fit_quickly):
     one_patient_cohort(cohort)
-    check_refused(fit_quickly, cohort, ValueError, "would hold out a cohort of one patient .*'P1'.*merge", cv="cohort")
+    check_refused(fit_quickly, cohort, ValueError, r"a cohort of one patient, \['P1'\]; merge", cv="cohort")
 
 
 def test_cohorts_that_are_the_classes_are_not_left_out(cohort, fit_quickly):
     cohort_is_label(cohort)
-    check_refused(fit_quickly, cohort, ValueError, "would train without any patient of 1 of", cv="cohort")
+    message = r"would train without any patient of 1 of the classes, such as \['P0', 'P2', 'P4', ... 1 more\]"
+    check_refused(fit_quickly, cohort, ValueError, message, cv="cohort")
 
 
 def test_scores_outside_the_unit_interval_are_not_scaled_as_if_inside(cohort, fit_quickly):

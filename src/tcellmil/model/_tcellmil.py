@@ -16,7 +16,7 @@ from scvi.data import AnnDataManager
 from scvi.data.fields import CategoricalObsField, ObsmField
 from scvi.model.base import BaseModelClass
 
-from tcellmil._checks import some
+from tcellmil._checks import check_fields, some
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._config import TrainingConfig
 from tcellmil.cv._fit import fit_stack
@@ -63,6 +63,7 @@ class TcellMIL(BaseModelClass):
     """
 
     def __init__(self, adata: AnnData | None = None, registry: dict | None = None, **network):
+        check_fields(network, NetworkConfig, "network")
         self.network = NetworkConfig(**network)
         super().__init__(adata, registry)
         arguments = dict(self.registry_["setup_args"])
@@ -154,7 +155,15 @@ class TcellMIL(BaseModelClass):
             Show the progress bar.
         **training
             How to train: :class:`tcellmil.cv.TrainingConfig`.
+
+        Raises
+        ------
+        TypeError
+            If an option is not known.
+        ValueError
+            If an option is out of range, or patients cannot be split so.
         """
+        check_fields(training, TrainingConfig, "training")
         config = TrainingConfig(**training)
         bags = self.bags()
         replicas = make_replicas(cv, bags.labels, names=bags.names, cohorts=bags.cohorts, n_seeds=n_seeds, seed=seed)

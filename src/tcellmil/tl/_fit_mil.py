@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, some
+from tcellmil._checks import check_adata, check_fields, some
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -126,9 +126,14 @@ def fit_mil(
     ['metric', 'value', 'ci_low', 'ci_high', 'n']
     """
     check_adata(adata)
+    from tcellmil.cv import TrainingConfig
     from tcellmil.model import TcellMIL
     from tcellmil.model._setup import only_what_is_read
+    from tcellmil.nn import NetworkConfig
 
+    network, training = network or {}, training or {}
+    check_fields(network, NetworkConfig, "network")
+    check_fields(training, TrainingConfig, "training")
     if cv is None:
         raise ValueError("cv=None would hold out no patient; train a TcellMIL without cv for that")
     if _keys.representation(key_added) == use_rep:
@@ -137,10 +142,10 @@ def fit_mil(
         raise ValueError(f"devices={devices!r}: a stack trains on one device; use devices=1")
     options = {"max_epochs": max_epochs, "max_epochs_ae": max_epochs_ae, "lr": lr, "early_stopping": early_stopping}
     options |= {"encoder": encoder, "accelerator": accelerator}
-    twice = sorted(options.keys() & (training or {}))
+    twice = sorted(options.keys() & training.keys())
     if twice:
         raise ValueError(f"training holds {some(twice)}; pass them as arguments of fit_mil instead")
-    options = {name: value for name, value in options.items() if value is not None} | (training or {})
+    options = {name: value for name, value in options.items() if value is not None} | training
 
     cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep)
     TcellMIL.setup_anndata(
@@ -153,7 +158,7 @@ def fit_mil(
         positive_class=positive_class,
         scaling=scaling,
     )
-    model = TcellMIL(cells, **(network or {}))
+    model = TcellMIL(cells, **network)
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, progress=progress, **options)
     bags, predicted = model.out_of_fold()
     predictions = model.predictions_table(bags, predicted)
