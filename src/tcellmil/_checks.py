@@ -83,7 +83,7 @@ def check_layer(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatr
 def check_result(adata: AnnData, key: str, verb: str) -> object:
     """Return ``adata.uns[key]``, or raise a KeyError that names the verb that writes it."""
     if key not in adata.uns:
-        raise KeyError(f"adata.uns has no {key!r}; run {verb} first")
+        raise KeyError(f"adata.uns has no {key!r}; run {verb} first (there are {some(adata.uns)})")
     return adata.uns[key]
 
 

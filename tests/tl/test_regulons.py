@@ -230,7 +230,7 @@ def test_a_cell_without_counts_has_a_score_of_aucell_but_not_of_decoupler(cohort
         ({"method": "gsva2"}, ValueError, "method='gsva2' is not known; choose from 'aucell'"),
         ({"flavor": "KSEA"}, TypeError, r"method='aucell' takes no arguments \['flavor'\]"),
         ({"layer": "counts"}, KeyError, r"layer='counts' is not in adata.layers; there are \[\]"),
-        ({"net": None, "grn_key": "grn"}, KeyError, "grn_key='grn' is not in adata.uns"),
+        ({"net": None, "grn_key": "grn"}, KeyError, "adata.uns has no 'grn'; run tl.grn first"),
         ({"net": None, "tf_names": ["Irf7"]}, ValueError, "none of 1 transcription factors"),
         ({"auc_threshold": 0}, ValueError, r"auc_threshold=0 must be a share"),
         (

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, some
+from tcellmil._checks import check_adata, check_result, some
 from tcellmil._log import logger
 from tcellmil.io import read_motif_annotations, read_rankings
 from tcellmil.io._rankings import GENOMES
@@ -108,9 +108,8 @@ def prune(
     ['IRF7(+)']
     """
     check_adata(adata)
-    if grn_key not in adata.uns:
-        raise KeyError(f"grn_key={grn_key!r} is not in adata.uns; run tl.grn first, there are {some(adata.uns)}")
-    modules = modules_from_grn(adata.uns[grn_key], min_genes=min_genes, keep_only_activating=keep_only_activating)
+    edges = check_result(adata, grn_key, "tl.grn")
+    modules = modules_from_grn(edges, min_genes=min_genes, keep_only_activating=keep_only_activating)
     motifs = enriched_motifs(modules, rankings, annotations, nes_threshold, auc_threshold, rank_threshold)
     targets = union_per_tf(motifs)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice, check_layer, some
+from tcellmil._checks import check_adata, check_choice, check_layer, check_result
 from tcellmil._log import logger
 from tcellmil.io import read_gmt, read_motifs
 from tcellmil.io._motifs import tidy_motifs
@@ -237,9 +237,7 @@ def _network(
     seed: int,
 ) -> pd.DataFrame:
     if grn_key is not None:
-        if grn_key not in adata.uns:
-            raise KeyError(f"grn_key={grn_key!r} is not in adata.uns; run tl.grn first, there are {some(adata.uns)}")
-        return adata.uns[grn_key]
+        return check_result(adata, grn_key, "tl.grn")
     edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
     return edges.assign(rho=edge_correlation(edges, X, adata.var_names))
 
