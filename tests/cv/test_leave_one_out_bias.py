@@ -48,6 +48,7 @@ def auroc_without_signal():
                 batch_size=1024,
                 bags_per_batch=1,
                 lr=1e-2,
+                eps=1e-8,
                 early_stopping="none",
                 encoder="shared",
                 accelerator="cpu",

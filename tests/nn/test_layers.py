@@ -66,7 +66,7 @@ def torch_half(half, k):
 def test_a_slice_of_the_autoencoder_is_an_ordinary_autoencoder():
     stacked = StackedAutoencoder(generators(3), 5, n_hidden=8, n_latent=4, dropout=0.5).eval()
     x = draw(3, 11, 5)
-    stacked.set_input_moments(draw(3, 1, 5, seed=3), draw(3, 1, 5, seed=4).abs() + 0.5)
+    stacked.set_input_units(draw(3, 1, 5, seed=3), draw(3, 1, 5, seed=4).abs() + 0.5)
     standardised = stacked.standardise(x)
     for k in range(3):
         encoder, decoder = torch_half(stacked.encoder, k), torch_half(stacked.decoder, k)
@@ -76,7 +76,7 @@ def test_a_slice_of_the_autoencoder_is_an_ordinary_autoencoder():
 
 def test_features_are_standardised_by_each_replicas_moments_and_limited():
     stacked = StackedAutoencoder(generators(2), 1, n_hidden=4, n_latent=2)
-    stacked.set_input_moments(torch.tensor([0.0, 1.0]).view(2, 1, 1), torch.tensor([1.0, 0.5]).view(2, 1, 1))
+    stacked.set_input_units(torch.tensor([0.0, 1.0]).view(2, 1, 1), torch.tensor([1.0, 0.5]).view(2, 1, 1))
     x = torch.tensor([0.5, 2.0]).view(1, 2, 1)
     torch.testing.assert_close(stacked.standardise(x), torch.tensor([[0.5, 2.0], [-1.0, 2.0]])[..., None])
     far = stacked.standardise(torch.full((1, 1, 1), 1e6))

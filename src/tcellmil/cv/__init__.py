@@ -11,8 +11,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fitted": ["FittedStack"],
         "_optim": ["StackedAdamW"],
         "_out_of_fold": ["BagPredictions", "pair_order", "predict_bags"],
-        "_perturb": ["median_absolute_deviation", "perturb_bags"],
-        "_scaling": ["Scaling"],
+        "_perturb": ["perturb_bags"],
+        "_scaling": ["Scaling", "median_absolute_deviation"],
         "_splits": ["Replicas", "make_replicas"],
     },
 )

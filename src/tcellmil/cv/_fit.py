@@ -115,19 +115,21 @@ def _fit_encoders(bags, train, seed, network, training, unit_interval, bar) -> t
     scaling = Scaling.unit_interval(bags.x.shape[1]) if unit_interval else Scaling.standard(bags, train)
     plan = train_autoencoder(bags, scaling, train, seed, network, training, bar)
     z = _encode(plan.network, bags.x, scaling)
-    mean, sd = _latent_moments(z, train[:, bags.bag_of_cell])
+    mean, sd = _latent_scale(z, train[:, bags.bag_of_cell])
     plan.network.absorb_latent_scale(mean, sd)
     return _Encoders(scaling, _weights(plan.network), (z - mean) / sd), _history(plan, "autoencoder")
 
 
-def _latent_moments(z: Tensor, member: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each latent over each encoder's training cells, ``(n_encoders, 1, n_latent)``.
+def _latent_scale(z: Tensor, member: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean of each latent, and one standard deviation for all, over each encoder's training cells.
 
-    The scale of a latent is arbitrary; attention and classifier learn at the same pace from all of them when it is one.
+    The overall scale of a latent space is arbitrary, which would make that of the bag classifier's steps arbitrary too;
+    how far its axes differ among each other is not, so they share one scale. Both are ``(n_encoders, 1, n_latent)``.
     """
-    moments = [(z[e, own].mean(dim=0), z[e, own].std(dim=0)) for e, own in enumerate(torch.from_numpy(member))]
-    mean, sd = (torch.stack(m)[:, None] for m in zip(*moments, strict=True))
-    return mean, sd.clamp(min=1e-6)
+    own = [z[e, cells] for e, cells in enumerate(torch.from_numpy(member))]
+    mean = torch.stack([cells.mean(dim=0) for cells in own])[:, None]
+    sd = torch.stack([cells.var(dim=0).mean().sqrt() for cells in own])[:, None, None]
+    return mean, sd.clamp(min=1e-6).expand_as(mean).contiguous()
 
 
 @torch.no_grad()

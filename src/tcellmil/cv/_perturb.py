@@ -19,11 +19,6 @@ from ._fitted import FittedStack
 _CHUNK_VALUES = 2e7
 
 
-def median_absolute_deviation(x: np.ndarray) -> np.ndarray:
-    """Median absolute deviation from the median of each column, unscaled."""
-    return np.median(np.abs(x - np.median(x, axis=0)), axis=0)
-
-
 def perturb_bags(
     stack: FittedStack, bags: Bags, shifts: np.ndarray, touched: np.ndarray, shown_to: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

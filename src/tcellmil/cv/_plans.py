@@ -60,8 +60,12 @@ class StackedPlan(L.LightningModule):
     def configure_optimizers(self) -> StackedAdamW:
         """One AdamW for all."""
         return StackedAdamW(
-            self.network.parameters(), len(self.group), self.config.lr, weight_decay=self.config.weight_decay
+            self.network.parameters(), len(self.group), weight_decay=self.config.weight_decay, **self.step_options()
         )
+
+    def step_options(self) -> dict[str, float]:
+        """Learning rate, and what else the stage asks of the optimiser."""
+        raise NotImplementedError
 
     def on_fit_start(self) -> None:
         """Seed the dropout of each seed by itself."""
@@ -83,7 +87,7 @@ class StackedPlan(L.LightningModule):
         optimizer.zero_grad()
         losses.sum().backward()
         optimizer.step()
-        self._sum += torch.stack([losses.detach() * size, size])
+        self._sum += torch.stack([losses.detach() * size, size]) * self._running  # a stopped replica has no history
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's sums."""
@@ -113,7 +117,7 @@ class StackedPlan(L.LightningModule):
 
 
 class AutoencoderPlan(StackedPlan):
-    """Stage one: reconstruct the cells of the training patients, each feature in units of its standard deviation.
+    """Stage one: reconstruct the standardised cells of the training patients.
 
     Parameters
     ----------
@@ -143,6 +147,10 @@ class AutoencoderPlan(StackedPlan):
         super().__init__(network, group, seeds, config, early_stopping)
         for name, value in {"x": x, "loc": loc, "scale": scale, "member": member}.items():
             self.register_buffer(name, value, persistent=False)
+
+    def step_options(self) -> dict[str, float]:
+        """An ordinary AdamW."""
+        return {"lr": self.config.lr_ae}
 
     def losses(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruction error; ``cells`` is ``(seed, cell)``."""
@@ -197,6 +205,10 @@ class BagPlan(StackedPlan):
             "validation_weights": validation_weights,
         }.items():
             self.register_buffer(name, value, persistent=False)
+
+    def step_options(self) -> dict[str, float]:
+        """An AdamW whose step is, with a large ``eps``, proportional to the gradient."""
+        return {"lr": self.config.lr, "eps": self.config.eps}
 
     def losses(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Cross-entropy; ``batch`` holds ``bags`` (seed, bag), ``cells`` and ``present`` (seed, bag, cell)."""

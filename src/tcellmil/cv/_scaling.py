@@ -83,6 +83,11 @@ def moments(bags: Bags, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(means), np.array(sds)
 
 
+def median_absolute_deviation(x: np.ndarray) -> np.ndarray:
+    """Median absolute deviation from the median of each column, unscaled."""
+    return np.median(np.abs(x - np.median(x, axis=0)), axis=0)
+
+
 def scale_cells(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """Bring cells to the networks' scale.
 

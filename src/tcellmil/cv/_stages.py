@@ -16,10 +16,13 @@ from ._batches import bag_batches, cell_batches
 from ._config import TrainingConfig
 from ._lightning import Epochs, run_plan
 from ._plans import AutoencoderPlan, BagPlan
-from ._scaling import Scaling, moments
+from ._scaling import Scaling, median_absolute_deviation, moments
 
-#: Least standard deviation of a feature on the networks' scale: what varies less is not blown up.
-MIN_SD = 1e-3
+#: Least spread of a feature on the networks' scale: what varies less is not blown up.
+MIN_SPREAD = 1e-3
+
+#: Least spread in standard deviations, for features whose median absolute deviation is small or 0.
+MIN_SPREAD_OF_SD = 0.3
 
 # What a seed's random numbers are for; each purpose has a stream of its own.
 _AUTOENCODER, _CLASSIFIER, _VALIDATION_CELLS, _VALIDATION_BAGS = range(2, 6)
@@ -68,7 +71,7 @@ def train_autoencoder(
         for i, seed in enumerate(seeds):
             held_out[i, _rng(seed, _VALIDATION_CELLS).choice(cells, n_held_out, replace=False)] = True
     fit_cells = np.stack([cells[~row[cells]] for row in held_out])
-    stack.set_input_moments(*(torch.from_numpy(m[:, None]) for m in _scaled_moments(bags, scaling, train)))
+    stack.set_input_units(*(torch.from_numpy(m[:, None]) for m in _centre_and_spread(bags, scaling, train)))
     plan = AutoencoderPlan(
         stack,
         group,
@@ -100,10 +103,17 @@ def train_autoencoder(
     return plan
 
 
-def _scaled_moments(bags: Bags, scaling: Scaling, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature on the networks' scale, over each encoder's training cells."""
+def _centre_and_spread(bags: Bags, scaling: Scaling, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and robust spread of each feature on the networks' scale, over each encoder's training cells.
+
+    The spread is the median absolute deviation, times 1.4826 as in a normal distribution, but at least
+    :data:`MIN_SPREAD_OF_SD` standard deviations. A feature that is quiet in most cells and high in a rare population
+    stands out in these units; its standard deviation, which the rare cells themselves inflate, would hide them.
+    """
     mean, sd = moments(bags, train)
-    return (mean - scaling.loc) / scaling.scale, np.maximum(sd / scaling.scale, MIN_SD)
+    deviation = np.stack([median_absolute_deviation(bags.x[own]) for own in train[:, bags.bag_of_cell]])
+    spread = np.maximum(1.4826 * deviation, MIN_SPREAD_OF_SD * sd)
+    return (mean - scaling.loc) / scaling.scale, np.maximum(spread / scaling.scale, MIN_SPREAD)
 
 
 def train_classifier(

@@ -30,8 +30,9 @@ class StackedAttention(nn.Module):
         super().__init__()
         self.v = StackedLinear(generators, n_latent, n_hidden)
         self.u = StackedLinear(generators, n_latent, n_hidden) if kind == "gated" else None
-        # A bias would cancel in the softmax.
-        self.w = StackedLinear(generators, n_hidden, 1, bias=False)
+        # A bias would cancel in the softmax. From zero, attention starts uniform and moves where the labels pull it;
+        # from random weights it starts at random cells, and in a small cohort often stays with them.
+        self.w = StackedLinear(generators, n_hidden, 1, bias=False, zero=True)
 
     def forward(self, z: Tensor) -> Tensor:
         """Scores ``(replica, cell)`` of cells ``(replica or 1, cell, n_latent)``."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ._layers import StackedDropout, StackedLayerNorm, StackedLinear
 
-#: How far from its mean a standardised feature may be, in standard deviations.
-MAX_SD = 3.0
+#: How far from its centre a standardised feature may be, in units of its spread.
+MAX_SPREAD = 10.0
 
 
 class StackedAutoencoder(nn.Module):
@@ -40,22 +40,22 @@ class StackedAutoencoder(nn.Module):
         super().__init__()
         self.encoder = _half(generators, n_input, n_hidden, n_latent, dropout)
         self.decoder = _half(generators, n_latent, n_hidden, n_input, dropout)
-        self.register_buffer("mean", torch.zeros(len(generators), 1, n_input))
-        self.register_buffer("sd", torch.ones(len(generators), 1, n_input))
+        self.register_buffer("centre", torch.zeros(len(generators), 1, n_input))
+        self.register_buffer("spread", torch.ones(len(generators), 1, n_input))
 
-    def set_input_moments(self, mean: Tensor, sd: Tensor) -> None:
-        """Mean and standard deviation of each feature over a replica's training cells, ``(replica, 1, n_input)``."""
-        self.mean.copy_(mean)
-        self.sd.copy_(sd)
+    def set_input_units(self, centre: Tensor, spread: Tensor) -> None:
+        """Centre and spread of each feature over a replica's training cells, ``(replica, 1, n_input)``."""
+        self.centre.copy_(centre)
+        self.spread.copy_(spread)
 
     def standardise(self, x: Tensor) -> Tensor:
-        """Features in units of their standard deviation, no further than :data:`MAX_SD` from the mean.
+        """Features in units of their spread, no further than :data:`MAX_SPREAD` from the centre.
 
-        Scores such as AUCell's fill a narrow part of [-1, 1], and their variances differ a hundredfold between
+        Scores such as AUCell's fill a narrow part of [-1, 1], and their spreads differ a hundredfold between
         features: a plain squared error would leave the quiet ones, which may mark a rare population, to be
         forgotten. The limit keeps a few far-off cells from taking over.
         """
-        return ((x - self.mean) / self.sd).clamp(-MAX_SD, MAX_SD)
+        return ((x - self.centre) / self.spread).clamp(-MAX_SPREAD, MAX_SPREAD)
 
     def encode(self, x: Tensor) -> Tensor:
         """Latent of cells: ``(replica or 1, cell, n_input)`` to ``(replica, cell, n_latent)``."""

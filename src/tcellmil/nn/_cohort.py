@@ -44,7 +44,8 @@ class StackedClassifier(nn.Module):
         self.encoding = encoding if n_cohorts else None
         self.dropout = StackedDropout(dropout)
         n_extra = n_cohorts if self.encoding == "concat" else 0
-        self.linear = StackedLinear(generators, n_latent + n_extra, n_classes)
+        # From zero, for the reason that attention does: the first direction is then the difference of the classes.
+        self.linear = StackedLinear(generators, n_latent + n_extra, n_classes, zero=True)
         if self.encoding == "film":
             self.gamma = nn.Parameter(torch.zeros(len(generators), n_cohorts, n_latent))
             self.beta = nn.Parameter(torch.zeros(len(generators), n_cohorts, n_latent))

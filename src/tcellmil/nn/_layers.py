@@ -22,11 +22,17 @@ class StackedLinear(nn.Module):
         :class:`torch.nn.Linear` initialises (uniform in plus or minus 1 / sqrt(n_in)).
     n_in, n_out
         Number of input and output features.
+    bias
+        Add an offset.
+    zero
+        Start at zero instead.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], n_in: int, n_out: int, *, bias: bool = True):
+    def __init__(
+        self, generators: Sequence[torch.Generator], n_in: int, n_out: int, *, bias: bool = True, zero: bool = False
+    ):
         super().__init__()
-        bound = n_in**-0.5
+        bound = 0.0 if zero else n_in**-0.5
         self.weight = nn.Parameter(_uniform(generators, (n_in, n_out), bound))  # (replica, n_in, n_out)
         self.bias = nn.Parameter(_uniform(generators, (1, n_out), bound)) if bias else None
 

@@ -71,6 +71,11 @@ def predict(
 
     if not isinstance(model, TcellMIL):
         model = get_model(model, key=key)
+    if "weights" in adata.uns.get(key_added, {}):
+        raise ValueError(
+            f"adata.uns[{key_added!r}] holds a fitted model, which the predictions would replace; "
+            "pass another key_added, or read out-of-fold predictions with tm.get.predictions"
+        )
     bags, predicted = model.predict_new(adata)
     result = {
         "params": model.params(),
