@@ -48,9 +48,10 @@ def test_over_seeds_dropout_spreads_alike_in_a_stack_and_alone(make_bags, fit, s
     replicas = split(3, bags, n_seeds=20)
     held_out = int(np.flatnonzero(replicas.test[0])[0])
     judges = np.flatnonzero(replicas.test[:, held_out])
-    stack, _ = fit(bags, replicas, dropout=0.5)
+    options = {"dropout": 0.5, "lr": 3e-2}
+    stack, _ = fit(bags, replicas, **options)
     together = stack.select(judges).predict_bag(bags, held_out)[0][:, 1]
-    alone = np.array([fit(bags, replicas[[k]], dropout=0.5)[0].predict_bag(bags, held_out)[0][0, 1] for k in judges])
+    alone = np.array([fit(bags, replicas[[k]], **options)[0].predict_bag(bags, held_out)[0][0, 1] for k in judges])
     assert len(judges) == 20
     assert together.std() > 0.01
     assert abs(together.mean() - alone.mean()) < 1e-3
@@ -220,7 +221,7 @@ def test_history_has_a_row_for_every_replica_stage_and_epoch(make_bags, fit, spl
 
 def test_training_lowers_the_loss(make_bags, fit, split):
     bags = make_bags()
-    _, history = fit(bags, split(2, bags), early_stopping="none", max_epochs=40, max_epochs_ae=20, lr=1e-2)
+    _, history = fit(bags, split(2, bags), early_stopping="none", max_epochs=80, max_epochs_ae=40, lr=1e-2)
     for _, loss in history.sort_values("epoch").groupby(["stage", "replica"])["train_loss"]:
         assert loss.iloc[-1] < 0.8 * loss.iloc[0]
 

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from tcellmil.cv import Bags, Replicas, TrainingConfig, fit_stack, make_replicas
 from tcellmil.nn import NetworkConfig
 
-N_PATIENTS, N_CELLS, N_RUNS = 12, 60, 250
+N_PATIENTS, N_CELLS, N_RUNS = 12, 60, 300
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def auroc_without_signal():
                 batch_size=1024,
                 bags_per_batch=1,
                 lr=1e-2,
+                lr_ae=1e-2,
                 eps=1e-8,
                 early_stopping="none",
                 encoder="shared",

@@ -24,5 +24,5 @@ def model(cohort_once):
     adata = cohort_once.copy()
     tm.model.TcellMIL.setup_anndata(adata, "patient", "response", "cohort", use_rep="X_small")
     model = tm.model.TcellMIL(adata, n_hidden=16, n_latent=8, n_attention=4, batch_encoding="film")
-    model.train(cv="rebalanced_loo", max_epochs=4, max_epochs_ae=3, lr=1e-2, progress=False, accelerator="cpu")
+    model.train(cv="rebalanced_loo", max_epochs=4, max_epochs_ae=3, lr=0.3, progress=False, accelerator="cpu")
     return model

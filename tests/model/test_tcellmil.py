@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, co
         use_rep="X_small",
         max_epochs=4,
         max_epochs_ae=3,
-        lr=1e-2,
+        lr=0.3,
         network={"n_hidden": 16, "n_latent": 8, "n_attention": 4, "batch_encoding": "film"},
         accelerator="cpu",
         progress=False,

@@ -12,7 +12,7 @@ FIT = {
     "max_epochs": 5,
     "max_epochs_ae": 3,
     "network": {"n_hidden": 16, "n_latent": 8, "n_attention": 4},
-    "lr": 1e-2,
+    "lr": 0.3,
     "n_boot": 50,
     "accelerator": "cpu",
     "progress": False,

@@ -190,6 +190,7 @@ def test_two_results_live_side_by_side(make_cohort, fit_quickly):
 
 def test_auroc_of_leave_pair_out_is_the_share_of_pairs_ranked_rightly(make_cohort, fit_quickly):
     adata = make_cohort(n_patients=6)
+    adata.obsm["X_regulons"] = np.random.default_rng(0).random(adata.obsm["X_regulons"].shape, dtype=np.float32)
     fit_quickly(adata, cv="leave_pair_out", n_seeds=2)
     model = tm.get.model(adata)
     stack, bags, right = model.module, model.bags(), []
