@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +23,12 @@ from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
 from tcellmil.cv._splits import make_replicas
 from tcellmil.nn._network import NetworkConfig
 
-from ._setup import Setup, make_setup, read_bags
+from ._registry import quiet_scvi, registry_without_data
+from ._setup import make_setup, read_bags
 from ._state import from_state, to_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from anndata import AnnData
 
@@ -129,7 +128,7 @@ class TcellMIL(BaseModelClass):
         if batch_key is not None:
             fields.append(CategoricalObsField("batch", batch_key))
         method = {"model_name": cls.__name__, "setup_method_name": "setup_anndata", "setup_args": arguments}
-        with _quiet_scvi():
+        with quiet_scvi():
             manager = AnnDataManager(fields=fields, setup_method_args=method)
             manager.register_fields(adata)
         cls.register_manager(manager)
@@ -233,7 +232,7 @@ class TcellMIL(BaseModelClass):
         module, setup, patients, training = from_state(state)
         network = module.config.as_dict()
         if adata is None:
-            model = cls(registry=_registry_without_data(setup), **network)
+            model = cls(registry=registry_without_data(setup, cls.__name__), **network)
         else:
             arguments = {name: getattr(setup, name) for name in ("sample_key", "label_key", "batch_key", "use_rep")}
             cls.setup_anndata(
@@ -397,34 +396,3 @@ def _history(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
             if wide.notna().any(axis=None):
                 history[f"{names[stage]}_{part}"] = wide
     return history
-
-
-def _registry_without_data(setup: Setup) -> dict:
-    from scvi import __version__
-
-    return {
-        "scvi_version": __version__,
-        "model_name": TcellMIL.__name__,
-        "setup_method_name": "setup_anndata",
-        "setup_args": {
-            "sample_key": setup.sample_key,
-            "label_key": setup.label_key,
-            "batch_key": setup.batch_key,
-            "use_rep": setup.use_rep,
-        },
-        "field_registries": {},
-    }
-
-
-@contextmanager
-def _quiet_scvi() -> Iterator[None]:
-    """Set-up messages of scvi-tools are about its own fields, not about what the user passed."""
-    logger = logging.getLogger("scvi")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*has fewer than 3 cells.*")
-            yield
-    finally:
-        logger.setLevel(level)
