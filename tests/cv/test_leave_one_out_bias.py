@@ -15,7 +15,8 @@ def auroc_without_signal():
     """AUROC of many runs of one scheme, each with labels and a seed of its own, all trained in one stack.
 
     A stack has one label a bag. So every patient is there twice, once with each label, and a run trains on and holds
-    out the copies that its own random labels name. One patient a step, as in the paper.
+    out the copies that its own random labels name. One patient a step, which shows the
+    bias of plain leave-one-out most: no batch mixes classes, so class weights cancel.
     """
 
     def measure(cv):
