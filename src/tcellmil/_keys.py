@@ -20,7 +20,15 @@ REGULONS: Final = "regulons"
 # tl.predict -> the same places in the new AnnData; of uns[TCELLMIL], params and predictions
 # tl.perturb -> uns[tcellmil_perturbation]: DataFrame patient, regulon, direction, prob_base, prob, delta, delta_logit;
 #               uns[tcellmil_perturbation_stats]: DataFrame, a row a regulon and direction
+# tl.shap -> obsm[X_shap] (X_shap_by_class for more than two classes), uns[tcellmil_shap] =
+#               {params, patients, difference, stats}
+# tl.attention_enrichment -> uns[attention_enrichment] and its _stats
+# tl.attention_correlation -> uns[attention_correlation]: DataFrame, a row a regulon
+# tl.attention_stability -> uns[attention_stability] = {attention, regulators, top, params}
 TCELLMIL: Final = "tcellmil"
+
+# tl.batch_effect -> uns[BATCH_EFFECT] = {ari, tests, params}
+BATCH_EFFECT: Final = "batch_effect"
 
 # datasets.pbmc_cohort -> obs[is_driver], uns[TRUTH] = {tf, targets, driver_cell_type, effect}
 TRUTH: Final = "truth"
@@ -49,3 +57,33 @@ def stats_of(table_key: str) -> str:
 def perturbation_stats(key: str = TCELLMIL) -> str:
     """``uns`` key of the statistics of :func:`perturbation`."""
     return stats_of(perturbation(key))
+
+
+def shap(key: str = TCELLMIL) -> str:
+    """``uns`` key of the SHAP summaries."""
+    return f"{key}_shap"
+
+
+def shap_values(key: str = TCELLMIL) -> str:
+    """``obsm`` key of the SHAP values of each cell."""
+    return representation(_of_model("shap", key))
+
+
+def attention_enrichment(key: str = TCELLMIL) -> str:
+    """``uns`` key of the attention of groups against permuted groups, a row a patient and group."""
+    return _of_model("attention_enrichment", key)
+
+
+def attention_correlation(key: str = TCELLMIL) -> str:
+    """``uns`` key of the correlation of regulons with attention, a row a regulon."""
+    return _of_model("attention_correlation", key)
+
+
+def attention_stability(key: str = TCELLMIL) -> str:
+    """``uns`` key of the agreement between replicas."""
+    return _of_model("attention_stability", key)
+
+
+def _of_model(name: str, key: str) -> str:
+    """The plain name for the model under the usual key; beside another model, that model's key comes first."""
+    return name if key == TCELLMIL else f"{key}_{name}"

@@ -9,5 +9,13 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_curves": ["prc", "roc"],
         "_history": ["history"],
         "_perturb": ["perturb"],
+        "_perturb_dose": ["perturb_dose"],
+        "_shap": ["shap"],
+        "_attention_enrichment": ["attention_enrichment"],
+        "_attention_correlation": ["attention_correlation"],
+        "_attention_stability": ["attention_stability"],
+        "_batch_effect": ["batch_effect"],
+        "_regulators": ["regulators"],
+        "_regulon_activity": ["regulon_activity"],
     },
 )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tcellmil import _keys, get
-from tcellmil._checks import check_choice, check_obs_column, some
+from tcellmil._checks import check_choice, check_obs_column
 from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
+from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells, point_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def attention(
     check_choice(color_scale, ("log", "rank", "linear"), "color_scale")
     cells = get.attention(adata, key)
     classes = [str(name) for name in stored(adata, key, "params")["classes"]]
-    place = None if basis is None else _place(adata, basis)
+    place = None if basis is None else place_cells(adata, basis)
     by_label = basis is None and groupby is None
     groups = cells["label"].replace("", "unlabelled") if by_label else _groups(adata, groupby)
 
@@ -105,16 +106,6 @@ def _size(has_embedding: bool, groups: pd.Series | None, label: pd.Series) -> tu
     return (4.4 + 0.04 * longest, max(4.0, height)) if has_embedding else (3.8 + 0.08 * longest, max(2.4, height))
 
 
-def _place(adata: AnnData, basis: str) -> np.ndarray:
-    for name in (basis, f"X_{basis}"):
-        if name in adata.obsm:
-            place = np.asarray(adata.obsm[name])
-            if place.shape[1] < 2:
-                raise ValueError(f"adata.obsm[{name!r}] has {place.shape[1]} column; an embedding needs two")
-            return place[:, :2]
-    raise KeyError(f"basis={basis!r} is not in adata.obsm; there are {some(adata.obsm)}")
-
-
 def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
     if groupby is None:
         return None
@@ -127,25 +118,19 @@ def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
 def _draw_embedding(ax: Axes, place: np.ndarray, cells: pd.DataFrame, color_scale: str, basis: str) -> None:
     relative = cells["relative"].to_numpy()
     known = np.isfinite(relative)
-    size = float(np.clip(40_000 / len(place), 1, 25))
     if (~known).any():
+        size = point_size(len(place))
         ax.scatter(*place[~known].T, s=size, color="#DDDDDD", linewidths=0, rasterized=True, label="never held out")
         ax.legend(frameon=False, fontsize="small", loc="best")
     values, norm, cmap, label = _colors(relative[known], color_scale)
-    # In random order: with the highest on top, every dense region would look like one of high attention.
-    order = np.random.default_rng(0).permutation(len(values))
-    points = ax.scatter(
-        *place[known][order].T, c=values[order], s=size, cmap=cmap, norm=norm, linewidths=0, rasterized=True
-    )
+    points = draw_cells(ax, place[known], values, cmap=cmap, norm=norm)
     bar = ax.figure.colorbar(
         points, ax=ax, label=label, shrink=0.8, aspect=25, extend="both" if color_scale == "log" else "neither"
     )
     bar.outline.set_visible(False)
     if color_scale == "log":
         plain_log(bar.ax.yaxis)
-    name = basis.removeprefix("X_")
-    name = name.upper() if name in {"umap", "pca", "tsne"} else name
-    ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
+    label_embedding(ax, basis)
     ax.set_title(f"n = {cells['sample'][known].nunique()} patients, {known.sum():,} cells", fontsize="medium")
 
 

@@ -9,5 +9,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fdr": ["benjamini_hochberg"],
         "_metrics": ["classification_metrics"],
         "_signed_rank": ["signed_rank_by_column"],
+        "_enrichment": ["permuted_medians"],
+        "_rank_correlation": ["rank_correlation"],
+        "_mixed_model": ["random_intercept"],
+        "_cluster_agreement": ["cluster_agreement"],
+        "_rank_agreement": ["rank_agreement"],
     },
 )

@@ -11,5 +11,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fit_mil": ["fit_mil"],
         "_predict": ["predict"],
         "_perturb": ["perturb"],
+        "_shap": ["shap"],
+        "_attention_enrichment": ["attention_enrichment"],
+        "_attention_correlation": ["attention_correlation"],
+        "_attention_stability": ["attention_stability"],
+        "_batch_effect": ["batch_effect"],
     },
 )
