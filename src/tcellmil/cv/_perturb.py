@@ -1,4 +1,4 @@
-r"""In-silico perturbation: shift one feature in every cell, and ask again.
+r"""In-silico perturbation: shift one or several features in every cell, and ask again.
 
 Section 2.8 of Tsui et al. (tcellMIL, 2025): with the median absolute deviation of feature j over cells,
 :math:`z'_{ij} = \min(1, z_{ij} + 3 \mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3 \mathrm{MAD}_j)` down, on the
@@ -20,9 +20,11 @@ _CHUNK_VALUES = 2e7
 
 
 def perturb_bags(
-    stack: FittedStack, bags: Bags, shifts: np.ndarray, touched: np.ndarray, shown_to: np.ndarray
+    stack: FittedStack, bags: Bags, features: np.ndarray, amounts: np.ndarray, touched: np.ndarray, shown_to: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class probabilities of bags before and after each shift, by the replicas that each bag is shown to.
+    """Class probabilities of bags before and after each experiment, by the replicas that each bag is shown to.
+
+    An experiment shifts one feature, or several together, each by its own amount.
 
     Parameters
     ----------
@@ -30,9 +32,11 @@ def perturb_bags(
         Fitted replicas.
     bags
         Patients as bags of cells.
-    shifts
-        ``(n_shifts, n_bags, n_features)``: what is added to each feature *by itself*, in units of the representation;
-        each value other than NaN is one experiment on one bag. NaN: the feature is not perturbed.
+    features
+        ``(n_experiments, n_shifted)`` int: the features that each experiment shifts, all of them different.
+    amounts
+        ``(n_experiments, n_bags, n_shifted)``: what is added to each of these features, in units of the representation;
+        clipped to [-1, 1] on the networks' scale. An experiment with a NaN among its amounts is not made on that bag.
     touched
         ``(n_cells,)`` bool: the cells that are shifted, in the order of ``bags``.
     shown_to
@@ -40,13 +44,19 @@ def perturb_bags(
 
     Returns
     -------
-    Base ``(n_bags, n_classes)`` and perturbed ``(n_shifts, n_bags, n_features, n_classes)``
-    probabilities, means over the bag's replicas; NaN where nothing was asked.
+    Base ``(n_bags, n_classes)`` and perturbed ``(n_experiments, n_bags, n_classes)`` probabilities, means over the
+    bag's replicas; NaN where nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or an experiment names a feature twice.
     """
-    n_shifts, n_bags, n_features = shifts.shape
-    base = np.full((n_bags, bags.n_classes), np.nan)
-    perturbed = np.full((n_shifts, n_bags, n_features, bags.n_classes), np.nan)
-    for i in range(n_bags):
+    features, amounts = np.asarray(features), np.asarray(amounts)
+    _check_experiments(features, amounts, bags.n_bags)
+    base = np.full((bags.n_bags, bags.n_classes), np.nan)
+    perturbed = np.full((len(features), bags.n_bags, bags.n_classes), np.nan)
+    for i in range(bags.n_bags):
         index = np.flatnonzero(shown_to[:, i])
         if len(index) == 0:
             continue
@@ -54,23 +64,46 @@ def perturb_bags(
         scaled = own.scale(bags.x[rows])  # (encoder or 1, cell, feature)
         cohort = bags.cohort_onehot[i]
         base[i] = _probabilities(own, scaled[:, None], cohort)[0]
-        shift, feature = np.nonzero(np.isfinite(shifts[:, i]))
-        unit = torch.from_numpy(own.scaling.scale)
+        asked = np.flatnonzero(np.isfinite(amounts[:, i]).all(axis=1))
         where = torch.from_numpy(touched[rows])
+        unit = torch.from_numpy(own.scaling.scale)
         size = max(1, int(_CHUNK_VALUES / (scaled.numel() * len(own.encoder_of_replica))))
-        for s, f in _pieces(shift, feature, size):
-            amount = torch.from_numpy(shifts[s, i, f].astype(np.float32)) / unit[:, f]  # (encoder or 1, experiment)
-            copies = scaled[:, None].repeat(1, len(f), 1, 1)
-            experiment = torch.arange(len(f))
-            column = copies[:, experiment, :, f] + torch.where(where, amount[..., None], 0.0).transpose(0, 1)
-            copies[:, experiment, :, f] = column.clamp(-1, 1)
-            perturbed[s, i, f] = _probabilities(own, copies, cohort)
+        for e in _pieces(asked, size):
+            columns = torch.from_numpy(features[e])
+            step = torch.from_numpy(amounts[e, i].astype(np.float32)) / unit[:, columns]
+            copies = _shifted(scaled, columns, torch.where(where, step[..., None], 0.0))
+            perturbed[e, i] = _probabilities(own, copies, cohort)
     return base, perturbed
 
 
-def _pieces(shift: np.ndarray, feature: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(shift), size):
-        yield shift[start : start + size], feature[start : start + size]
+def _check_experiments(features: np.ndarray, amounts: np.ndarray, n_bags: int) -> None:
+    if features.ndim != 2 or amounts.shape != (len(features), n_bags, features.shape[1]):
+        raise ValueError(
+            f"features must be (n_experiments, n_shifted) and amounts (n_experiments, {n_bags} bags, n_shifted), "
+            f"got shapes {features.shape} and {amounts.shape}"
+        )
+    ordered = np.sort(features, axis=1)
+    twice = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
+    if len(twice):
+        raise ValueError(f"experiment {twice[0]} shifts a feature twice: {features[twice[0]].tolist()}")
+
+
+def _pieces(experiments: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(experiments), size):
+        yield experiments[start : start + size]
+
+
+def _shifted(scaled: torch.Tensor, columns: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """A copy of the cells ``(encoder or 1, cell, feature)`` for each experiment, in the second axis.
+
+    ``columns`` is ``(experiment, shifted)`` and ``step`` ``(encoder or 1, experiment, shifted, cell)``.
+    """
+    copies = scaled[:, None].repeat(1, len(columns), 1, 1)
+    experiment = torch.arange(len(columns))[:, None]
+    # An index on either side of a slice puts the indexed axes first: (experiment, shifted, encoder or 1, cell).
+    shifted = copies[:, experiment, :, columns] + step.permute(1, 2, 0, 3)
+    copies[:, experiment, :, columns] = shifted.clamp(-1, 1)
+    return copies
 
 
 def _probabilities(stack: FittedStack, bags: torch.Tensor, cohort: np.ndarray) -> np.ndarray:

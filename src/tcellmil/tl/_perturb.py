@@ -118,13 +118,13 @@ def perturb(
         deviation = np.repeat(median_absolute_deviation(bags.x)[None], bags.n_bags, axis=0)
     else:
         deviation = np.stack([median_absolute_deviation(bags.x[bags.bag(i)]) for i in range(bags.n_bags)])
-    asked = np.zeros(len(names), dtype=bool)
-    asked[chosen] = True
-    size = np.where(asked & (deviation > 0), n_mad * deviation, np.nan)  # (bag, feature)
-    shifts = np.stack([DIRECTIONS[d] * size for d in directions])
-    base, perturbed = perturb_bags(model.module, bags, shifts, touched, model.shown_to())
+    size = n_mad * np.where(deviation > 0, deviation, np.nan)[:, chosen].T  # (regulon, bag)
+    amounts = np.concatenate([DIRECTIONS[direction] * size for direction in directions])
+    features = np.tile(chosen, len(directions))[:, None]
+    base, perturbed = perturb_bags(model.module, bags, features, amounts[..., None], touched, model.shown_to())
+    perturbed = perturbed[..., code].reshape(len(directions), len(chosen), bags.n_bags)
 
-    table = _table(bags.names, names, chosen, directions, base[:, code], perturbed[..., code])
+    table = _table(bags.names, names, chosen, directions, base[:, code], perturbed)
     stats = _statistics(table, names, chosen, directions, np.median(deviation, axis=0))
     stats["target_class"] = model.setup.classes[code]
     key_added = _keys.perturbation(key) if key_added is None else key_added
@@ -191,11 +191,10 @@ def _class_code(model: TcellMIL, target_class: str | None) -> int:
 
 
 def _table(patients, names, chosen, directions, base: np.ndarray, perturbed: np.ndarray) -> pd.DataFrame:
-    """Tidy rows; ``base`` is ``(bag,)``, ``perturbed`` ``(direction, bag, feature)``."""
+    """Tidy rows; ``base`` is ``(bag,)``, ``perturbed`` ``(direction, regulon, bag)``."""
     blocks = []
     for d, direction in enumerate(directions):
-        for j in chosen:
-            prob = perturbed[d, :, j]
+        for j, prob in zip(chosen, perturbed[d], strict=True):
             done = np.isfinite(prob)
             blocks.append(
                 pd.DataFrame(
