@@ -101,6 +101,22 @@ class FittedStack:
         logits, attention = self._classifier(z, present, cohort)
         return logits.double().softmax(dim=-1).numpy(), attention.numpy()
 
+    def logits(self, scaled: Tensor, cohort: np.ndarray) -> Tensor:
+        """Class scores ``(replica, bag, class)`` of bags of equal size; gradients pass through to the cells.
+
+        Parameters
+        ----------
+        scaled
+            Cells on the networks' scale, ``(n_encoders or 1, bag, cell, feature)``.
+        cohort
+            ``(n_cohorts,)``: the one-hot cohort that all of the bags share.
+        """
+        n_bags, n_cells = scaled.shape[1:3]
+        z = self._autoencoder.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
+        z = z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
+        present = torch.ones((1, n_bags, n_cells), dtype=torch.bool)
+        return self._classifier(z, present, torch.from_numpy(cohort).expand(1, n_bags, -1))[0]
+
     def predict_bag(self, bags: Bags, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All replicas on all cells of one bag.
 
@@ -113,6 +129,7 @@ class FittedStack:
         return probabilities[:, 0], attention[:, 0], z.numpy()
 
     @cached_property
+    @torch.inference_mode(False)  # the first caller may be in inference mode, a later one may want gradients
     def _autoencoder(self) -> StackedAutoencoder:
         n_encoders = len(next(iter(self.encoder.values())))
         module = StackedAutoencoder(
@@ -124,6 +141,7 @@ class FittedStack:
         return _with_weights(module, self.encoder)
 
     @cached_property
+    @torch.inference_mode(False)
     def _classifier(self) -> StackedBagClassifier:
         module = StackedBagClassifier(
             [torch.Generator()] * len(self), self.config, n_cohorts=self.n_cohorts, n_classes=self.n_classes

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_model": ["model"],
         "_mil": ["attention", "metrics", "predictions"],
         "_perturbation": ["perturbation"],
-        "_shap": ["shap"],
+        "_shap": ["shap", "shap_explanation"],
         "_attention_statistics": ["attention_correlation", "attention_enrichment"],
         "_attention_stability": ["attention_stability"],
         "_batch_effect": ["batch_effect"],

@@ -14,7 +14,7 @@ from scvi.data import AnnDataManager
 from scvi.data.fields import CategoricalObsField, ObsmField
 from scvi.model.base import BaseModelClass
 
-from tcellmil._checks import check_fields, some
+from tcellmil._checks import check_choice, check_fields, some
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._config import TrainingConfig
 from tcellmil.cv._fit import fit_stack
@@ -324,6 +324,20 @@ class TcellMIL(BaseModelClass):
         self._check_fitted()
         held_out = self.module.replicas.test
         return held_out if held_out.any() else np.ones_like(held_out)
+
+    def feature_names(self) -> np.ndarray:
+        """Names of the representation's columns, ``(n_features,)``; numbered where it has none."""
+        self._check_fitted()
+        numbered = [f"{self.setup.use_rep}_{i}" for i in range(self.module.n_features)]
+        return np.array(self.setup.features or numbered, dtype=object)
+
+    def class_code(self, target_class: str | None = None) -> int:
+        """Position of a class among ``setup.classes``; of the positive one, the last, by default."""
+        classes = self.setup.classes
+        if target_class is None:
+            return len(classes) - 1
+        check_choice(target_class, classes, "target_class")
+        return classes.index(target_class)
 
     def out_of_fold(self) -> tuple[Bags, BagPredictions]:
         """The model's own patients, each by the replicas of :meth:`shown_to`, as arrays."""

@@ -1,0 +1,284 @@
+"""SHAP values of cells and regulons."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_adata, check_choice
+from tcellmil._log import logger
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from tcellmil.cv import Bags, Explanation
+    from tcellmil.model import TcellMIL
+
+LEVELS = ("cell", "bag")
+MAX_ERROR = 0.05  # of the range of the predictions
+
+
+def shap(
+    adata: AnnData,
+    level: str = "cell",
+    background: int = 5000,
+    *,
+    output: str = "probability",
+    n_samples: int = 400,
+    n_steps: int = 16,
+    target_class: str | None = None,
+    seed: int = 0,
+    key: str = _keys.TCELLMIL,
+    key_added: str | None = None,
+    progress: bool = True,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Attribute predictions to regulons, cell by cell.
+
+    The whole model after the regulon scores is explained, autoencoder, attention and classifier, and each patient by
+    the replicas that held it out (the mean over them), against training cells of the same replica that are balanced by
+    class and patient. The background gets the patient's own cohort, so that cohorts explain nothing.
+
+    ``level="cell"`` is the paper's: each cell by itself, as a bag of one. Attention is then 1, and it is for the
+    summary of a patient to weigh cells by their attention. Values come from :class:`shap.GradientExplainer`, which
+    draws points at random: a cell's values add up to within a few percent, and their means over a patient to far less.
+
+    ``level="bag"`` explains the patient's prediction and lets each regulon of each cell share in it, through what the
+    cell does to the attention of all others as well. Values of all cells and regulons of a patient add up to its
+    prediction minus the background's mean prediction, to within 1%: the integral is taken by quadrature, because random
+    draws are too few for a whole bag. Background bags have as many cells as the patient's, and each comes from
+    one training patient.
+
+    In both, a value is :math:`\phi_{jr} = \mathbb{E}_b [(x_{jr} - b_{jr}) \int_0^1 \partial_{jr} f(b + \alpha (x -
+    b)) \, d\alpha]` (expected gradients). Its sign says which way the regulon's activity *as it is in this cell* is
+    associated with the prediction, compared with the background; it is not the slope: where activity above the
+    background lowers the prediction, activity below it has a positive value.
+
+    Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on.
+
+    Parameters
+    ----------
+    adata
+        With a fitted model in ``uns[key]``.
+    level
+        ``"cell"`` or ``"bag"``.
+    background
+        Number of training cells to compare with.
+    output
+        What values are parts of: ``"probability"`` of a class, or ``"logit"``, its log-odds against all other classes.
+    n_samples
+        For ``level="cell"``: random points a cell. The error falls with the square root, the time is proportional.
+    n_steps
+        For ``level="bag"``: quadrature points on each path to begin with; doubled where values do not add up.
+    target_class
+        The class of ``obsm`` and of ``stats``; the positive one by default.
+    seed
+        For the background and the points.
+    key
+        Name of the fitted result.
+    key_added
+        Name of what is written: ``obsm["X_" + key_added]``, ``uns[key_added]``. By default ``obsm["X_shap"]`` and
+        ``uns["tcellmil_shap"]``.
+    progress
+        Show a progress bar over patients.
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    ``None``, or the changed copy. Written:
+
+    - ``obsm["X_shap"]``: float32, cells x regulons, of the target class; NaN for patients that no replica held out.
+      With two classes, values of the other class are the same with the opposite sign. With more,
+      ``obsm["X_shap_by_class"]`` is cells x classes x regulons;
+    - ``uns["tcellmil_shap"]["patients"]``: a row a patient, regulon and class: ``mean`` over the patient's cells,
+      ``weighted_mean`` by attention, ``weighted_abs``, the attention-weighted mean of the absolute values, and
+      ``total``, the sum over cells (with ``level="bag"``, the regulon's share of the prediction);
+    - ``["difference"]``: a row a patient and regulon, target class minus the others' mean, of ``mean``,
+      ``weighted_mean`` and ``total``;
+    - ``["stats"]``: a row a regulon: ``mean_difference`` and ``weighted_difference`` (means over patients),
+      ``median_abs`` (median over patients of the absolute ``weighted_mean``; of ``total`` with ``level="bag"``),
+      ``weighted_abs``, and a Wilcoxon signed-rank test over patients of the weighted difference, Benjamini-Hochberg
+      over regulons;
+    - ``["additivity"]``: a row a patient: the background's ``expected`` output, the ``output``, the ``explained``
+      difference, and the mean absolute ``error`` over what was explained; ``["params"]`` has the largest patient's
+      error relative to the range of the predictions.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        If the model is not there or an option is out of range; ``adata`` is then unchanged.
+
+    Warns
+    -----
+    UserWarning
+        If values miss what they should add up to by more than 5% of the range of the predictions.
+
+    References
+    ----------
+    Tsui et al. (2025), tcellMIL, section 6.6. Lundberg and Lee (2017), SHAP. Erion et al. (2021), expected gradients.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.shap(adata, level="bag", background=400, progress=False)
+    >>> adata.obsm["X_shap"].shape == adata.obsm["X_regulons"].shape
+    True
+    """
+    check_adata(adata)
+    from tcellmil.cv._explain import OUTPUTS
+    from tcellmil.get import model as get_model
+
+    check_choice(level, LEVELS, "level")
+    check_choice(output, OUTPUTS, "output")
+    for name, value in {"background": background, "n_samples": n_samples, "n_steps": n_steps}.items():
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+    model = get_model(adata, key=key)
+    code = model.class_code(target_class)
+    options = {"background": background, "output": output, "seed": seed}
+    options |= {"n_samples": n_samples} if level == "cell" else {"n_steps": n_steps}
+    bags, attention = _attention(model)
+    values, additivity = _explain(model, bags, level, options, progress)
+
+    names, classes = model.feature_names(), model.setup.classes
+    patients = _by_patient(bags, values, attention, names, classes)
+    difference = _difference(patients, classes, classes[code])
+    result = {
+        "patients": patients,
+        "difference": difference,
+        "stats": _statistics(patients[patients["class"] == classes[code]], difference, names, level),
+        "additivity": additivity,
+        "params": {
+            **options,
+            "level": level,
+            "target_class": classes[code],
+            "key": key,
+            "additivity_error": _warn_of_error(additivity, level),
+        },
+    }
+    key_values = _keys.shap_values(key) if key_added is None else _keys.representation(key_added)
+    adata = adata.copy() if copy else adata
+    adata.obsm[key_values] = bags.to_input_order(np.ascontiguousarray(values[:, code]))
+    if len(classes) > 2:
+        adata.obsm[f"{key_values}_by_class"] = bags.to_input_order(values)
+    adata.uns[_keys.shap(key) if key_added is None else key_added] = result
+    top = result["stats"].nlargest(3, "weighted_abs")["regulon"]
+    logger.info(
+        f"shap: {len(names)} regulons in {len(additivity)} patients, level={level!r}; "
+        f"highest attention-weighted |SHAP|: {', '.join(map(str, top))}"
+    )
+    return adata if copy else None
+
+
+def _attention(model: TcellMIL) -> tuple[Bags, np.ndarray]:
+    bags, predictions = model.out_of_fold()
+    return bags, predictions.attention.astype(np.float64)
+
+
+def _explain(model: TcellMIL, bags: Bags, level: str, options: dict, progress: bool) -> tuple[np.ndarray, pd.DataFrame]:
+    """Values ``(cell, class, feature)``, the mean over each patient's replicas, and how well they add up."""
+    from tqdm.auto import tqdm
+
+    from tcellmil.cv import explain_bag, explain_cells
+
+    explain = explain_cells if level == "cell" else explain_bag
+    shown_to = model.shown_to()
+    values = np.full((len(bags.x), bags.n_classes, model.module.n_features), np.nan, dtype=np.float32)
+    rows = []
+    for i in tqdm(np.flatnonzero(shown_to.any(axis=0)), desc="shap", unit="patient", disable=not progress):
+        replicas = np.flatnonzero(shown_to[:, i])
+        parts = [explain(model.module.select(np.array([k])), bags, i, **options) for k in replicas]
+        values[bags.bag(i)] = np.mean([part.values for part in parts], axis=0)
+        rows.append(_additivity(str(bags.names[i]), parts))
+    return values, pd.DataFrame(rows)
+
+
+def _additivity(patient: str, parts: list[Explanation]) -> dict:
+    """Of the last class; with two classes the other has the same errors."""
+    expected = np.mean([part.expected[-1] for part in parts])
+    output = np.mean([part.output[:, -1] for part in parts], axis=0)
+    error = np.mean([part.error[:, -1] for part in parts], axis=0)
+    return {
+        "patient": patient,
+        "expected": expected,
+        "output": output.mean(),
+        "explained": (output - expected + error).mean(),
+        "error": np.abs(error).mean(),
+        "output_min": output.min(),
+        "output_max": output.max(),
+    }
+
+
+def _warn_of_error(additivity: pd.DataFrame, level: str) -> float:
+    """Largest error of a patient relative to the range of what was explained, over all patients."""
+    span = additivity["output_max"].max() - additivity["output_min"].min()
+    relative = float(additivity["error"].max() / max(span, np.finfo(float).tiny))
+    if relative > MAX_ERROR:
+        worst = additivity.loc[additivity["error"].idxmax(), "patient"]
+        more = "n_samples" if level == "cell" else "n_steps"
+        warnings.warn(
+            f"SHAP values miss what they should add up to by up to {relative:.1%} of the range of the predictions "
+            f"(patient {worst!r}, more than {MAX_ERROR:.0%}); raise {more}",
+            UserWarning,
+            stacklevel=3,
+        )
+    return relative
+
+
+def _by_patient(bags: Bags, values: np.ndarray, attention: np.ndarray, names, classes) -> pd.DataFrame:
+    """Summaries over the cells of each patient, a row a patient, class and regulon."""
+    blocks = []
+    for i in range(bags.n_bags):
+        own, weight = values[bags.bag(i)].astype(np.float64), attention[bags.bag(i)]
+        if np.isnan(own).any():
+            continue
+        summaries = {
+            "mean": own.mean(axis=0),
+            "weighted_mean": np.tensordot(weight, own, 1),
+            "weighted_abs": np.tensordot(weight, np.abs(own), 1),
+            "total": own.sum(axis=0),
+        }
+        for c, name in enumerate(classes):
+            columns = {summary: table[c] for summary, table in summaries.items()}
+            blocks.append(pd.DataFrame({"patient": str(bags.names[i]), "regulon": names, "class": name, **columns}))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _difference(patients: pd.DataFrame, classes, target: str) -> pd.DataFrame:
+    summaries = ["mean", "weighted_mean", "total"]
+    of_target = patients["class"] == target
+    index = ["patient", "regulon"]
+    others = patients[~of_target].groupby(index, sort=False)[summaries].mean()
+    return (patients[of_target].set_index(index)[summaries] - others).reset_index()
+
+
+def _statistics(patients: pd.DataFrame, difference: pd.DataFrame, names, level: str) -> pd.DataFrame:
+    from tcellmil.stats import benjamini_hochberg, signed_rank_by_column
+
+    def wide(table: pd.DataFrame, column: str) -> np.ndarray:
+        return table.pivot(index="patient", columns="regulon", values=column).reindex(columns=names).to_numpy()
+
+    weighted = wide(difference, "weighted_mean")
+    statistic, p = signed_rank_by_column(weighted)
+    contribution = "weighted_mean" if level == "cell" else "total"
+    return pd.DataFrame(
+        {
+            "regulon": names,
+            "n_patients": len(weighted),
+            "mean_difference": wide(difference, "mean").mean(axis=0),
+            "weighted_difference": weighted.mean(axis=0),
+            "median_abs": np.median(np.abs(wide(patients, contribution)), axis=0),
+            "weighted_abs": wide(patients, "weighted_abs").mean(axis=0),
+            "statistic": statistic,
+            "p": p,
+            "padj": benjamini_hochberg(p),
+        }
+    )
