@@ -18,8 +18,9 @@ REGULONS: Final = "regulons"
 # tl.fit_mil -> obsm[X_tcellmil], obs[tcellmil_attention],
 #               uns[TCELLMIL] = {params, predictions, metrics, history, config, weights, splits}
 # tl.predict -> the same places in the new AnnData; of uns[TCELLMIL], params and predictions
-# tl.perturb -> uns[tcellmil_perturbation]: DataFrame patient, regulon, direction, prob_base, prob, delta, delta_logit;
-#               uns[tcellmil_perturbation_stats]: DataFrame, a row a regulon and direction
+# tl.perturb -> uns[tcellmil_perturbation]: DataFrame patient, regulon, direction, n_mad, prob_base, prob, delta,
+#               delta_logit; uns[tcellmil_perturbation_stats]: DataFrame, a row a regulon, direction and dose;
+#               with combine=2 also uns[tcellmil_perturbation_pairs] and its _stats
 # tl.shap -> obsm[X_shap] (X_shap_by_class for more than two classes), uns[tcellmil_shap] =
 #               {params, patients, difference, stats}
 # tl.attention_enrichment -> uns[attention_enrichment] and its _stats
@@ -52,6 +53,11 @@ def perturbation(key: str = TCELLMIL) -> str:
 def stats_of(table_key: str) -> str:
     """``uns`` key of the statistics beside a table, a row a regulon and direction."""
     return f"{table_key}_stats"
+
+
+def pairs_of(table_key: str) -> str:
+    """``uns`` key of the perturbation of two regulons together, beside that of one; with a ``_stats`` of its own."""
+    return f"{table_key}_pairs"
 
 
 def perturbation_stats(key: str = TCELLMIL) -> str:

@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
+from tcellmil.get._perturbation import nearest_dose
 
 
 @pytest.fixture
 def perturbed():
     rows = [(p, r, d) for d in ("up", "down") for p in ("A", "B", "C") for r in ("TF1(+)", "TF2(+)")]
     table = pd.DataFrame(rows, columns=["patient", "regulon", "direction"])
+    table.insert(3, "n_mad", 3.0)
     table["delta"] = np.arange(12) / 100
     stats = table[table["patient"] == "A"].drop(columns=["patient", "delta"]).reset_index(drop=True)
     stats["padj"] = [0.01, 0.2, 0.03, np.nan]
@@ -39,10 +41,50 @@ def test_regulon_and_direction_choose_rows(perturbed, stats):
 def test_changing_a_table_changes_nothing_in_adata(perturbed, stats):
     before = perturbed.copy()
     table = tm.get.perturbation(perturbed, stats=stats)
-    table.iloc[:, 2:] = 0
+    table.iloc[:, 3:] = 0
     table["regulon"] = "changed"
     for key in before.uns:
         pd.testing.assert_frame_equal(perturbed.uns[key], before.uns[key])
+
+
+@pytest.mark.parametrize("stats", [False, True])
+def test_a_dose_chooses_rows(perturbed, stats):
+    key = "tcellmil_perturbation_stats" if stats else "tcellmil_perturbation"
+    perturbed.uns[key] = pd.concat([perturbed.uns[key].assign(n_mad=dose) for dose in (0.5, 3.0, 10.0)])
+    for dose in (3, 0.5):
+        table = tm.get.perturbation(perturbed, stats=stats, n_mad=dose)
+        assert len(table) == (4 if stats else 12) and set(table["n_mad"]) == {dose}
+    with pytest.raises(ValueError, match="n_mad=5 is not one of the doses; there are 0.5, 3, 10"):
+        tm.get.perturbation(perturbed, stats=stats, n_mad=5)
+
+
+@pytest.mark.parametrize("doses, expected", [([3.0], 3), ([1, 2, 5, 10], 2), ([4.0, 2.0], 2), ([5, 10], 5)])
+def test_the_usual_dose_is_the_nearest_to_that_of_the_paper(doses, expected):
+    assert nearest_dose(pd.Series(doses)) == expected
+
+
+@pytest.mark.parametrize("stats", [False, True])
+def test_pairs_come_out_whole_and_by_either_member(perturbed, stats):
+    names = [("TF1", "TF2"), ("TF1", "TF3"), ("TF2", "TF3")]
+    pairs = pd.DataFrame([(*n, d, 3.0) for n in names for d in ("up", "down")])
+    pairs.columns = ["regulon_1", "regulon_2", "direction", "n_mad"]
+    perturbed.uns["tcellmil_perturbation_pairs" + ("_stats" if stats else "")] = pairs
+    pd.testing.assert_frame_equal(tm.get.perturbation(perturbed, stats=stats, pairs=True), pairs)
+    of_one = tm.get.perturbation(perturbed, stats=stats, pairs=True, regulons="TF3", direction="up")
+    assert of_one[["regulon_1", "regulon_2"]].to_numpy().tolist() == [["TF1", "TF3"], ["TF2", "TF3"]]
+    assert len(tm.get.perturbation(perturbed, stats=stats, pairs=True, regulons=["TF1", "TF2"])) == 6
+    with pytest.raises(KeyError, match=r"regulons \['TF9'\] were not perturbed; there are \['TF1', 'TF2', 'TF3'\]"):
+        tm.get.perturbation(perturbed, stats=stats, pairs=True, regulons=["TF9"])
+
+
+def test_without_pairs_the_error_says_how_to_get_them(perturbed):
+    with pytest.raises(KeyError, match=r"no 'tcellmil_perturbation_pairs'; run tl.perturb\(adata, combine=2\) first"):
+        tm.get.perturbation(perturbed, pairs=True)
+    verb = r"run tl.perturb\(adata, combine=2, key='other'\) first"
+    with pytest.raises(KeyError, match=f"no 'other_perturbation_pairs_stats'; {verb}"):
+        tm.get.perturbation(perturbed, key="other", pairs=True, stats=True)
+    with pytest.raises(KeyError, match=r"no 'nk_pairs'; run tl.perturb\(adata, combine=2, key_added='nk'\) first"):
+        tm.get.perturbation(perturbed, perturbation_key="nk", pairs=True)
 
 
 def test_without_a_perturbation_the_error_names_perturb():

@@ -79,7 +79,7 @@ def make_cohort(
         "metrics": bootstrap_metrics(code[labelled], proba[labelled]),
         "history": _history(rng, n_replicas, validation),
     }
-    _add_perturbation(adata, key, rng, names, proba[:, -1], n_regulons, unmovable, effect)
+    _add_perturbation(adata, key, rng, names, proba[:, -1], classes, n_regulons, unmovable, effect)
     return adata
 
 
@@ -105,7 +105,7 @@ def _history(rng, n_replicas, validation):
     return pd.concat(rows, ignore_index=True)
 
 
-def _add_perturbation(adata, key, rng, names, base, n_regulons, unmovable, effect):
+def _add_perturbation(adata, key, rng, names, base, classes, n_regulons, unmovable, effect):
     regulons = np.array([f"TF{i:03d}(+)" for i in range(n_regulons)], dtype=object)
     if n_regulons > 3:
         regulons[0], regulons[1] = (
@@ -128,6 +128,7 @@ def _add_perturbation(adata, key, rng, names, base, n_regulons, unmovable, effec
                     "patient": np.repeat(names, n_regulons),
                     "regulon": np.tile(regulons, len(names)),
                     "direction": direction,
+                    "n_mad": 3.0,
                     "prob_base": np.repeat(base, n_regulons),
                     "prob": prob.ravel(),
                     "delta": delta.ravel(),
@@ -140,6 +141,7 @@ def _add_perturbation(adata, key, rng, names, base, n_regulons, unmovable, effec
                 {
                     "regulon": regulons,
                     "direction": direction,
+                    "n_mad": 3.0,
                     "n_patients": len(names),
                     "mean_delta": np.where(movable, delta.mean(axis=0), np.nan),
                     "median_delta": np.where(movable, np.median(delta, axis=0), np.nan),
@@ -148,11 +150,12 @@ def _add_perturbation(adata, key, rng, names, base, n_regulons, unmovable, effec
                     "p": p,
                     "mad": np.where(movable, 0.05, 0.0),
                     "movable": movable,
+                    "target_class": classes[-1],
                 }
             )
         )
     stats = pd.concat(stats, ignore_index=True)
-    stats.insert(8, "padj", benjamini_hochberg(stats["p"]))
+    stats.insert(9, "padj", benjamini_hochberg(stats["p"]))
     adata.uns[f"{key}_perturbation"] = pd.concat(tables, ignore_index=True)
     adata.uns[f"{key}_perturbation_stats"] = stats
 

@@ -1,6 +1,7 @@
 """Perturbation: the right regulons, in order, with the values and stars of the tables."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tcellmil as tm
@@ -80,12 +81,28 @@ def test_both_directions_share_one_scale(cohort):
 
 def test_axis_names_the_class_that_was_followed(cohort):
     adata = cohort(n_patients=6, n_regulons=2)
-    table = adata.uns["tcellmil_perturbation"]
-    other = table.assign(prob_base=1 - table["prob_base"], prob=1 - table["prob"], delta=-table["delta"])
-    adata.uns["of_nr"], adata.uns["of_nr_stats"] = other, adata.uns["tcellmil_perturbation_stats"]
+    stats = adata.uns["tcellmil_perturbation_stats"].assign(target_class="NR")
+    adata.uns["of_nr"], adata.uns["of_nr_stats"] = adata.uns["tcellmil_perturbation"], stats
     assert tm.pl.perturb(adata, perturbation_key="of_nr", show=False)[0].get_xlabel() == "Change in probability of NR"
-    table["prob_base"] = 0.123  # of another fit
-    assert tm.pl.perturb(adata, show=False)[0].get_xlabel() == "Change in probability"
+
+
+def test_of_several_doses_one_is_drawn_the_nearest_to_3_unless_said(cohort):
+    adata = cohort(n_patients=6, n_regulons=4)
+    for key in ("tcellmil_perturbation", "tcellmil_perturbation_stats"):
+        one = adata.uns[key]
+        values = [name for name in one if "delta" in name]
+        parts = [one.assign(n_mad=dose, **{name: one[name] * dose / 3 for name in values}) for dose in (1.0, 2.0, 4.0)]
+        adata.uns[key] = pd.concat(parts, ignore_index=True)
+    for options, dose in [({}, 2), ({"n_mad": 2}, 2), ({"n_mad": 4}, 4)]:
+        ax = tm.pl.perturb(adata, show=False, **options)[0]
+        assert ax.get_title().startswith(f"Upregulated in silico by {dose} MAD\n")
+        first = [
+            name for name in adata.uns["tcellmil_perturbation"]["regulon"].unique() if shorten(name) == _names(ax)[0]
+        ]
+        expected = tm.get.perturbation(adata, regulons=first, direction="up", n_mad=dose)["delta"]
+        np.testing.assert_allclose(ax.collections[0].get_offsets()[:, 0], expected)
+    with pytest.raises(ValueError, match="n_mad=3 is not one of the doses; there are 1, 2, 4"):
+        tm.pl.perturb(adata, n_mad=3, show=False)
 
 
 def test_n_top_below_one_is_an_error(cohort):

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import false_discovery_control, median_abs_deviation, wilcoxon
+from scipy.stats import false_discovery_control, median_abs_deviation
 
 import tcellmil as tm
 
@@ -22,22 +22,34 @@ def probability_by_hand(adata, scores, patient):
     return np.mean(values)
 
 
-def shifted_by_hand(adata, regulon, direction, *, n_mad=3, within=None, cells=None):
-    """Scores with one regulon shifted on the scale 2x - 1 and clipped there."""
+def shifted_by_hand(adata, regulons, direction, *, n_mad=3, within=None, cells=None):
+    """Scores with one regulon or several shifted on the scale 2x - 1 and clipped there."""
     scores = adata.obsm["X_regulons"].copy()
-    j = list(adata.uns["regulons"]["names"]).index(regulon)
-    scale = 2 * scores[:, j].astype(float) - 1
-    reference = slice(None) if within is None else (adata.obs["patient"] == within).to_numpy()
-    shift = SIGN[direction] * n_mad * median_abs_deviation(scale[reference])
-    cells = slice(None) if cells is None else cells
-    scale[cells] = np.clip(scale[cells] + shift, -1, 1)
-    scores[:, j] = (scale + 1) / 2
+    for regulon in [regulons] if isinstance(regulons, str) else regulons:
+        j = list(adata.uns["regulons"]["names"]).index(regulon)
+        scale = 2 * scores[:, j].astype(float) - 1
+        reference = slice(None) if within is None else (adata.obs["patient"] == within).to_numpy()
+        shift = SIGN[direction] * n_mad * median_abs_deviation(scale[reference])
+        mask = slice(None) if cells is None else cells
+        scale[mask] = np.clip(scale[mask] + shift, -1, 1)
+        scores[:, j] = (scale + 1) / 2
     return scores
 
 
 def row(adata, patient, regulon, direction):
     table = adata.uns["tcellmil_perturbation"].set_index(["patient", "regulon", "direction"])
     return table.loc[(patient, regulon, direction)]
+
+
+def pair_row(adata, patient, regulon_1, regulon_2, direction):
+    table = adata.uns["tcellmil_perturbation_pairs"]
+    return table.set_index(["patient", "regulon_1", "regulon_2", "direction"]).loc[
+        (patient, regulon_1, regulon_2, direction)
+    ]
+
+
+def logit(p):
+    return np.log((p + 1e-6) / (1 - p + 1e-6))
 
 
 CASES = [("P0", "TF0(+)", "up"), ("P0", "TF0(+)", "down"), ("P3", "TF2(+)", "down"), ("P7", "TF4(+)", "up")]
@@ -67,8 +79,7 @@ def test_a_perturbation_is_what_one_gets_by_shifting_and_predicting_again(fitted
         assert got["prob_base"] == pytest.approx(base, abs=1e-6)
         assert got["prob"] == pytest.approx(prob, abs=1e-6)
         assert got["delta"] == pytest.approx(prob - base, abs=2e-6)
-        logit = [np.log((p + 1e-6) / (1 - p + 1e-6)) for p in (prob, base)]
-        assert got["delta_logit"] == pytest.approx(logit[0] - logit[1], abs=1e-5)
+        assert got["delta_logit"] == pytest.approx(logit(prob) - logit(base), abs=1e-5)
     assert fitted.uns["tcellmil_perturbation"]["delta"].abs().max() > 1e-3
 
 
@@ -92,45 +103,6 @@ def test_the_base_is_the_out_of_fold_prediction(fitted):
     base = fitted.uns["tcellmil_perturbation"].groupby("patient")["prob_base"].agg(["min", "max"])
     for column in base:
         np.testing.assert_allclose(base[column], tm.get.predictions(fitted)["prob_R"], atol=1e-6)
-
-
-def test_statistics_are_those_of_scipy(fitted):
-    tm.tl.perturb(fitted)
-    stats = fitted.uns["tcellmil_perturbation_stats"].set_index(["regulon", "direction"])
-    tested = stats[stats["movable"]]
-    groups = fitted.uns["tcellmil_perturbation"].groupby(["regulon", "direction"])
-    assert len(tested) == len(groups) == 10
-    for key, group in groups:
-        expected = wilcoxon(group["delta_logit"])
-        assert stats.loc[key, "statistic"] == pytest.approx(expected.statistic)
-        assert stats.loc[key, "p"] == pytest.approx(expected.pvalue)
-        assert stats.loc[key, "mean_delta"] == pytest.approx(group["delta"].mean())
-        assert stats.loc[key, "median_delta"] == pytest.approx(group["delta"].median())
-        assert stats.loc[key, "mean_delta_logit"] == pytest.approx(group["delta_logit"].mean())
-        assert stats.loc[key, "n_patients"] == len(group) == 8
-    np.testing.assert_allclose(tested["padj"], false_discovery_control(tested["p"]))
-    mad = median_abs_deviation(fitted.obsm["X_regulons"], axis=0)
-    np.testing.assert_allclose(stats.xs("up", level="direction")["mad"], mad, rtol=1e-5)
-
-
-def test_a_regulon_without_deviation_is_unmovable_and_not_without_effect(fitted):
-    tm.tl.perturb(fitted)
-    stats = fitted.uns["tcellmil_perturbation_stats"].set_index("regulon")
-    still = stats.loc["TF5(+)"]
-    assert not still["movable"].any()
-    assert still[["mean_delta", "mean_delta_logit", "statistic", "p", "padj"]].isna().all(axis=None)
-    assert (still["mad"] == 0).all() and (still["n_patients"] == 0).all()
-    assert stats.drop("TF5(+)")["movable"].all()
-    assert "TF5(+)" not in set(fitted.uns["tcellmil_perturbation"]["regulon"])
-
-
-def test_the_deviation_of_the_patient_may_move_what_the_global_one_cannot(fitted):
-    fitted.obsm["X_regulons"][fitted.obs["patient"] == "P2", 5] = np.linspace(0.1, 0.4, 15)
-    tm.tl.perturb(fitted, regulons=["TF5(+)"])
-    assert len(fitted.uns["tcellmil_perturbation"]) == 0
-    tm.tl.perturb(fitted, regulons=["TF5(+)"], mad="patient")
-    assert set(fitted.uns["tcellmil_perturbation"]["patient"]) == {"P2"}
-    assert (fitted.uns["tcellmil_perturbation_stats"]["n_patients"] == 1).all()
 
 
 def test_a_larger_shift_moves_the_scores_further(make_cohort, fit_quickly):
@@ -171,7 +143,7 @@ def test_asking_for_some_regulons_and_directions_gives_their_rows_of_the_whole(f
     part = fitted.uns["tcellmil_perturbation"]
     assert part["regulon"].unique().tolist() == ["TF3(+)", "TF1(+)"]
     assert set(part["direction"]) == {"down"}
-    key = ["patient", "regulon", "direction"]
+    key = ["patient", "regulon", "direction", "n_mad"]
     both = part.merge(whole, on=key, suffixes=("", "_whole"))
     assert len(both) == len(part) == 16
     np.testing.assert_allclose(both["prob"], both["prob_whole"], atol=1e-6)
@@ -190,6 +162,109 @@ def test_only_the_documented_keys_are_written(fitted):
     pd.testing.assert_frame_equal(fitted.obs, obs)
 
 
+def test_several_doses_are_the_tables_of_each_one_under_another(fitted):
+    tm.tl.perturb(fitted, n_mad=[3, 1])
+    table, stats = (fitted.uns[f"tcellmil_perturbation{end}"] for end in ("", "_stats"))
+    for dose in (1, 3):
+        tm.tl.perturb(fitted, n_mad=dose, key_added="one")
+        part = table[table["n_mad"] == dose].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, fitted.uns["one"], rtol=1e-5, atol=1e-6)
+        own = stats[stats["n_mad"] == dose].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own.drop(columns="padj"), fitted.uns["one_stats"].drop(columns="padj"), rtol=1e-3)
+    assert set(table["n_mad"]) == {1.0, 3.0} and len(stats) == 6 * 2 * 2
+    tested = stats["movable"]
+    np.testing.assert_allclose(stats.loc[tested, "padj"], false_discovery_control(stats.loc[tested, "p"]))
+
+
+def test_a_list_of_one_dose_is_that_dose(fitted):
+    tm.tl.perturb(fitted, n_mad=3, combine=2)
+    tm.tl.perturb(fitted, n_mad=[3], combine=2, key_added="listed")
+    for end in ("", "_stats", "_pairs", "_pairs_stats"):
+        pd.testing.assert_frame_equal(fitted.uns[f"listed{end}"], fitted.uns[f"tcellmil_perturbation{end}"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"n_mad": 20}, {"mad": "patient"}, {"cells": "cell_type == 'NK'"}],
+    ids=["default", "clipped", "mad of the patient", "some cells"],
+)
+def test_a_pair_is_what_one_gets_by_shifting_both_and_predicting_again(fitted, options):
+    tm.tl.perturb(fitted, combine=2, **options)
+    by_hand = {"n_mad": options.get("n_mad", 3)}
+    if "cells" in options:
+        by_hand["cells"] = (fitted.obs["cell_type"] == "NK").to_numpy()
+    for patient, pair, direction in [
+        ("P0", ("TF0(+)", "TF1(+)"), "up"),
+        ("P3", ("TF0(+)", "TF4(+)"), "down"),
+        ("P6", ("TF2(+)", "TF3(+)"), "up"),
+    ]:
+        if "mad" in options:
+            by_hand["within"] = patient
+        base, one, other, both = (
+            probability_by_hand(fitted, shifted_by_hand(fitted, regulons, direction, **by_hand), patient)
+            for regulons in ([], pair[0], pair[1], pair)
+        )
+        got = pair_row(fitted, patient, *pair, direction)
+        assert got["prob_base"] == pytest.approx(base, abs=1e-6)
+        assert got["prob"] == pytest.approx(both, abs=1e-6)
+        assert got["delta"] == pytest.approx(both - base, abs=2e-6)
+        assert got["delta_logit"] == pytest.approx(logit(both) - logit(base), abs=1e-5)
+        assert got["epistasis"] == pytest.approx(both - one - other + base, abs=4e-6)
+        expected = logit(both) - logit(one) - logit(other) + logit(base)
+        assert got["epistasis_logit"] == pytest.approx(expected, abs=4e-5)
+
+
+def test_patients_without_a_cell_that_is_shifted_have_no_epistasis(fitted):
+    tm.tl.perturb(fitted, cells=(fitted.obs["patient"] == "P4").to_numpy(), combine=2)
+    largest = (
+        fitted.uns["tcellmil_perturbation_pairs"].groupby("patient")["epistasis_logit"].agg(lambda e: e.abs().max())
+    )
+    np.testing.assert_allclose(largest.drop("P4"), 0, atol=1e-6)
+
+
+def test_pairs_are_named_in_the_order_of_the_model_however_they_are_asked_for(fitted):
+    tables = []
+    for regulons in (["TF0(+)", "TF2(+)", "TF3(+)"], ["TF3(+)", "TF0(+)", "TF2(+)", "TF3(+)"]):
+        tm.tl.perturb(fitted, regulons=regulons, combine=2)
+        tables.append([fitted.uns[f"tcellmil_perturbation_pairs{end}"] for end in ("", "_stats")])
+    for one, other in zip(*tables, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    names = tables[0][1][["regulon_1", "regulon_2"]].drop_duplicates().to_numpy().tolist()
+    assert names == [["TF0(+)", "TF2(+)"], ["TF0(+)", "TF3(+)"], ["TF2(+)", "TF3(+)"]]
+    assert fitted.uns["tcellmil_perturbation"]["regulon"].unique().tolist() == ["TF3(+)", "TF0(+)", "TF2(+)"]
+
+
+def test_regulons_alone_are_the_same_with_and_without_pairs(fitted):
+    tm.tl.perturb(fitted)
+    tm.tl.perturb(fitted, combine=2, key_added="both")
+    for end in ("", "_stats"):
+        pd.testing.assert_frame_equal(fitted.uns[f"both{end}"], fitted.uns[f"tcellmil_perturbation{end}"])
+
+
+def test_pairs_of_an_earlier_run_do_not_outlive_its_table(fitted):
+    tm.tl.perturb(fitted, combine=2)
+    assert {"tcellmil_perturbation_pairs", "tcellmil_perturbation_pairs_stats"} <= set(fitted.uns)
+    tm.tl.perturb(fitted, regulons="TF1(+)")
+    assert not [name for name in fitted.uns if "_pairs" in name]
+
+
+def test_the_order_of_the_cells_does_not_matter(fitted):
+    other = fitted[np.random.default_rng(0).permutation(fitted.n_obs)].copy()
+    for adata in (fitted, other):
+        tm.tl.perturb(adata, combine=2, n_mad=[1, 3], mad="patient", cells="cell_type == 'NK'")
+    for end in ("", "_stats", "_pairs", "_pairs_stats"):
+        key = f"tcellmil_perturbation{end}"
+        pd.testing.assert_frame_equal(other.uns[key], fitted.uns[key])
+
+
+def test_the_log_counts_experiments_and_what_could_not_be_moved(fitted, caplog):
+    with caplog.at_level("INFO", logger="tcellmil"):
+        tm.tl.perturb(fitted, combine=2, n_mad=[1, 3])
+    assert "15 pairs of 6 regulons, 60 shifts a patient" in caplog.text
+    assert "1 of the regulons cannot be moved, their deviation is 0" in caplog.text
+    assert "of 60 shifts of pairs with epistasis" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -203,6 +278,18 @@ def test_only_the_documented_keys_are_written(fitted):
         ({"n_mad": 0}, ValueError, "n_mad=0 must be above 0"),
         ({"n_mad": -3}, ValueError, "n_mad=-3 must be above 0; the direction says which way"),
         ({"n_mad": float("nan")}, ValueError, "n_mad=nan must be above 0"),
+        ({"n_mad": []}, ValueError, "n_mad is empty; give one number of median absolute deviations, or several"),
+        ({"n_mad": [1, -2]}, ValueError, r"n_mad=\[1, -2\] must be above 0; the direction says which way"),
+        ({"n_mad": [1, float("nan")]}, ValueError, r"n_mad=\[1, nan\] must be above 0"),
+        ({"n_mad": [2, 1, 2.0]}, ValueError, r"n_mad=\[2, 1, 2.0\] names a dose twice"),
+        ({"n_mad": "3"}, TypeError, "n_mad must be a number or a list of numbers, got '3'"),
+        ({"n_mad": True}, TypeError, "n_mad must be a number or a list of numbers, got True"),
+        ({"combine": 3}, ValueError, "combine=3 is not known; choose from 1, 2"),
+        (
+            {"combine": 2, "regulons": ["TF1(+)", "TF1(+)"]},
+            ValueError,
+            r"combine=2 needs at least 2 regulons, got \['TF1\(\+\)'\]; name more, or use combine=1",
+        ),
         ({"mad": "cell"}, ValueError, "mad='cell' is not known; choose from 'global', 'patient'"),
         ({"cells": "cell_type == 'none'"}, ValueError, "selects no cell; there is nothing to perturb"),
         ({"cells": np.arange(5)}, TypeError, r"bool mask of length 120 or a query on obs, got int64 of shape \(5,\)"),
@@ -216,6 +303,14 @@ def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(fit
     with pytest.raises(error, match=message):
         tm.tl.perturb(fitted, **options)
     assert set(fitted.uns) == before
+
+
+def test_features_of_the_same_name_cannot_be_told_apart(make_cohort, fit_quickly):
+    adata = make_cohort()
+    adata.uns["regulons"]["names"][3] = "TF1(+)"
+    fit_quickly(adata, cv=2, max_epochs=1, max_epochs_ae=1)
+    with pytest.raises(ValueError, match=r"several features by the names \['TF1\(\+\)'\]; rename them and fit again"):
+        tm.tl.perturb(adata)
 
 
 def test_other_patients_than_those_fitted_are_refused(fitted):

@@ -15,12 +15,22 @@ import torch
 from ._bags import Bags
 from ._fitted import FittedStack
 
-#: Perturbed copies of a bag are run together up to about this many values.
-_CHUNK_VALUES = 2e7
+#: Perturbed copies of a bag are run together up to about this many values; more would not stay in the cache.
+_CHUNK_VALUES = 1e6
+
+#: Seconds before a progress bar appears.
+_DELAY = 3
 
 
 def perturb_bags(
-    stack: FittedStack, bags: Bags, features: np.ndarray, amounts: np.ndarray, touched: np.ndarray, shown_to: np.ndarray
+    stack: FittedStack,
+    bags: Bags,
+    features: np.ndarray,
+    amounts: np.ndarray,
+    touched: np.ndarray,
+    shown_to: np.ndarray,
+    *,
+    progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class probabilities of bags before and after each experiment, by the replicas that each bag is shown to.
 
@@ -41,6 +51,8 @@ def perturb_bags(
         ``(n_cells,)`` bool: the cells that are shifted, in the order of ``bags``.
     shown_to
         ``(n_replicas, n_bags)`` bool.
+    progress
+        Show a progress bar over the bags once it has taken a few seconds.
 
     Returns
     -------
@@ -52,11 +64,13 @@ def perturb_bags(
     ValueError
         If the shapes do not fit, or an experiment names a feature twice.
     """
+    from tqdm.auto import tqdm
+
     features, amounts = np.asarray(features), np.asarray(amounts)
     _check_experiments(features, amounts, bags.n_bags)
     base = np.full((bags.n_bags, bags.n_classes), np.nan)
     perturbed = np.full((len(features), bags.n_bags, bags.n_classes), np.nan)
-    for i in range(bags.n_bags):
+    for i in tqdm(range(bags.n_bags), desc="perturb", unit="patient", delay=_DELAY, disable=not progress):
         index = np.flatnonzero(shown_to[:, i])
         if len(index) == 0:
             continue
@@ -67,7 +81,7 @@ def perturb_bags(
         asked = np.flatnonzero(np.isfinite(amounts[:, i]).all(axis=1))
         where = torch.from_numpy(touched[rows])
         unit = torch.from_numpy(own.scaling.scale)
-        size = max(1, int(_CHUNK_VALUES / (scaled.numel() * len(own.encoder_of_replica))))
+        size = max(1, int(_CHUNK_VALUES / (scaled[0].numel() * len(own))))
         for e in _pieces(asked, size):
             columns = torch.from_numpy(features[e])
             step = torch.from_numpy(amounts[e, i].astype(np.float32)) / unit[:, columns]

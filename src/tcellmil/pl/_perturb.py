@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
-from tcellmil.get import perturbation, predictions
-from tcellmil.get._mil import stored
+from tcellmil.get import perturbation
+from tcellmil.get._perturbation import nearest_dose
 from tcellmil.pl._canvas import BLUE, VERMILLION, draw_boxes, finish, make_axes, shorten
 
 if TYPE_CHECKING:
@@ -26,13 +26,14 @@ def perturb(
     n_top: int = 10,
     key: str = _keys.TCELLMIL,
     *,
+    n_mad: float | None = None,
     perturbation_key: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
 ) -> Axes | np.ndarray:
     """Draw the regulons whose perturbation changes the predictions most.
 
-    Reads ``uns[key + "_perturbation"]``, the ``_stats`` beside it and ``uns[key]``. For each direction, the regulons
+    Reads ``uns[key + "_perturbation"]`` and the ``_stats`` beside it. For each direction, the regulons
     with the highest (blue) and the lowest (orange) median change of the predicted probability. A box is over patients,
     whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are significant (adjusted
     p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never drawn.
@@ -45,6 +46,8 @@ def perturb(
         At most this many regulons with a positive and as many with a negative change.
     key
         The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    n_mad
+        Of several doses, the one to draw; that nearest to 3, the paper's, by default.
     perturbation_key
         The ``key_added`` of :func:`tcellmil.tl.perturb`, where one was given.
     ax
@@ -61,7 +64,7 @@ def perturb(
     KeyError
         If nothing was written under ``key``.
     ValueError
-        If ``n_top`` is below 1.
+        If ``n_top`` is below 1, or ``n_mad`` is none of the doses.
 
     References
     ----------
@@ -80,8 +83,9 @@ def perturb(
     if n_top < 1:
         raise ValueError(f"n_top={n_top} must be at least 1")
     stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key)
-    changes = perturbation(adata, key, perturbation_key=perturbation_key)
-    followed = _class_followed(changes, predictions(adata, key), stored(adata, key, "params")["classes"])
+    n_mad = nearest_dose(stats["n_mad"]) if n_mad is None else n_mad
+    stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key, n_mad=n_mad)
+    changes = perturbation(adata, key, perturbation_key=perturbation_key, n_mad=n_mad)
     directions = [d for d in TITLES if (stats["direction"] == d).any()]
     tops = {d: _top(stats[stats["direction"] == d], n_top) for d in directions}
 
@@ -93,7 +97,7 @@ def perturb(
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
         _draw_direction(panel, tops[direction], changes[changes["direction"] == direction])
         panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
-        panel.set_xlabel(f"Change in probability{followed}")
+        panel.set_xlabel(change_label(stats))
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
         panel.set_xlim(min(limits), max(limits))
@@ -101,13 +105,9 @@ def perturb(
     return finish(axes, show, own=ax is None)
 
 
-def _class_followed(changes: pd.DataFrame, predicted: pd.DataFrame, classes: Sequence[str]) -> str:
-    """Of which class the probability was followed: the table holds no name, but the class's probability before."""
-    before = changes.drop_duplicates("patient").set_index("patient")["prob_base"]
-    for name in reversed([str(name) for name in classes]):
-        if np.allclose(before, predicted[f"prob_{name}"].reindex(before.index), atol=1e-4):
-            return f" of {shorten(name, 24)}"
-    return ""
+def change_label(stats: pd.DataFrame) -> str:
+    """What is drawn, with the class whose probability was followed."""
+    return f"Change in probability of {shorten(stats['target_class'].iloc[0], 24)}"
 
 
 def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:
@@ -138,7 +138,7 @@ def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame) -> None:
 
 
 def _title(direction: str, stats: pd.DataFrame, n_unmovable: int) -> str:
-    title = f"{TITLES[direction]}\nn = {int(stats['n_patients'].max())} patients"
+    title = f"{TITLES[direction]} by {stats['n_mad'].iloc[0]:g} MAD\nn = {int(stats['n_patients'].max())} patients"
     return f"{title}\n{n_unmovable} of {len(stats)} regulons unmovable" if n_unmovable else title
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,37 +12,53 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_choice, some
 from tcellmil._log import logger
+from tcellmil.tl._perturb_table import Effects
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from tcellmil.cv import Bags
     from tcellmil.model import TcellMIL
 
 DIRECTIONS = {"up": 1, "down": -1}
-LOGIT_OFFSET = 1e-6
 
 
 def perturb(
     adata: AnnData,
     regulons: Sequence[str] | None = None,
     directions: Sequence[str] = ("up", "down"),
-    n_mad: float = 3,
+    n_mad: float | Sequence[float] = 3,
     mad: str = "global",
     cells: np.ndarray | pd.Series | str | None = None,
     *,
+    combine: int = 1,
     target_class: str | None = None,
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
+    progress: bool = True,
     copy: bool = False,
 ) -> AnnData | None:
-    r"""Shift one regulon in every cell and ask the networks again.
+    r"""Shift one regulon in every cell, or two together, and ask the networks again.
 
     Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
     3\,\mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3\,\mathrm{MAD}_j)` down, with the median absolute deviation
     of the regulon over all cells. Each patient is predicted by the replicas that held it out. Over patients, a
     Wilcoxon signed-rank test of the change in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon =
-    10^{-6}`, for each regulon and direction, with Benjamini-Hochberg over all tests. The result says how the *model*
-    responds; a regulon is associated with the prediction, which does not make it a cause of the outcome.
+    10^{-6}`, for each regulon, direction and dose, with Benjamini-Hochberg over all tests. The result says how the
+    *model* responds; a regulon is associated with the prediction, which does not make it a cause of the outcome.
+
+    Several values of ``n_mad`` give a dose curve. Scores end at -1 and 1, so a curve flattens where cells arrive there.
+
+    With ``combine=2``, all pairs of the regulons are shifted as well, both in the same direction and by the same
+    ``n_mad``. With the change :math:`\Delta_{ab}` of a pair and :math:`\Delta_a`, :math:`\Delta_b` of its members
+    alone, the *epistasis* is :math:`\Delta_{ab} - (\Delta_a + \Delta_b)`, on the probability and on the logit. It is 0
+    where the model adds up the two. Probabilities cannot pass 0 and 1, so two strong shifts that only add up on the
+    logit still show an epistasis on the probability; that on the logit is tested, as above, over all pairs.
+
+    R regulons are R (R - 1) / 2 pairs, each predicted for every patient, direction and dose. Measured with 64 patients
+    of 600 cells, 154 regulons, one seed and both directions on one core: 13 s for the regulons, 17 minutes for their
+    11781 pairs, whose table has 1.5 million rows (0.3 GB in a file). Time is proportional to doses, directions,
+    replicas a patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is
     enough.
@@ -55,18 +72,22 @@ def perturb(
     directions
         ``"up"``, ``"down"`` or both.
     n_mad
-        Size of the shift in median absolute deviations, above 0.
+        Size of the shift in median absolute deviations, above 0; several for a dose curve.
     mad
         ``"global"``: over all cells (the paper). ``"patient"``: over the cells of each patient by itself.
     cells
         Perturb only these cells: a mask, ``(n_cells,)`` bool, or a query on ``obs``, ``"cell_type == 'NK'"``. The
         deviations still come from all cells.
+    combine
+        1: regulons alone. 2: also all pairs of them.
     target_class
         The class whose probability is followed; the positive one by default.
     key
         Name of the fitted result.
     key_added
         Name of what is written; ``f"{key}_perturbation"`` by default.
+    progress
+        Show a progress bar over patients once it has taken a few seconds.
     copy
         Return a changed copy instead of changing ``adata``.
 
@@ -74,17 +95,27 @@ def perturb(
     -------
     ``None``, or the changed copy. Written:
 
-    - ``uns["tcellmil_perturbation"]``: a row a patient, regulon and direction with ``prob_base``, ``prob``,
+    - ``uns["tcellmil_perturbation"]``: a row a patient, regulon, direction and ``n_mad`` with ``prob_base``, ``prob``,
       ``delta`` and ``delta_logit``;
-    - ``uns["tcellmil_perturbation_stats"]``: a row a regulon and direction with ``n_patients``, ``mean_delta``,
-      ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own
-      scale; the median over patients for ``mad="patient"``), ``target_class`` and ``movable``. A regulon whose
-      deviation is 0 cannot be moved: it is reported as such, with NaN in the statistics, not as without effect.
+    - ``uns["tcellmil_perturbation_stats"]``: a row a regulon, direction and ``n_mad`` with ``n_patients``,
+      ``mean_delta``, ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the
+      representation's own scale; the median over patients for ``mad="patient"``), ``movable`` and ``target_class``.
+      A regulon whose deviation is 0 cannot be moved: it is reported as such, with NaN in the statistics, not as without
+      effect;
+    - with ``combine=2``, ``uns["tcellmil_perturbation_pairs"]``: a row a patient, ``regulon_1``, ``regulon_2`` (in the
+      order of the model's features), direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta``, ``delta_logit``,
+      ``epistasis`` and ``epistasis_logit``;
+    - and ``uns["tcellmil_perturbation_pairs_stats"]``: a row a pair, direction and ``n_mad`` with ``n_patients``, the
+      same means and median of ``delta`` and of ``epistasis``, the test of ``epistasis_logit`` (``statistic``, ``p``,
+      ``padj``), ``movable`` and ``target_class``. A pair with a member that cannot be moved is not movable.
+
+    With ``combine=1``, pairs of an earlier run under the same name are removed: they belong to the table that is
+    replaced.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        If the model, a regulon or the cells are not there; ``adata`` is then unchanged.
+        If the model, a regulon or the cells are not there, or an option is out of range; ``adata`` is then unchanged.
 
     References
     ----------
@@ -96,48 +127,64 @@ def perturb(
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
-    >>> tm.tl.perturb(adata, regulons=["IRF7(+)"])
-    >>> tm.get.perturbation(adata)["patient"].nunique()
+    >>> tm.tl.perturb(adata, regulons=["IRF7(+)"], n_mad=[1, 3])
+    >>> tm.get.perturbation(adata, n_mad=3)["patient"].nunique()
     8
+    >>> tm.tl.perturb(adata, regulons=["IRF7(+)", "SPI1(+)"], combine=2)
+    >>> tm.get.perturbation(adata, pairs=True, stats=True)[["regulon_1", "regulon_2", "direction"]].values.tolist()
+    [['IRF7(+)', 'SPI1(+)', 'up'], ['IRF7(+)', 'SPI1(+)', 'down']]
     """
     check_adata(adata)
-    from tcellmil.cv import median_absolute_deviation, perturb_bags
     from tcellmil.get import model as get_model
 
     check_choice(mad, ("global", "patient"), "mad")
+    check_choice(combine, (1, 2), "combine")
     directions = _checked_directions(directions)
-    if not np.isfinite(n_mad) or n_mad <= 0:
-        raise ValueError(f"n_mad={n_mad!r} must be above 0; the direction says which way to shift")
+    doses = _checked_doses(n_mad)
     model = get_model(adata, key=key)
     bags = model.bags()
     names, chosen = _features(model, regulons)
+    if combine == 2 and len(chosen) < 2:
+        raise ValueError(f"combine=2 needs at least 2 regulons, got {some(names[chosen])}; name more, or use combine=1")
     touched = _cell_mask(adata, cells)[bags.order]
-    code = _class_code(model, target_class)
+    code = model.class_code(target_class)
+    deviation = _deviation(bags, mad)
 
-    if mad == "global":
-        deviation = np.repeat(median_absolute_deviation(bags.x)[None], bags.n_bags, axis=0)
-    else:
-        deviation = np.stack([median_absolute_deviation(bags.x[bags.bag(i)]) for i in range(bags.n_bags)])
-    size = n_mad * np.where(deviation > 0, deviation, np.nan)[:, chosen].T  # (regulon, bag)
-    amounts = np.concatenate([DIRECTIONS[direction] * size for direction in directions])
-    features = np.tile(chosen, len(directions))[:, None]
-    base, perturbed = perturb_bags(model.module, bags, features, amounts[..., None], touched, model.shown_to())
-    perturbed = perturbed[..., code].reshape(len(directions), len(chosen), bags.n_bags)
-
-    table = _table(bags.names, names, chosen, directions, base[:, code], perturbed)
-    stats = _statistics(table, names, chosen, directions, np.median(deviation, axis=0))
-    stats["target_class"] = model.setup.classes[code]
+    asked = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
+    asked |= {"directions": directions, "doses": doses, "progress": progress}
+    n_shifts = len(directions) * len(doses)
+    singles = _effects(chosen[:, None], ["regulon"], **asked)
+    stats = singles.statistics("delta_logit").assign(target_class=model.setup.classes[code])
+    stats.insert(stats.columns.get_loc("movable"), "mad", np.repeat(np.median(deviation, axis=0)[chosen], n_shifts))
     key_added = _keys.perturbation(key) if key_added is None else key_added
+    result = {key_added: singles.table(), _keys.stats_of(key_added): stats}
+    pairs_key, pairs_stats_key = _keys.pairs_of(key_added), _keys.stats_of(_keys.pairs_of(key_added))
+    if combine == 2:
+        pairs = np.array(list(combinations(np.sort(chosen), 2)))
+        logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts a patient")
+        joint = _effects(pairs, ["regulon_1", "regulon_2"], **asked)
+        joint.add_epistasis(singles)
+        pair_stats = joint.statistics("epistasis_logit").assign(target_class=model.setup.classes[code])
+        result |= {pairs_key: joint.table(), pairs_stats_key: pair_stats}
     adata = adata.copy() if copy else adata
-    adata.uns[key_added] = table
-    adata.uns[_keys.stats_of(key_added)] = stats
-    unmovable = int((~stats.drop_duplicates("regulon")["movable"]).sum())
-    logger.info(
-        f"perturb: {len(chosen)} regulons in {table['patient'].nunique()} patients, "
-        f"{int((stats['padj'] < 0.05).sum())} of {len(stats)} shifts with padj < 0.05"
-        + (f"; {unmovable} regulons have a deviation of 0 and cannot be moved" if unmovable else "")
-    )
+    for name in (pairs_key, pairs_stats_key):
+        adata.uns.pop(name, None)
+    adata.uns.update(result)
+    _log(result[key_added], stats, result.get(pairs_stats_key))
     return adata if copy else None
+
+
+def _log(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None) -> None:
+    unmovable = int((~stats.drop_duplicates("regulon")["movable"]).sum())
+    message = (
+        f"perturb: {stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients, "
+        f"{int((stats['padj'] < 0.05).sum())} of {len(stats)} shifts with padj < 0.05"
+    )
+    if unmovable:
+        message += f"; {unmovable} of the regulons cannot be moved, their deviation is 0"
+    if of_pairs is not None:
+        message += f"; {int((of_pairs['padj'] < 0.05).sum())} of {len(of_pairs)} shifts of pairs with epistasis"
+    logger.info(message)
 
 
 def _checked_directions(directions: Sequence[str]) -> list[str]:
@@ -149,13 +196,30 @@ def _checked_directions(directions: Sequence[str]) -> list[str]:
     return directions
 
 
+def _checked_doses(n_mad: float | Sequence[float]) -> np.ndarray:
+    """Doses in ascending order."""
+    doses = np.asarray(n_mad)
+    if doses.ndim > 1 or (doses.size and doses.dtype.kind not in "iuf"):
+        raise TypeError(f"n_mad must be a number or a list of numbers, got {n_mad!r}")
+    if not doses.size:
+        raise ValueError("n_mad is empty; give one number of median absolute deviations, or several")
+    doses = np.sort(np.atleast_1d(doses).astype(float))
+    if not np.isfinite(doses).all() or doses[0] <= 0:
+        raise ValueError(f"n_mad={n_mad!r} must be above 0; the direction says which way to shift")
+    if (np.diff(doses) == 0).any():
+        raise ValueError(f"n_mad={n_mad!r} names a dose twice")
+    return doses
+
+
 def _features(model: TcellMIL, regulons: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
-    n_features = model.module.n_features
-    names = np.array(model.setup.features or [f"{model.setup.use_rep}_{i}" for i in range(n_features)], dtype=object)
-    if regulons is None:
-        return names, np.arange(n_features)
-    regulons = [regulons] if isinstance(regulons, str) else list(dict.fromkeys(regulons))
+    names = model.feature_names()
     position = {name: i for i, name in enumerate(names)}
+    if len(position) < len(names):
+        twice = dict.fromkeys(name for i, name in enumerate(names) if position[name] != i)
+        raise ValueError(f"the model has several features by the names {some(twice)}; rename them and fit again")
+    if regulons is None:
+        return names, np.arange(len(names))
+    regulons = [regulons] if isinstance(regulons, str) else list(dict.fromkeys(regulons))
     unknown = [name for name in regulons if name not in position]
     if unknown or not regulons:
         raise KeyError(f"regulons {some(unknown)} are not features of the model; there are {some(names)}")
@@ -182,56 +246,45 @@ def _cell_mask(adata: AnnData, cells: np.ndarray | pd.Series | str | None) -> np
     return mask
 
 
-def _class_code(model: TcellMIL, target_class: str | None) -> int:
-    classes = model.setup.classes
-    if target_class is None:
-        return len(classes) - 1
-    check_choice(target_class, classes, "target_class")
-    return classes.index(target_class)
+def _deviation(bags: Bags, mad: str) -> np.ndarray:
+    """Median absolute deviations ``(bag, feature)``."""
+    from tcellmil.cv import median_absolute_deviation
+
+    if mad == "global":
+        return np.repeat(median_absolute_deviation(bags.x)[None], bags.n_bags, axis=0)
+    return np.stack([median_absolute_deviation(bags.x[bags.bag(i)]) for i in range(bags.n_bags)])
 
 
-def _table(patients, names, chosen, directions, base: np.ndarray, perturbed: np.ndarray) -> pd.DataFrame:
-    """Tidy rows; ``base`` is ``(bag,)``, ``perturbed`` ``(direction, regulon, bag)``."""
-    blocks = []
-    for d, direction in enumerate(directions):
-        for j, prob in zip(chosen, perturbed[d], strict=True):
-            done = np.isfinite(prob)
-            blocks.append(
-                pd.DataFrame(
-                    {
-                        "patient": patients[done].astype(object),
-                        "regulon": names[j],
-                        "direction": direction,
-                        "prob_base": base[done],
-                        "prob": prob[done],
-                    }
-                )
-            )
-    table = pd.concat(blocks, ignore_index=True)
-    table["delta"] = table["prob"] - table["prob_base"]
-    table["delta_logit"] = _logit(table["prob"]) - _logit(table["prob_base"])
-    return table
+def _effects(
+    features: np.ndarray,
+    columns: list[str],
+    *,
+    model: TcellMIL,
+    bags: Bags,
+    deviation: np.ndarray,
+    touched: np.ndarray,
+    code: int,
+    directions: list[str],
+    doses: np.ndarray,
+    progress: bool,
+) -> Effects:
+    """Shift each row of ``features``, ``(group, member)``, in every direction and by every dose."""
+    from tcellmil.cv import perturb_bags
 
-
-def _logit(p: pd.Series) -> pd.Series:
-    return np.log((p + LOGIT_OFFSET) / (1 - p + LOGIT_OFFSET))
-
-
-def _statistics(table: pd.DataFrame, names, chosen, directions, deviation: np.ndarray) -> pd.DataFrame:
-    from tcellmil.stats import benjamini_hochberg, signed_rank_by_column
-
-    index = pd.MultiIndex.from_product([names[chosen], directions], names=["regulon", "direction"])
-    groups = table.groupby(["regulon", "direction"], sort=False)
-    stats = groups.agg(
-        n_patients=("delta", "size"),
-        mean_delta=("delta", "mean"),
-        median_delta=("delta", "median"),
-        mean_delta_logit=("delta_logit", "mean"),
-    ).reindex(index)
-    stats["n_patients"] = stats["n_patients"].fillna(0).astype(int)
-    wide = table.pivot(index="patient", columns=["regulon", "direction"], values="delta_logit").reindex(columns=index)
-    stats["statistic"], stats["p"] = signed_rank_by_column(wide.to_numpy())
-    stats["padj"] = benjamini_hochberg(stats["p"].to_numpy())
-    stats["mad"] = np.repeat(deviation[chosen], len(directions))
-    stats["movable"] = stats["n_patients"] > 0
-    return stats.reset_index()
+    names = model.feature_names()
+    groups = [tuple(names[row]) for row in features]
+    levels = [(*group, direction, dose) for group, direction, dose in product(groups, directions, doses)]
+    unit = np.where(deviation > 0, deviation, np.nan)[:, features].swapaxes(0, 1)  # (group, bag, member)
+    signed = np.array([DIRECTIONS[direction] * dose for direction, dose in product(directions, doses)])
+    amounts = (signed[:, None, None] * unit[:, None]).reshape(-1, bags.n_bags, features.shape[1])
+    base, perturbed = perturb_bags(
+        model.module,
+        bags,
+        np.repeat(features, len(signed), axis=0),
+        amounts,
+        touched,
+        model.shown_to(),
+        progress=progress,
+    )
+    experiments = pd.MultiIndex.from_tuples(levels, names=[*columns, "direction", "n_mad"])
+    return Effects(experiments, bags.names, base[:, code], perturbed[..., code])
