@@ -108,7 +108,7 @@ def weighted_metrics(
     binary = n_classes == 2
     classes = [1] if binary else range(n_classes)
     is_class = y_true[:, None] == np.arange(n_classes)
-    kernels = [_pair_order(proba[:, c], is_class[:, c]) for c in classes] if pair_order is None else [pair_order]
+    kernels = [pairs_won(proba[:, c], is_class[:, c]) for c in classes] if pair_order is None else [pair_order]
     auroc = [_weighted_auroc(k, is_class[:, c], weights) for k, c in zip(kernels, classes, strict=True)]
     auprc = [_weighted_average_precision(is_class[:, c], proba[:, c], weights) for c in classes]
 
@@ -134,7 +134,7 @@ def weighted_metrics(
     return np.column_stack([by_name[name] for name in METRICS])
 
 
-def _pair_order(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+def pairs_won(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """1 where the positive patient (row) scores above the negative (column), 0.5 where equal, else 0."""
     difference = score[positive][:, None] - score[~positive]
     return (np.sign(difference) + 1) / 2

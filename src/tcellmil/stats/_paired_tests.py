@@ -1,0 +1,177 @@
+"""Do two methods differ on the same patients?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tcellmil.stats._metrics import METRICS, checked_predictions, pairs_won, weighted_metrics
+
+
+def delong_test(y_true: np.ndarray, scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    r"""DeLong's test of the difference between two AUROCs on the same patients.
+
+    With the structural components of a score, :math:`V_i = \frac{1}{n} \sum_j \psi(x_i, y_j)` of the m positive
+    patients and :math:`W_j = \frac{1}{m} \sum_i \psi(x_i, y_j)` of the n negative ones (:math:`\psi` is 1 where the
+    positive scores higher, 0.5 where equal), the difference of the AUROCs has the variance
+
+    .. math:: \frac{\mathrm{var}(V - V')}{m} + \frac{\mathrm{var}(W - W')}{n}
+
+    and is compared with a normal distribution.
+
+    Parameters
+    ----------
+    y_true
+        ``(n_patients,)``: 1 for positive, 0 for negative.
+    scores, reference
+        Two scores of each patient, ``(n_patients,)``, higher for positive.
+
+    Returns
+    -------
+    Difference ``AUROC(scores) - AUROC(reference)`` and the two-sided p-value. Where the variance is 0, as for two
+    scores that rank alike, p is 1 if the difference is 0, and NaN if it is not (nothing is known of its error).
+
+    Raises
+    ------
+    ValueError
+        If lengths do not fit, or a class has fewer than two patients.
+
+    References
+    ----------
+    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44, 837.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array([0, 0, 0, 1, 1, 1])
+    >>> good, bad = np.array([0.1, 0.4, 0.3, 0.8, 0.7, 0.2]), np.array([0.6, 0.4, 0.3, 0.5, 0.7, 0.2])
+    >>> difference, p = delong_test(y, good, bad)
+    >>> round(difference, 2), round(p, 2)
+    (0.22, 0.37)
+    """
+    from scipy.stats import norm
+
+    y_true, scores, reference = (np.asarray(values) for values in (y_true, scores, reference))
+    if not y_true.shape == scores.shape == reference.shape or y_true.ndim != 1:
+        raise ValueError(f"shapes {y_true.shape}, {scores.shape} and {reference.shape} do not fit")
+    positive = y_true == 1
+    if positive.sum() < 2 or (~positive).sum() < 2:
+        raise ValueError(
+            f"DeLong's test needs two patients of each class, got {positive.sum()} and {(~positive).sum()}"
+        )
+    order = pairs_won(scores, positive) - pairs_won(reference, positive)
+    difference = float(order.mean())
+    of_positive, of_negative = order.mean(axis=1), order.mean(axis=0)
+    variance = of_positive.var(ddof=1) / len(of_positive) + of_negative.var(ddof=1) / len(of_negative)
+    if variance < 1e-15:
+        return difference, 1.0 if abs(difference) < 1e-12 else np.nan
+    return difference, float(2 * norm.sf(abs(difference) / np.sqrt(variance)))
+
+
+def mcnemar_test(right: np.ndarray, right_reference: np.ndarray) -> tuple[float, float]:
+    """McNemar's exact test of the difference between two accuracies on the same patients.
+
+    Parameters
+    ----------
+    right, right_reference
+        ``(n_patients,)`` bool: was each patient classified rightly by one method, and by the other?
+
+    Returns
+    -------
+    Difference of the accuracies, and the two-sided p-value: among patients on which the methods differ, a binomial test
+    of one half.
+
+    Raises
+    ------
+    ValueError
+        If lengths do not fit.
+
+    References
+    ----------
+    McNemar (1947), Psychometrika 12, 153; computed by statsmodels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mcnemar_test(np.array([True, True, True, False]), np.array([False, False, True, False]))
+    (0.5, 0.5)
+    """
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    right, right_reference = np.asarray(right, dtype=bool), np.asarray(right_reference, dtype=bool)
+    if right.shape != right_reference.shape or right.ndim != 1:
+        raise ValueError(f"shapes {right.shape} and {right_reference.shape} do not fit")
+    table = [[(right & right_reference).sum(), (right & ~right_reference).sum()]]
+    table.append([(~right & right_reference).sum(), (~right & ~right_reference).sum()])
+    p = float(mcnemar(table, exact=True).pvalue)
+    return float(right.mean() - right_reference.mean()), min(p, 1.0)
+
+
+def swap_test(
+    y_true: np.ndarray,
+    proba: np.ndarray,
+    reference: np.ndarray,
+    *,
+    metrics: Sequence[str] = METRICS,
+    n_permutations: int = 2000,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Paired permutation test over patients: what if the two methods' predictions of a patient were swapped?
+
+    Under the null hypothesis it does not matter which method a prediction is from. For each permutation, the
+    predictions of each patient are exchanged between the methods or not, at random, and the difference d of the metric
+    is taken again; two-sided :math:`p = (1 + \#\{|d^*| \ge |d|\}) / (1 + n)`.
+
+    Parameters
+    ----------
+    y_true
+        Class codes, ``(n_patients,)``.
+    proba, reference
+        Class probabilities of two methods, ``(n_patients, n_classes)``.
+    metrics
+        Which of :func:`classification_metrics`.
+    n_permutations
+        Number of random exchanges.
+    seed
+        For the exchanges.
+
+    Returns
+    -------
+    Differences ``proba - reference`` and p-values, each ``(n_metrics,)``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or there is no permutation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.array([0, 0, 1, 1])
+    >>> good, bad = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.6, 0.2, 0.8, 0.3])
+    >>> d, p = swap_test(y, np.column_stack([1 - good, good]), np.column_stack([1 - bad, bad]), metrics=["accuracy"])
+    >>> d.tolist(), bool(p[0] > 0.4)
+    ([0.5], True)
+    """
+    y_true, proba = checked_predictions(y_true, proba)
+    _, reference = checked_predictions(y_true, reference)
+    if proba.shape != reference.shape:
+        raise ValueError(f"proba has shape {proba.shape}, reference {reference.shape}")
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations={n_permutations} must be at least 1")
+    columns = [METRICS.index(name) for name in metrics]
+    weights = np.ones((1, len(y_true)))
+
+    def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (weighted_metrics(y_true, a, weights) - weighted_metrics(y_true, b, weights))[0, columns]
+
+    observed = difference(proba, reference)
+    swaps = np.random.default_rng(seed).random((n_permutations, len(y_true))) < 0.5
+    permuted = [
+        difference(np.where(swap[:, None], reference, proba), np.where(swap[:, None], proba, reference))
+        for swap in swaps
+    ]
+    # Rounding must not decide whether a permutation that gives the same difference counts.
+    as_large = (np.abs(permuted) >= np.abs(observed) - 1e-12).sum(axis=0)
+    return observed, (1 + as_large) / (1 + n_permutations)
