@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
 from tcellmil.nn._network import NetworkConfig
+from tcellmil.nn._projection import StackedProjection
 
 from ._bags import Bags
 from ._config import TrainingConfig
@@ -19,11 +20,14 @@ from ._fitted import FittedStack
 from ._plans import StackedPlan
 from ._scaling import Scaling, scale_cells
 from ._splits import Replicas
-from ._stages import train_autoencoder, train_classifier
+from ._stages import fit_projection, train_autoencoder, train_classifier
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.
 STACK_BYTES = 4e9
+
+#: Columns of the history of a stage, and their types.
+HISTORY = {"replica": int, "stage": object, "epoch": int, "train_loss": float, "validation_loss": float}
 
 
 def fit_stack(
@@ -55,7 +59,8 @@ def fit_stack(
     -------
     The fitted stack and its history: a row a replica, stage and epoch.
     """
-    network, training = network or NetworkConfig(), training or TrainingConfig()
+    network = (network or NetworkConfig()).for_features(bags.x.shape[1])
+    training = training or TrainingConfig()
     per_fold = training.encoder == "per_fold"
     chunks = _chunks(bags, replicas, network, training)
     n_epochs = (len(chunks) if per_fold else 1) * training.max_epochs_ae + len(chunks) * training.max_epochs
@@ -89,7 +94,7 @@ def fit_stack(
         classifier=_join([weights for _, weights in parts]),
         replicas=replicas,
     )
-    history = pd.concat(histories, ignore_index=True)
+    history = pd.concat([part for part in histories if len(part)], ignore_index=True)
     history.insert(1, "seed", replicas.seed[history["replica"]])
     history.insert(2, "fold", replicas.fold[history["replica"]])
     return stack, history
@@ -113,11 +118,17 @@ def _chunks(bags: Bags, replicas: Replicas, network: NetworkConfig, training: Tr
 
 def _fit_encoders(bags, train, seed, network, training, unit_interval, bar) -> tuple[_Encoders, pd.DataFrame]:
     scaling = Scaling.unit_interval(bags.x.shape[1]) if unit_interval else Scaling.standard(bags, train)
-    plan = train_autoencoder(bags, scaling, train, seed, network, training, bar)
-    z = _encode(plan.network, bags.x, scaling)
+    if network.compression == "autoencoder":
+        plan = train_autoencoder(bags, scaling, train, seed, network, training, bar)
+        encoder, history = plan.network, _history(plan, "autoencoder")
+    else:
+        encoder = fit_projection(bags, scaling, train, network)
+        history = pd.DataFrame({name: [] for name in HISTORY}).astype(HISTORY)
+        bar.update(training.max_epochs_ae)
+    z = _encode(encoder, bags.x, scaling)
     mean, sd = _latent_scale(z, train[:, bags.bag_of_cell])
-    plan.network.absorb_latent_scale(mean, sd)
-    return _Encoders(scaling, _weights(plan.network), (z - mean) / sd), _history(plan, "autoencoder")
+    encoder.absorb_latent_scale(mean, sd)
+    return _Encoders(scaling, _weights(encoder), (z - mean) / sd), history
 
 
 def _latent_scale(z: Tensor, member: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -133,11 +144,11 @@ def _latent_scale(z: Tensor, member: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _encode(autoencoder: StackedAutoencoder, x: np.ndarray, scaling: Scaling) -> Tensor:
-    autoencoder = autoencoder.cpu()
+def _encode(encoder: StackedAutoencoder | StackedProjection, x: np.ndarray, scaling: Scaling) -> Tensor:
+    encoder = encoder.cpu()
     parts = torch.from_numpy(x).split(4096)
     loc, scale = torch.from_numpy(scaling.loc), torch.from_numpy(scaling.scale)
-    return torch.cat([autoencoder.encode(scale_cells(part[None], loc, scale)) for part in parts], dim=1)
+    return torch.cat([encoder.encode(scale_cells(part[None], loc, scale)) for part in parts], dim=1)
 
 
 def _history(plan: StackedPlan, stage: str) -> pd.DataFrame:

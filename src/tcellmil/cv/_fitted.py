@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
+from tcellmil.nn._projection import StackedProjection
 
 from ._bags import Bags
 from ._scaling import Scaling, scale_cells
@@ -78,7 +79,7 @@ class FittedStack:
     @torch.inference_mode()
     def encode(self, scaled: Tensor) -> Tensor:
         """Latent ``(n_encoders, cell, n_latent)`` of cells on the networks' scale."""
-        return self._autoencoder.encode(scaled)
+        return self._encoder.encode(scaled)
 
     @torch.inference_mode()
     def classify(self, z: Tensor, cohort: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +113,7 @@ class FittedStack:
             ``(n_cohorts,)``: the one-hot cohort that all of the bags share.
         """
         n_bags, n_cells = scaled.shape[1:3]
-        z = self._autoencoder.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
+        z = self._encoder.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
         z = z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
         present = torch.ones((1, n_bags, n_cells), dtype=torch.bool)
         return self._classifier(z, present, torch.from_numpy(cohort).expand(1, n_bags, -1))[0]
@@ -130,14 +131,15 @@ class FittedStack:
 
     @cached_property
     @torch.inference_mode(False)  # the first caller may be in inference mode, a later one may want gradients
-    def _autoencoder(self) -> StackedAutoencoder:
-        n_encoders = len(next(iter(self.encoder.values())))
-        module = StackedAutoencoder(
-            [torch.Generator()] * n_encoders,
-            self.n_features,
-            n_hidden=self.config.n_hidden,
-            n_latent=self.config.n_latent,
-        )
+    def _encoder(self) -> StackedAutoencoder | StackedProjection:
+        n_encoders, n_latent = len(next(iter(self.encoder.values()))), self.config.n_latent
+        if self.config.compression == "autoencoder":
+            generators = [torch.Generator()] * n_encoders
+            module = StackedAutoencoder(generators, self.n_features, n_hidden=self.config.n_hidden, n_latent=n_latent)
+        else:
+            module = StackedProjection(
+                n_encoders, self.n_features, n_latent if self.config.compression == "pca" else None
+            )
         return _with_weights(module, self.encoder)
 
     @cached_property

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
 from tcellmil.nn._layers import StackedDropout
-from tcellmil.nn._losses import bag_cross_entropy, masked_mse
+from tcellmil.nn._losses import bag_cross_entropy, instance_cross_entropy, masked_mse
 from tcellmil.nn._network import StackedBagClassifier
 
 from ._config import TrainingConfig
@@ -178,6 +178,8 @@ class BagPlan(StackedPlan):
     weights, validation_weights
         ``(n_replicas, n_bags)``: class weight of the bags that each replica trains on, and is validated on; 0
         elsewhere.
+    instance_weight
+        Weight of the cell branch's loss, where the network has one.
     """
 
     def __init__(
@@ -194,8 +196,10 @@ class BagPlan(StackedPlan):
         cohort: Tensor,
         weights: Tensor,
         validation_weights: Tensor,
+        instance_weight: float = 0.0,
     ):
         super().__init__(network, group, seeds, config, early_stopping)
+        self.instance_weight = instance_weight
         for name, value in {
             "z": z,
             "encoder_of_replica": encoder_of_replica,
@@ -221,9 +225,13 @@ class BagPlan(StackedPlan):
             z = z if n_encoders == 1 else z[self.encoder_of_replica]
         else:
             z = _take(self.z, cells[replica_group].flatten(1)).unflatten(1, cells.shape[1:])
-        logits, _ = self.network(z, present, self.cohort[bags])
+        logits, _, scores, instances = self.network.branches(z, present, self.cohort[bags])
         weights = _take(self.weights if self.training else self.validation_weights, bags)
-        return bag_cross_entropy(logits, self.labels[bags].expand(n_replicas, -1), weights), weights.sum(dim=-1)
+        labels = self.labels[bags].expand(n_replicas, -1)
+        loss = bag_cross_entropy(logits, labels, weights)
+        if instances is not None and self.training:
+            loss = loss + self.instance_weight * instance_cross_entropy(instances, scores, labels, weights, present)
+        return loss, weights.sum(dim=-1)
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:

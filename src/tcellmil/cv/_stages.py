@@ -10,13 +10,14 @@ from torch import Tensor
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
+from tcellmil.nn._projection import StackedProjection
 
 from ._bags import Bags
 from ._batches import bag_batches, cell_batches
 from ._config import TrainingConfig
 from ._lightning import Epochs, run_plan
 from ._plans import AutoencoderPlan, BagPlan
-from ._scaling import Scaling, median_absolute_deviation, moments
+from ._scaling import Scaling, median_absolute_deviation, moments, scale_cells
 
 #: Least spread of a feature on the networks' scale: what varies less is not blown up.
 MIN_SPREAD = 1e-3
@@ -103,6 +104,23 @@ def train_autoencoder(
     return plan
 
 
+def fit_projection(bags: Bags, scaling: Scaling, train: np.ndarray, network: NetworkConfig) -> StackedProjection:
+    """Standardised features, or their principal components, of the bags that each row of ``train`` marks.
+
+    The parameters are those of :func:`train_autoencoder`; nothing is random.
+    """
+    n_latent = network.n_latent if network.compression == "pca" else None
+    stack = StackedProjection(len(train), bags.x.shape[1], n_latent)
+    stack.set_input_units(*(torch.from_numpy(m[:, None]) for m in _centre_and_spread(bags, scaling, train)))
+    if n_latent is not None:
+        loc, scale = torch.from_numpy(scaling.loc), torch.from_numpy(scaling.scale)
+        for k, own in enumerate(train[:, bags.bag_of_cell]):
+            row = slice(None) if len(loc) == 1 else slice(k, k + 1)
+            x = torch.from_numpy(bags.x[own])[None]
+            stack.fit_components(k, scale_cells(x, loc[row], scale[row])[0])
+    return stack
+
+
 def _centre_and_spread(bags: Bags, scaling: Scaling, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and robust spread of each feature on the networks' scale, over each encoder's training cells.
 
@@ -167,6 +185,7 @@ def train_classifier(
         cohort=torch.from_numpy(bags.cohort_onehot),
         weights=torch.from_numpy((per_bag * fit_on).astype(np.float32)),
         validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
+        instance_weight=network.instance_weight,
     )
     rngs = [_rng(seed, _CLASSIFIER) for seed in seeds]
     size, n_cells = training.bags_per_batch, training.n_cells_bag

@@ -6,10 +6,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_layers": ["StackedDropout", "StackedLayerNorm", "StackedLinear"],
+        "_input_units": ["StandardisedInput"],
         "_autoencoder": ["StackedAutoencoder"],
+        "_projection": ["StackedProjection"],
         "_attention": ["StackedAttention", "pool_bags"],
         "_cohort": ["StackedClassifier"],
-        "_losses": ["bag_cross_entropy", "masked_mse"],
+        "_losses": ["bag_cross_entropy", "instance_cross_entropy", "masked_mse"],
         "_network": ["NetworkConfig", "StackedBagClassifier"],
     },
 )

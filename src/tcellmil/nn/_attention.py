@@ -14,7 +14,8 @@ class StackedAttention(nn.Module):
     r"""K attention networks that score each cell of a bag.
 
     ``"tanh"`` is :math:`w^\top \tanh(V z)`, ``"gated"`` is :math:`w^\top (\tanh(V z) \odot \sigma(U z))`
-    (Ilse, Tomczak and Welling, ICML 2018); the score becomes a weight by a softmax within the bag.
+    (Ilse, Tomczak and Welling, ICML 2018), ``"mlp"`` is :math:`w^\top \mathrm{ReLU}(V z)`, the non-linear attention of
+    PaSCient (Liu et al., 2024); the score becomes a weight by a softmax within the bag.
 
     Parameters
     ----------
@@ -23,11 +24,12 @@ class StackedAttention(nn.Module):
     n_latent, n_hidden
         Features of a cell and width of the hidden layer (k and p in the formula).
     kind
-        ``"tanh"`` or ``"gated"``.
+        ``"tanh"``, ``"gated"`` or ``"mlp"``.
     """
 
     def __init__(self, generators: Sequence[torch.Generator], n_latent: int, n_hidden: int, kind: str = "tanh"):
         super().__init__()
+        self.kind = kind
         self.v = StackedLinear(generators, n_latent, n_hidden)
         self.u = StackedLinear(generators, n_latent, n_hidden) if kind == "gated" else None
         # A bias would cancel in the softmax. From zero, attention starts uniform and moves where the labels pull it;
@@ -36,7 +38,7 @@ class StackedAttention(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Scores ``(replica, cell)`` of cells ``(replica or 1, cell, n_latent)``."""
-        hidden = torch.tanh(self.v(z))
+        hidden = torch.relu(self.v(z)) if self.kind == "mlp" else torch.tanh(self.v(z))
         if self.u is not None:
             hidden = hidden * torch.sigmoid(self.u(z))
         return self.w(hidden).squeeze(-1)
@@ -63,3 +65,22 @@ def pool_bags(scores: Tensor, z: Tensor, present: Tensor) -> tuple[Tensor, Tenso
     z = z.expand(replicas, -1, -1, -1).reshape(replicas * bags, cells, -1)
     embedding = torch.bmm(attention.reshape(replicas * bags, 1, cells), z)
     return embedding.view(replicas, bags, -1), attention
+
+
+def max_of_bags(z: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest value of each feature over a bag's cells, and the share of features in which a cell has it.
+
+    Parameters
+    ----------
+    z
+        ``(replica, bag, cell, feature)``.
+    present
+        ``(replica or 1, bag, cell)``, False where a short bag is padded.
+
+    Returns
+    -------
+    Embedding ``(replica, bag, feature)`` and, in place of attention, ``(replica, bag, cell)`` that sums to 1.
+    """
+    embedding, holder = z.masked_fill(~present[..., None], -torch.inf).max(dim=2)
+    share = torch.zeros(z.shape[:3], dtype=z.dtype, device=z.device)
+    return embedding, share.scatter_add_(2, holder, torch.ones_like(embedding) / z.shape[-1])

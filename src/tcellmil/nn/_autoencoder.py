@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ._input_units import StandardisedInput
 from ._layers import StackedDropout, StackedLayerNorm, StackedLinear
 
-#: How far from its centre a standardised feature may be, in units of its spread.
-MAX_SPREAD = 10.0
 
-
-class StackedAutoencoder(nn.Module):
+class StackedAutoencoder(StandardisedInput):
     """K autoencoders of cells; each half is linear, layer norm, ReLU, dropout, linear.
 
     Parameters
@@ -37,25 +35,9 @@ class StackedAutoencoder(nn.Module):
         n_latent: int = 48,
         dropout: float = 0.1,
     ):
-        super().__init__()
+        super().__init__(len(generators), n_input)
         self.encoder = _half(generators, n_input, n_hidden, n_latent, dropout)
         self.decoder = _half(generators, n_latent, n_hidden, n_input, dropout)
-        self.register_buffer("centre", torch.zeros(len(generators), 1, n_input))
-        self.register_buffer("spread", torch.ones(len(generators), 1, n_input))
-
-    def set_input_units(self, centre: Tensor, spread: Tensor) -> None:
-        """Centre and spread of each feature over a replica's training cells, ``(replica, 1, n_input)``."""
-        self.centre.copy_(centre)
-        self.spread.copy_(spread)
-
-    def standardise(self, x: Tensor) -> Tensor:
-        """Features in units of their spread, no further than :data:`MAX_SPREAD` from the centre.
-
-        Scores such as AUCell's fill a narrow part of [-1, 1], and their spreads differ a hundredfold between
-        features: a plain squared error would leave the quiet ones, which may mark a rare population, to be
-        forgotten. The limit keeps a few far-off cells from taking over.
-        """
-        return ((x - self.centre) / self.spread).clamp(-MAX_SPREAD, MAX_SPREAD)
 
     def encode(self, x: Tensor) -> Tensor:
         """Latent of cells: ``(replica or 1, cell, n_input)`` to ``(replica, cell, n_latent)``."""

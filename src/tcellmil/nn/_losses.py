@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,3 +45,45 @@ def bag_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor
     loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(replicas, bags)
     total = weights.sum(dim=-1)
     return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
+
+
+def instance_cross_entropy(
+    logits: Tensor, scores: Tensor, labels: Tensor, weights: Tensor, present: Tensor, *, negative: float = 0.3
+) -> Tensor:
+    r"""Loss of scMILD's cell branch: cells are taught by the attention of the bag branch.
+
+    The pseudo-label of a cell in a positive bag is its attention score, brought to [0, 1] over the batch; a cell of a
+    negative bag has 0. With the cell's predicted probability q, the loss is the mean of
+    :math:`-(1 - \lambda) a \log q - \lambda (1 - a) \log(1 - q)`.
+
+    Parameters
+    ----------
+    logits
+        ``(replica, bag, cell)`` of the cell branch.
+    scores
+        ``(replica, bag, cell)``: attention before the softmax; no gradient passes through them.
+    labels
+        ``(replica, bag)``: 1 for positive bags, 0 for negative ones.
+    weights
+        ``(replica, bag)``: 0 where the replica does not train on the bag.
+    present
+        ``(replica or 1, bag, cell)``.
+    negative
+        Weight of negatives, lambda.
+
+    Returns
+    -------
+    ``(replica,)``; 0 for a replica without a bag in the batch.
+
+    References
+    ----------
+    Jeong et al. (2025), scMILD.
+    """
+    own = present & (weights > 0)[..., None]
+    scores = scores.detach()
+    low = scores.masked_fill(~own, torch.inf).amin(dim=(1, 2), keepdim=True)
+    high = scores.masked_fill(~own, -torch.inf).amax(dim=(1, 2), keepdim=True)
+    pseudo = ((scores - low) / (high - low).clamp(min=1e-6)).clamp(0, 1) * labels[..., None]
+    pseudo = torch.where(own, pseudo, 0.0)
+    loss = -(1 - negative) * pseudo * F.logsigmoid(logits) - negative * (1 - pseudo) * F.logsigmoid(-logits)
+    return (loss * own).sum(dim=(1, 2)) / own.sum(dim=(1, 2)).clamp(min=1)

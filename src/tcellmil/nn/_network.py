@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from ._attention import StackedAttention, pool_bags
+from ._attention import StackedAttention, max_of_bags, pool_bags
 from ._cohort import StackedClassifier
+from ._layers import StackedLayerNorm, StackedLinear
 
-ATTENTIONS = ("tanh", "gated")
+COMPRESSIONS = ("autoencoder", "pca", None)
+POOLINGS = ("attention", "mean", "max")
+ATTENTIONS = ("tanh", "gated", "mlp")
 BATCH_ENCODINGS = ("concat", "film", None)
 
 
@@ -25,8 +28,19 @@ class NetworkConfig:
         Hidden width and latent size of the autoencoder.
     n_attention
         Hidden width of the attention network.
+    compression
+        From features to latent: ``"autoencoder"``, ``"pca"`` (``n_latent`` principal components of the training cells),
+        or ``None``: the features themselves, standardised.
+    n_embed
+        Width of a further layer between latent and attention that is trained with the bag classifier (linear, layer
+        norm, ReLU); ``None``: there is none.
+    pooling
+        From cells to the bag: ``"attention"``, ``"mean"`` or ``"max"``.
     attention
-        ``"tanh"`` (the paper) or ``"gated"``.
+        ``"tanh"`` (the paper), ``"gated"``, or ``"mlp"`` (PaSCient).
+    instance_weight
+        Weight of a second loss, that of a classifier of cells taught by the attention (scMILD's dual branch). Needs
+        two classes and ``n_embed``, the layer that both branches share.
     batch_encoding
         How the classifier knows the cohort: ``"concat"`` (the paper), ``"film"`` or ``None``.
     dropout
@@ -38,7 +52,11 @@ class NetworkConfig:
     n_hidden: int = 96
     n_latent: int = 48
     n_attention: int = 64
+    compression: str | None = "autoencoder"
+    n_embed: int | None = None
+    pooling: str = "attention"
     attention: str = "tanh"
+    instance_weight: float = 0.0
     batch_encoding: str | None = "concat"
     dropout: float = 0.1
     dropout_mil: float = 0.0
@@ -50,10 +68,26 @@ class NetworkConfig:
         for name in ("dropout", "dropout_mil"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be in [0, 1)")
-        if self.attention not in ATTENTIONS:
-            raise ValueError(f"attention={self.attention!r} is not known; choose from {ATTENTIONS}")
-        if self.batch_encoding not in BATCH_ENCODINGS:
-            raise ValueError(f"batch_encoding={self.batch_encoding!r} is not known; choose from {BATCH_ENCODINGS}")
+        if self.n_embed is not None and int(self.n_embed) < 1:
+            raise ValueError(f"n_embed={self.n_embed!r} must be at least 1, or None")
+        kinds = {"compression": COMPRESSIONS, "pooling": POOLINGS, "attention": ATTENTIONS}
+        for name, known in (kinds | {"batch_encoding": BATCH_ENCODINGS}).items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not known; choose from {known}")
+        if not self.instance_weight >= 0:
+            raise ValueError(f"instance_weight={self.instance_weight!r} must not be negative")
+        if self.instance_weight > 0 and (self.n_embed is None or self.pooling != "attention"):
+            raise ValueError(
+                "instance_weight needs pooling='attention' and n_embed, the layer that both branches share"
+            )
+
+    def for_features(self, n_features: int) -> NetworkConfig:
+        """The same with the latent size that there is: without an autoencoder it follows from the features."""
+        if self.compression is None:
+            return replace(self, n_latent=n_features)
+        if self.compression == "pca":
+            return replace(self, n_latent=min(self.n_latent, n_features))
+        return self
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -75,15 +109,23 @@ class StackedBagClassifier(nn.Module):
 
     def __init__(self, generators: Sequence[torch.Generator], config: NetworkConfig, *, n_cohorts: int, n_classes: int):
         super().__init__()
-        self.attention = StackedAttention(generators, config.n_latent, config.n_attention, config.attention)
+        if config.instance_weight > 0 and n_classes != 2:
+            raise ValueError(f"instance_weight needs two classes, there are {n_classes}")
+        self.pooling = config.pooling
+        n_cell = config.n_latent if config.n_embed is None else config.n_embed
+        self.embedding = None if config.n_embed is None else _embedding(generators, config.n_latent, n_cell)
+        self.attention = None
+        if config.pooling == "attention":
+            self.attention = StackedAttention(generators, n_cell, config.n_attention, config.attention)
         self.classifier = StackedClassifier(
             generators,
-            config.n_latent,
+            n_cell,
             n_cohorts,
             n_classes,
             encoding=config.batch_encoding,
             dropout=config.dropout_mil,
         )
+        self.instances = StackedLinear(generators, n_cell, 1, zero=True) if config.instance_weight > 0 else None
 
     def forward(self, z: Tensor, present: Tensor, cohort: Tensor) -> tuple[Tensor, Tensor]:
         """Class scores and attention.
@@ -101,7 +143,36 @@ class StackedBagClassifier(nn.Module):
         -------
         Class scores ``(replica, bag, class)`` and attention ``(replica, bag, cell)``.
         """
-        scores = self.attention(z.flatten(1, 2))
-        scores = scores.view(scores.shape[0], *z.shape[1:3])
-        embedding, attention = pool_bags(scores, z, present)
-        return self.classifier(embedding, cohort), attention
+        return self.branches(z, present, cohort)[:2]
+
+    def branches(
+        self, z: Tensor, present: Tensor, cohort: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Class scores and attention as :meth:`forward`; attention before the softmax; class scores of the cells.
+
+        The last two are ``(replica, bag, cell)``, or ``None`` where the network has no such branch.
+        """
+        if self.embedding is not None:
+            z = self.embedding(z.flatten(1, 2)).unflatten(1, z.shape[1:3])
+        scores = instances = None
+        if self.pooling == "max":
+            z = z.expand(self._n_replicas, -1, -1, -1)
+            embedding, attention = max_of_bags(z, present)
+        else:
+            if self.attention is None:
+                uniform = torch.zeros((), dtype=z.dtype, device=z.device).expand(self._n_replicas, *z.shape[1:3])
+                embedding, attention = pool_bags(uniform, z, present)
+            else:
+                scores = self.attention(z.flatten(1, 2)).unflatten(1, z.shape[1:3])
+                embedding, attention = pool_bags(scores, z, present)
+            if self.instances is not None:
+                instances = self.instances(z.flatten(1, 2)).squeeze(-1).unflatten(1, z.shape[1:3])
+        return self.classifier(embedding, cohort), attention, scores, instances
+
+    @property
+    def _n_replicas(self) -> int:
+        return len(self.classifier.linear.weight)
+
+
+def _embedding(generators: Sequence[torch.Generator], n_in: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(StackedLinear(generators, n_in, n_out), StackedLayerNorm(len(generators), n_out), nn.ReLU())
