@@ -91,6 +91,11 @@ class Bags:
         onehot[np.flatnonzero(known), self.cohorts[known]] = 1
         return onehot
 
+    @cached_property
+    def pseudobulk(self) -> np.ndarray:
+        """Mean of each feature over the cells of each bag, ``(n_bags, n_features)`` float64."""
+        return np.add.reduceat(self.x.astype(np.float64), self.offsets[:-1], axis=0) / self.sizes[:, None]
+
     def bag(self, i: int) -> slice:
         """Rows of bag ``i``."""
         return slice(int(self.offsets[i]), int(self.offsets[i + 1]))

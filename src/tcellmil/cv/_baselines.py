@@ -1,0 +1,145 @@
+"""Simple classifiers of patients, on the splits of the stack: what attention has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._bags import Bags
+from ._splits import Replicas
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
+BASELINES = (
+    "logistic_regression",
+    "svc",
+    "decision_tree",
+    "random_forest",
+    "gaussian_nb",
+    "gradient_boosting",
+    "majority",
+)
+
+
+def composition(bags: Bags, groups: np.ndarray) -> np.ndarray:
+    """Share of each group among the cells of each bag, ``(n_bags, n_groups)``.
+
+    Parameters
+    ----------
+    bags
+        Patients as bags of cells.
+    groups
+        Group of each cell in the order of the input (as ``bags.order`` counts), such as the cell type.
+    """
+    names, code = np.unique(np.asarray(groups).astype(str)[bags.order], return_inverse=True)
+    counts = np.zeros((bags.n_bags, len(names)))
+    np.add.at(counts, (bags.bag_of_cell, code), 1)
+    return counts / bags.sizes[:, None]
+
+
+def fit_baseline(name: str, features: np.ndarray, labels: np.ndarray, replicas: Replicas) -> np.ndarray:
+    """Train one scikit-learn classifier a replica, on that replica's training patients only.
+
+    Features are standardised, by mean and standard deviation of the training patients, for all but trees, naive Bayes
+    and the majority class, which do not depend on scale. Classes are weighted by ``class_weight="balanced"`` where the
+    classifier has it. All other settings are scikit-learn's defaults. The probability of the support vector classifier
+    is the logistic function of its decision value (softmax for more classes), which ranks as the classifier does and is
+    not calibrated. Gradient boosting is XGBoost's where that is installed.
+
+    Parameters
+    ----------
+    name
+        One of ``BASELINES``.
+    features
+        ``(n_bags, n_features)``, such as the mean over the cells.
+    labels
+        ``(n_bags,)`` class codes, -1 where there is none.
+    replicas
+        Splits and seeds; the seed is the classifier's ``random_state``.
+
+    Returns
+    -------
+    Class probabilities ``(n_replicas, n_bags, n_classes)``, NaN for bags that a replica does not hold out.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known or features are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcellmil.cv import make_replicas
+    >>> labels = np.arange(8) % 2
+    >>> x = labels[:, None] + np.random.default_rng(0).normal(0, 0.1, (8, 3))
+    >>> p = fit_baseline("logistic_regression", x, labels, make_replicas("loo", labels))
+    >>> np.nanmean(p, axis=0)[:, 1].round().tolist()
+    [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
+    """
+    if name not in BASELINES:
+        raise ValueError(f"baseline {name!r} is not known; choose from {BASELINES}")
+    features, labels = np.asarray(features, dtype=np.float64), np.asarray(labels)
+    if not np.isfinite(features).all():
+        raise ValueError(f"features hold {int((~np.isfinite(features)).sum())} NaN or infinite values")
+    n_classes = int(labels.max()) + 1
+    found = np.full((len(replicas), len(labels), n_classes), np.nan)
+    for k in range(len(replicas)):
+        train, test = replicas.train[k], replicas.test[k]
+        classifier = make_baseline(name, int(replicas.seed[k])).fit(features[train], labels[train])
+        found[k, test] = _probabilities(classifier, features[test])
+    return found
+
+
+def make_baseline(name: str, seed: int) -> ClassifierMixin:
+    """The scikit-learn classifier behind a name, unfitted."""
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+    from sklearn.tree import DecisionTreeClassifier
+
+    balanced = {"class_weight": "balanced"}
+    build: dict[str, Callable[[], ClassifierMixin]] = {
+        "logistic_regression": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000, **balanced)),
+        "svc": lambda: make_pipeline(StandardScaler(), SVC(**balanced)),
+        "decision_tree": lambda: DecisionTreeClassifier(random_state=seed, **balanced),
+        "random_forest": lambda: RandomForestClassifier(random_state=seed, **balanced),
+        "gaussian_nb": GaussianNB,
+        "gradient_boosting": lambda: _boosting(seed),
+        "majority": lambda: DummyClassifier(strategy="prior"),
+    }
+    return build[name]()
+
+
+def boosting_library() -> str:
+    """Which library gradient boosting comes from: ``"xgboost"`` where it is installed, else ``"scikit-learn"``."""
+    from importlib.util import find_spec
+
+    return "xgboost" if find_spec("xgboost") else "scikit-learn"
+
+
+def _boosting(seed: int) -> ClassifierMixin:
+    if boosting_library() == "xgboost":
+        from xgboost import XGBClassifier
+
+        return XGBClassifier(random_state=seed, n_jobs=1)
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    return GradientBoostingClassifier(random_state=seed)
+
+
+def _probabilities(classifier: ClassifierMixin, features: np.ndarray) -> np.ndarray:
+    if hasattr(classifier, "predict_proba"):
+        return classifier.predict_proba(features)
+    from scipy.special import expit, softmax
+
+    decision = classifier.decision_function(features)
+    if decision.ndim == 2:
+        return softmax(decision, axis=1)
+    return np.column_stack([expit(-decision), expit(decision)])
