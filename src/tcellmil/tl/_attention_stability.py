@@ -1,0 +1,306 @@
+"""How far attention and regulators agree between the replicas of a model."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_adata
+from tcellmil._log import logger
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from tcellmil.cv import Bags, FittedStack
+    from tcellmil.model import TcellMIL
+
+CHUNK_VALUES = 2e7  # cells x features x replicas that attention is computed for at once
+
+
+def attention_stability(
+    adata: AnnData,
+    *,
+    n_top: int = 10,
+    n_mad: float = 3,
+    target_class: str | None = None,
+    key: str = _keys.TCELLMIL,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Compare attention and the most important regulators between seeds and between folds.
+
+    A network trained again from another seed, or on other patients, may attend to other cells and rest on other
+    regulators, and predict as well. What a single run shows is worth as much as the runs agree on it.
+
+    *Attention*, for each patient, Spearman's correlation over the patient's cells. Across seeds: between the runs, the
+    attention of a run being the mean over its replicas that held the patient out, as :func:`tcellmil.tl.fit_mil`
+    reports it. Across folds: between that and each replica of the same run that was trained on the patient.
+
+    *Regulators*: the importance of a regulon for a replica is the mean, over the patients that the replica held out, of
+    half the difference between the probability with the regulon shifted up and shifted down by ``n_mad`` median
+    absolute deviations (:func:`tcellmil.tl.perturb`); above 0, a higher activity goes with a higher probability. Across
+    seeds, runs are compared, the importance for a run being the mean over its patients; across folds, the replicas of
+    a run, averaged over runs. The order of regulons is compared by Spearman's correlation and Kendall's W, the
+    ``n_top`` regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
+
+    To read it: the replicas of different folds share most of their training patients, which makes them agree on
+    attention; but each judges other patients, so that with leave-one-out disagreement on the regulators is also a
+    difference between patients. Where folds are random, seeds differ in the training patients, too. Runs that agree
+    may agree on something wrong; those that do not cannot all be right.
+
+    It takes about as long as :func:`tcellmil.tl.perturb` on all regulons.
+
+    Parameters
+    ----------
+    adata
+        With a fitted model in ``uns[key]``, of several seeds or several folds.
+    n_top
+        Size of the top, at least 1. An overlap means little where it is a large part of all regulons: compare with
+        ``top_overlap_chance``.
+    n_mad
+        Size of the shift in median absolute deviations over all cells, above 0.
+    target_class
+        The class whose probability is followed; the positive one by default.
+    key
+        Name of the fitted result.
+    key_added
+        Name of what is written; ``"attention_stability"`` by default (with another ``key``, that before it).
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    ``None``, or the changed copy. Written to ``uns["attention_stability"]``:
+
+    - ``attention``: a row a patient and ``across`` (``"seeds"``, ``"folds"``) with ``n_pairs``, ``spearman`` (mean over
+      pairs), ``spearman_min``; NaN where attention is the same in all cells of the patient. Patients without a label
+      were trained on by none and have no row for the folds;
+    - ``regulators``: a row for ``"seeds"``, ``"folds"`` with ``n_groups`` (runs; replicas), ``n_pairs``,
+      ``spearman_mean``, ``spearman_min``, ``kendall_w``, ``top_overlap``, ``top_overlap_chance``, ``n_top``,
+      ``n_regulons`` (that can be shifted: deviation above 0);
+    - ``top``: a row a regulon for ``"seeds"``, ``"folds"``, the most important first, with ``importance`` (mean over
+      runs; over replicas), ``sd``, ``share_top`` (of the runs or replicas, those that have it in their top) and
+      ``sign_agreement`` (those with the sign of the mean);
+    - ``params``.
+
+    With one seed there are no rows for the seeds, and with one fold none for the folds; a warning says so.
+
+    Raises
+    ------
+    KeyError
+        If there is no fitted model under ``key``; ``adata`` is then unchanged, as on every error.
+    ValueError
+        If there is a single replica or none held a patient out, or a number is out of its range.
+
+    References
+    ----------
+    Jain & Wallace (2019), Attention is not explanation, NAACL; Kendall & Babington Smith (1939), Annals of Mathematical
+    Statistics 10, 275.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.attention_stability(adata)
+    >>> tm.get.attention_stability(adata).groupby("across")["patient"].nunique().to_dict()
+    {'folds': 6, 'seeds': 6}
+    """
+    check_adata(adata)
+    from tcellmil.get import model as get_model
+
+    if n_top < 1:
+        raise ValueError(f"n_top={n_top!r} must be at least 1")
+    if not np.isfinite(n_mad) or n_mad <= 0:
+        raise ValueError(f"n_mad={n_mad!r} must be above 0")
+    model = get_model(adata, key=key)
+    code = model.class_code(target_class)
+    run_of_replica = _runs(model, key)
+    bags = model.bags()
+    names = model.feature_names()
+
+    attention = _attention(model.module, bags, run_of_replica)
+    replica, patient, changes, movable = _changes(model.module, bags, code, n_mad)
+    if movable.sum() < 2:
+        warnings.warn(
+            f"{int(movable.sum())} of {len(names)} regulons can be shifted, the others have a deviation of 0; "
+            "there is no order of regulons to compare",
+            UserWarning,
+            stacklevel=2,
+        )
+    groups = _groups(run_of_replica, replica, patient, changes)
+    regulators = _regulators(groups, n_top)
+    result = {
+        "attention": attention,
+        "regulators": regulators,
+        "top": _top(groups, names[movable], n_top),
+        "params": {
+            "key": key,
+            "target_class": model.setup.classes[code],
+            "n_top": int(n_top),
+            "n_mad": float(n_mad),
+            "n_seeds": len(np.unique(run_of_replica)),
+            "n_replicas": len(run_of_replica),
+            "n_unmovable": int((~movable).sum()),
+        },
+    }
+    key_added = _keys.attention_stability(key) if key_added is None else key_added
+    adata = adata.copy() if copy else adata
+    adata.uns[key_added] = result
+    logger.info(f"attention_stability: {_summary(attention, regulators)}")
+    return adata if copy else None
+
+
+def _runs(model: TcellMIL, key: str) -> np.ndarray:
+    """The run of each replica, from 0; one run a seed."""
+    replicas = model.module.replicas
+    run_of_replica = np.unique(replicas.seed, return_inverse=True)[1]
+    judging = run_of_replica[replicas.test.any(axis=1)]
+    if not len(judging):
+        raise ValueError(f"no replica of the model under {key!r} held out a patient; fit with cv='rebalanced_loo'")
+    n_runs, n_folds = len(np.unique(judging)), np.bincount(judging).max()
+    if n_runs == n_folds == 1:
+        raise ValueError(
+            f"the model under {key!r} has a single replica that held out patients, with which nothing can be compared; "
+            "fit again with n_seeds=3, or with several folds, cv='rebalanced_loo'"
+        )
+    if n_runs == 1:
+        warnings.warn("nothing to compare across seeds; for that, fit again with n_seeds=3", UserWarning, stacklevel=3)
+    if n_folds == 1:
+        warnings.warn("nothing to compare across folds; for that, fit again with several", UserWarning, stacklevel=3)
+    return run_of_replica
+
+
+def _attention(stack: FittedStack, bags: Bags, run_of_replica: np.ndarray) -> pd.DataFrame:
+    """Rank correlations of the attention of each patient, across seeds and across folds."""
+    from tcellmil.stats._rank_agreement import spearman
+
+    of_run = np.full((run_of_replica.max() + 1, len(bags.x)), np.nan)  # out of fold, (run, cell)
+    folds = [[] for _ in bags.names]
+    at_once = max(1, int(CHUNK_VALUES / (bags.sizes.max() * stack.n_features)))
+    for run in range(len(of_run)):
+        index = np.flatnonzero(run_of_replica == run)
+        own = stack.replicas[index]
+        pieces = [stack.select(index[start : start + at_once]) for start in range(0, len(index), at_once)]
+        for i in np.flatnonzero(own.test.any(axis=0)):
+            attention = np.concatenate([piece.predict_bag(bags, i)[1] for piece in pieces]).astype(float)
+            held_out = attention[own.test[:, i]].mean(axis=0)
+            of_run[run, bags.bag(i)] = held_out
+            folds[i].append(spearman(held_out[None], attention[own.train[:, i]])[0])
+    rows = []
+    for i, patient in enumerate(bags.names):
+        runs = of_run[:, bags.bag(i)]
+        runs = runs[np.isfinite(runs).all(axis=1)]
+        seeds = spearman(runs, runs)[np.triu_indices(len(runs), 1)]
+        for across, rho in (("seeds", seeds), ("folds", np.concatenate([*folds[i], np.empty(0)]))):
+            if not len(rho):
+                continue
+            rho = rho[np.isfinite(rho)]
+            mean, lowest = (rho.mean(), rho.min()) if len(rho) else (np.nan, np.nan)
+            rows.append((str(patient), across, len(rho), mean, lowest))
+    table = pd.DataFrame(rows, columns=["patient", "across", "n_pairs", "spearman", "spearman_min"])
+    return table.sort_values("across", ascending=False, kind="stable", ignore_index=True)  # seeds first
+
+
+def _changes(
+    stack: FittedStack, bags: Bags, code: int, n_mad: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Replica and patient of each row of ``(row, movable feature)`` changes, these, and which features are movable."""
+    from tcellmil.cv import median_absolute_deviation
+
+    deviation = median_absolute_deviation(bags.x)
+    movable = deviation > 0
+    # Patients without a label are held out by every replica: with them, all folds would be judged by the same patients.
+    judged = stack.replicas.test & (bags.labels >= 0)
+    replica, patient = np.nonzero(judged)
+    changes = np.zeros((len(replica), movable.sum()))
+    for k in np.unique(replica):
+        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * deviation[movable], judged[[k]])
+        changes[replica == k] = ((up - down) / 2)[:, judged[k], code].T
+    return replica, patient, changes, movable
+
+
+def _shifted(
+    stack: FittedStack, bags: Bags, movable: np.ndarray, size: np.ndarray, shown_to: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities ``(feature, bag, class)`` with each feature shifted up and down; NaN for bags that none sees."""
+    from tcellmil.cv import perturb_bags
+
+    features = np.tile(np.flatnonzero(movable), 2)[:, None]
+    amounts = np.repeat(np.concatenate([size, -size])[:, None, None], bags.n_bags, axis=1)
+    probabilities = perturb_bags(stack, bags, features, amounts, np.ones(len(bags.x), dtype=bool), shown_to)[1]
+    return probabilities[: len(size)], probabilities[len(size) :]
+
+
+def _groups(run_of_replica, replica, patient, changes) -> dict[str, list[np.ndarray]]:
+    """Importance, ``(rater, regulon)``: across seeds a table of the runs, across folds for each run one of replicas."""
+    run = run_of_replica[replica]
+    rows = pd.DataFrame(changes)
+    by_patient = rows.groupby([run, patient]).mean()
+    by_run = by_patient.groupby(level=0).mean().to_numpy()
+    by_replica = rows.groupby(replica).mean()
+    run_of_row = run_of_replica[by_replica.index]
+    folds = [by_replica.to_numpy()[run_of_row == r] for r in np.unique(run_of_row)]
+    groups = {"seeds": [by_run], "folds": folds}
+    groups = {across: [table for table in tables if len(table) > 1] for across, tables in groups.items()}
+    return {across: tables for across, tables in groups.items() if tables}
+
+
+def _regulators(groups: dict[str, list[np.ndarray]], n_top: int) -> pd.DataFrame:
+    from tcellmil.stats import rank_agreement
+
+    rows = []
+    for across, tables in groups.items():
+        runs = pd.DataFrame([rank_agreement(table, n_top) for table in tables])
+        rows.append(
+            {
+                "across": across,
+                "n_groups": sum(map(len, tables)),
+                "n_pairs": int(runs["n_pairs"].sum()),
+                "spearman_mean": runs["spearman_mean"].mean(),
+                "spearman_min": runs["spearman_min"].min(),
+                **runs[["kendall_w", "top_overlap", "top_overlap_chance"]].mean(),
+                "n_top": int(n_top),
+                "n_regulons": tables[0].shape[1],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _top(groups: dict[str, list[np.ndarray]], names: np.ndarray, n_top: int) -> pd.DataFrame:
+    from tcellmil.stats._rank_agreement import top_items
+
+    blocks = []
+    for across, tables in groups.items():
+        values = np.concatenate(tables)
+        mean = values.mean(axis=0)
+        block = pd.DataFrame(
+            {
+                "across": across,
+                "regulon": names,
+                "importance": mean,
+                "sd": values.std(axis=0, ddof=1),
+                "share_top": top_items(values, n_top).mean(axis=0),
+                "sign_agreement": (np.sign(values) == np.sign(mean)).mean(axis=0),
+            }
+        )
+        blocks.append(block.iloc[np.lexsort((names.astype(str), -np.abs(mean)))])
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _summary(attention: pd.DataFrame, regulators: pd.DataFrame) -> str:
+    parts = []
+    for row in regulators.itertuples():
+        rho = attention.loc[attention["across"] == row.across, "spearman"].dropna()
+        median = rho.median() if len(rho) else np.nan
+        parts.append(
+            f"across {row.across}, attention Spearman {median:.2f} (median of {len(rho)} patients), "
+            f"regulators {row.spearman_mean:.2f}, top {row.n_top} shared {row.top_overlap:.2f} "
+            f"(by chance {row.top_overlap_chance:.2f})"
+        )
+    return "; ".join(parts)
