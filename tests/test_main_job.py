@@ -48,6 +48,19 @@ def test_planted_factor_is_among_the_top_three_of_the_perturbation(planted):
     assert f"{planted.uns['truth']['tf']}(+)" in effect.nlargest(3).index
 
 
+def test_planted_factor_explains_most_and_in_the_driver_cells(planted):
+    tm.tl.shap(planted, "bag", progress=False)
+    additivity = tm.get.shap(planted, "additivity")
+    change = additivity["output"] - additivity["expected"]
+    assert ((additivity["explained"] - change).abs() <= 0.01 * change.abs()).all()
+
+    factor = f"{planted.uns['truth']['tf']}(+)"
+    stats = tm.get.shap(planted, "stats").set_index("regulon")
+    assert stats["weighted_abs"].idxmax() == factor
+    value = np.abs(planted.obsm["X_shap"][:, stats.index.get_loc(factor)]) * planted.obs["tcellmil_attention"]
+    assert value[planted.obs["is_driver"]].sum() > 0.5 * value.sum()
+
+
 def test_without_an_effect_nothing_is_predicted():
     aurocs = [metric(fitted(effect=0, seed=seed, encoder="shared"), "auroc") for seed in range(5)]
     assert 0.3 <= np.mean(aurocs) <= 0.7

@@ -117,3 +117,33 @@ def test_an_architecture_that_is_not_there_is_named(make_bags, fit, split, netwo
     bags = make_bags()
     with pytest.raises(ValueError, match=message):
         fit(bags, split("loo", bags), network=network)
+
+
+@pytest.mark.parametrize("encoder", ["per_fold", "shared"])
+@pytest.mark.parametrize("compression", ["autoencoder", "pca", None])
+def test_encoders_used_again_give_what_fitting_them_again_gives(make_bags, fit, split, encoder, compression):
+    bags = make_bags()
+    replicas = split("loo", bags, n_seeds=2)
+    first, _ = fit(bags, replicas, encoder=encoder, network={"compression": compression})
+    other = {"compression": compression, "pooling": "mean"}
+    anew, _ = fit(bags, replicas, encoder=encoder, network=other)
+    again, history = fit(bags, replicas, encoder=encoder, network=other, encoders_of=first)
+    np.testing.assert_allclose(
+        predict_bags(again, bags).probabilities, predict_bags(anew, bags).probabilities, atol=1e-5
+    )
+    assert set(history["stage"]) == {"mil"}
+
+
+@pytest.mark.parametrize(
+    ("cv", "network", "message"),
+    [
+        (2, {}, r"encoders_of was fitted on other splits or seeds"),
+        ("loo", {"n_latent": 4}, r"encoders_of has n_latent=8, network asks for 4"),
+        ("loo", {"compression": "pca"}, r"encoders_of has compression='autoencoder', network asks for 'pca'"),
+    ],
+)
+def test_encoders_of_another_kind_are_refused(make_bags, fit, split, cv, network, message):
+    bags = make_bags()
+    first, _ = fit(bags, split("loo", bags))
+    with pytest.raises(ValueError, match=message):
+        fit(bags, split(cv, bags), network=network, encoders_of=first)

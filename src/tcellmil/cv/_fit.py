@@ -37,6 +37,7 @@ def fit_stack(
     training: TrainingConfig | None = None,
     *,
     unit_interval: bool,
+    encoders_of: FittedStack | None = None,
     progress: bool = True,
 ) -> tuple[FittedStack, pd.DataFrame]:
     """Train one network for every replica, all in one stack.
@@ -52,6 +53,9 @@ def fit_stack(
     unit_interval
         The representation is in [0, 1] by construction and becomes 2x - 1; otherwise a scaling is learned from the
         training patients of each replica.
+    encoders_of
+        A stack fitted on the same bags and replicas: its scaling and encoders are used again, which gives the same
+        result as fitting them again if what concerns them in ``network`` and ``training`` is the same.
     progress
         Show the progress bar.
 
@@ -63,17 +67,23 @@ def fit_stack(
     training = training or TrainingConfig()
     per_fold = training.encoder == "per_fold"
     chunks = _chunks(bags, replicas, network, training)
-    n_epochs = (len(chunks) if per_fold else 1) * training.max_epochs_ae + len(chunks) * training.max_epochs
+    n_epochs = len(chunks) * training.max_epochs
+    if encoders_of is None:
+        n_epochs += (len(chunks) if per_fold else 1) * training.max_epochs_ae
+    else:
+        _check_same_encoders(encoders_of, replicas, network)
     parts, histories = [], []
     with tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
-        if not per_fold:
+        if not per_fold and encoders_of is None:
             seeds, first, encoder_of_replica = np.unique(replicas.seed, return_index=True, return_inverse=True)
             everyone = np.repeat(bags.labels[None] >= 0, len(seeds), axis=0)
             encoders, history = _fit_encoders(bags, everyone, seeds, network, training, unit_interval, bar)
             histories.append(history.assign(replica=first[history["replica"]]))
         for chunk in chunks:
             own = replicas[chunk]
-            if per_fold:
+            if encoders_of is not None:
+                encoders, encoder_of_chunk = _encoders_again(encoders_of.select(chunk), bags)
+            elif per_fold:
                 encoder_of_chunk = np.arange(len(chunk))
                 encoders, history = _fit_encoders(bags, own.train, own.seed, network, training, unit_interval, bar)
                 histories.append(history.assign(replica=chunk[history["replica"]]))
@@ -82,7 +92,10 @@ def fit_stack(
             plan = train_classifier(bags, encoders.z, encoder_of_chunk, own.train, own.seed, network, training, bar)
             histories.append(_history(plan, "mil").assign(replica=lambda table, chunk=chunk: chunk[table["replica"]]))
             parts.append((encoders, _weights(plan.network)))
-    if per_fold:
+    if encoders_of is not None:
+        encoders = _Encoders(encoders_of.scaling, encoders_of.encoder, encoders.z)
+        encoder_of_replica = encoders_of.encoder_of_replica
+    elif per_fold:
         encoders, encoder_of_replica = _join_encoders([part for part, _ in parts]), np.arange(len(replicas))
     stack = FittedStack(
         config=network,
@@ -129,6 +142,23 @@ def _fit_encoders(bags, train, seed, network, training, unit_interval, bar) -> t
     mean, sd = _latent_scale(z, train[:, bags.bag_of_cell])
     encoder.absorb_latent_scale(mean, sd)
     return _Encoders(scaling, _weights(encoder), (z - mean) / sd), history
+
+
+def _encoders_again(fitted: FittedStack, bags: Bags) -> tuple[_Encoders, np.ndarray]:
+    parts = [fitted.encode(fitted.scale(part)) for part in np.array_split(bags.x, -(-len(bags.x) // 4096))]
+    z = torch.cat(parts, dim=1).clone()  # made in inference mode, which training could not read
+    return _Encoders(fitted.scaling, fitted.encoder, z), fitted.encoder_of_replica
+
+
+def _check_same_encoders(fitted: FittedStack, replicas: Replicas, network: NetworkConfig) -> None:
+    same = [np.array_equal(getattr(fitted.replicas, name), getattr(replicas, name)) for name in ("seed", "train")]
+    if not all(same):
+        raise ValueError("encoders_of was fitted on other splits or seeds; pass a stack of the same replicas")
+    for name in ("compression", "n_hidden", "n_latent", "dropout"):
+        if getattr(fitted.config, name) != getattr(network, name):
+            raise ValueError(
+                f"encoders_of has {name}={getattr(fitted.config, name)!r}, network asks for {getattr(network, name)!r}"
+            )
 
 
 def _latent_scale(z: Tensor, member: np.ndarray) -> tuple[Tensor, Tensor]:

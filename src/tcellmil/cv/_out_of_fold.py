@@ -8,6 +8,7 @@ import numpy as np
 
 from ._bags import Bags
 from ._fitted import FittedStack
+from ._splits import Replicas
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,42 @@ def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = N
     return BagPredictions(probabilities, sd, shown_to.sum(axis=0), attention, latent)
 
 
-def pair_order(stack: FittedStack, bags: Bags) -> np.ndarray:
+def replica_probabilities(stack: FittedStack, bags: Bags) -> np.ndarray:
+    """Class probabilities by each replica by itself.
+
+    Returns
+    -------
+    ``(n_replicas, n_bags, n_classes)``, NaN for bags that a replica does not hold out.
+    """
+    found = np.full((len(stack), bags.n_bags, bags.n_classes), np.nan)
+    for i in range(bags.n_bags):
+        index = np.flatnonzero(stack.replicas.test[:, i])
+        if len(index):
+            found[index, i] = stack.select(index).predict_bag(bags, i)[0]
+    return found
+
+
+def pair_order(probabilities: np.ndarray, replicas: Replicas, labels: np.ndarray) -> np.ndarray:
     """Leave-pair-out: was the positive of each pair ranked above the negative by the replicas that saw neither?
+
+    Parameters
+    ----------
+    probabilities
+        ``(n_replicas, n_bags, 2)``, as from :func:`replica_probabilities`.
+    replicas
+        Splits by leave-pair-out.
+    labels
+        ``(n_bags,)`` class codes.
 
     Returns
     -------
     ``(n_positive, n_negative)``: the share of replicas (seeds) that ranked the pair rightly, a tie
     counting one half. Its mean is the AUROC (Airola et al., Comput. Stat. Data Anal. 2011).
     """
-    positive, negative = np.flatnonzero(bags.labels == 1), np.flatnonzero(bags.labels == 0)
-    right, total = np.zeros((2, bags.n_bags, bags.n_bags))
-    for k in range(len(stack)):
-        i, j = (np.flatnonzero(stack.replicas.test[k] & (bags.labels == c))[0] for c in (1, 0))
-        alone = stack.select(np.array([k]))
-        p, q = (alone.predict_bag(bags, b)[0][0, 1] for b in (i, j))
-        right[i, j] += (p > q) + 0.5 * (p == q)
+    positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    right, total = np.zeros((2, len(labels), len(labels)))
+    for test, score in zip(replicas.test, probabilities[..., 1], strict=True):
+        i, j = (np.flatnonzero(test & (labels == c))[0] for c in (1, 0))
+        right[i, j] += (score[i] > score[j]) + 0.5 * (score[i] == score[j])
         total[i, j] += 1
     return right[np.ix_(positive, negative)] / total[np.ix_(positive, negative)]

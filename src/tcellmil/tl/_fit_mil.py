@@ -184,17 +184,20 @@ def fit_mil(
 
 
 def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    from tcellmil.cv import pair_order
+    from tcellmil.cv import pair_order, replica_probabilities
     from tcellmil.stats import bootstrap_metrics
 
     judged = (bags.labels >= 0) & (predictions["n_replicas"].to_numpy() > 0)
     if not judged.any():
         raise ValueError("no labelled patient was held out by any fold; there is nothing to measure")
     columns = [f"prob_{name}" for name in model.setup.classes]
+    order = None
+    if model.training["cv"] == "leave_pair_out":
+        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
     return bootstrap_metrics(
         bags.labels[judged],
         predictions.loc[judged, columns].to_numpy(),
         n_boot=n_boot,
         seed=seed,
-        pair_order=pair_order(model.module, bags) if model.training["cv"] == "leave_pair_out" else None,
+        pair_order=order,
     )
