@@ -1,0 +1,240 @@
+"""What perturbation, SHAP and attention each say about a regulon, side by side."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_choice, some
+from tcellmil.get._mil import stored
+from tcellmil.get._perturbation import nearest_dose, perturbation
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+UNCLEAR = "unclear"
+OF_SHAP = {"weighted_difference": "shap_difference", "median_abs": "shap_abs", "padj": "shap_padj"}
+OF_ATTENTION = ("tau_within", "tau_within_padj", "rho_within", "rho_within_padj", "mixed_coef", "mixed_padj")
+
+
+def regulators(
+    adata: AnnData,
+    key: str = _keys.TCELLMIL,
+    direction: Literal["up", "down"] = "up",
+    alpha: float = 0.05,
+    *,
+    n_mad: float | None = None,
+    perturbation_key: str | None = None,
+    shap_key: str | None = None,
+    correlation_key: str | None = None,
+) -> pd.DataFrame:
+    """All that was found about each regulon in one table, and where perturbation and SHAP agree.
+
+    Joins what :func:`tcellmil.tl.perturb`, :func:`tcellmil.tl.shap` and :func:`tcellmil.tl.attention_correlation`
+    wrote. Of a verb that was not run, or of a regulon that it did not see, the columns are NaN.
+
+    ``agreement`` compares two signs, where both are significant: whether *more* of the regulon raises the predicted
+    probability, by perturbation, and whether its SHAP values are for the class or against it. A regulon that is
+    ``"concordant"`` has the same sign in both, a ``"discordant"`` one does not. In the paper, TBX21 (SHAP for response,
+    response more probable when raised) and HMGA1 (against, and less probable) are concordant; KLF6 (against, but more
+    probable when raised) is discordant.
+
+    Discordant is not contradictory, for the two ask different questions. Perturbation is a slope: what if there were
+    more of it than there is. A SHAP value is what the activity *as it is* contributes compared with the background:
+    where more of a regulon raises the prediction, cells that have less of it than the background have a negative value,
+    and so a regulon whose attended cells have little of it comes out discordant. The mean over patients also depends on
+    who the patients are: with as many above the background as below it, it is near 0 however strong the slope. Other
+    reasons are effects that differ between groups of cells, and attention that moves with the shift. Neither says that
+    a regulon is a cause of the outcome.
+
+    Parameters
+    ----------
+    adata
+        With the result of at least one of the three verbs.
+    key
+        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    direction
+        The perturbation that counts as the effect, ``"up"`` or ``"down"``.
+    alpha
+        What is significant: adjusted p below this, above 0 and at most 1.
+    n_mad
+        Of several doses, the one to use; that nearest to 3, the paper's, by default.
+    perturbation_key, shap_key, correlation_key
+        The ``key_added`` of the three verbs, where one was given.
+
+    Returns
+    -------
+    A row a regulon, the largest absolute ``effect`` first (without a perturbation, the largest absolute
+    ``shap_difference``):
+
+    - ``regulon``;
+    - ``effect``: the median change of the probability of ``target_class`` over patients in ``direction``;
+    - ``favours``: the class that more of the regulon makes more probable (``"not <class>"`` for any but the followed
+      one of several), ``"unclear"`` where that is not significant;
+    - ``agreement``: ``"concordant"``, ``"discordant"`` or ``"unclear"``;
+    - ``reason``: why it is unclear, such as ``"up and down both raise the probability"``, and empty where it is not;
+    - ``attended``: whether cells with higher activity get ``"more"`` or ``"less"`` attention, by the sign of
+      ``tau_within`` where it is significant over patients, ``"unclear"`` elsewhere;
+    - ``mean_delta_up``, ``median_delta_up``, ``padj_up``, the same for ``down``, and ``movable``, 1 or 0;
+    - ``shap_difference``: SHAP value for ``target_class`` minus that for the others, attention-weighted mean over a
+      patient's cells, mean over patients; ``shap_abs``, its median absolute size, and ``shap_padj``;
+    - ``tau_within``, ``rho_within`` (mean over patients of the correlation with attention), ``mixed_coef`` (mixed
+      model), each with its ``_padj``;
+    - ``target_class``.
+
+    Raises
+    ------
+    KeyError
+        If none of the three verbs was run, or there is no model under ``key``.
+    ValueError
+        If ``direction`` is not known or was not run, ``alpha`` is out of range, ``n_mad`` is none of the doses, or,
+        with more than two classes, perturbation and SHAP were asked about different ones.
+
+    Warns
+    -----
+    UserWarning
+        If some of the three verbs were not run.
+
+    References
+    ----------
+    Tsui et al. (2025), tcellMIL, sections 3.3, 3.4 and 6.6.
+
+    Examples
+    --------
+    >>> import pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> tm.tl.perturb(adata)
+    >>> tm.tl.shap(adata, level="bag", background=100, progress=False)
+    >>> tm.tl.attention_correlation(adata)
+    >>> tm.get.regulators(adata)[["regulon", "target_class"]].values.tolist()
+    [['IRF7', 'R']]
+    """
+    check_choice(direction, ("up", "down"), "direction")
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha={alpha!r} must be above 0 and at most 1")
+    places = _places(key, perturbation_key, shap_key, correlation_key)
+    there = {part: place in adata.uns for part, (place, _) in places.items()}
+    _check_parts(there, places)
+
+    classes = [str(name) for name in stored(adata, key, "params")["classes"]]
+    target, parts = "", []
+    if there["perturbation"]:
+        stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key)
+        n_mad = nearest_dose(stats["n_mad"]) if n_mad is None else n_mad
+        stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key, n_mad=n_mad)
+        if not (stats["direction"] == direction).any():
+            raise ValueError(f"direction={direction!r} was not perturbed, only {some(stats['direction'].unique())}")
+        target = str(stats["target_class"].iloc[0])
+        parts.append(_perturbed(stats))
+    if there["shap"]:
+        result = adata.uns[places["shap"][0]]
+        explained = str(result["params"]["target_class"])
+        target = target or explained
+        parts.append(_explained(result["stats"], explained, target, classes))
+    if there["correlation"]:
+        parts.append(adata.uns[places["correlation"][0]].set_index("regulon").filter(OF_ATTENTION))
+    target = target or classes[-1]
+
+    table = pd.concat(parts, axis=1).reindex(columns=_columns()).astype(float)
+    table = _judged(table, direction, alpha, classes, target, there)
+    size = pd.DataFrame({"effect": -table["effect"].abs(), "shap": -table["shap_difference"].abs()})
+    return table.loc[size.sort_values(["effect", "shap"], kind="stable").index].rename_axis("regulon").reset_index()
+
+
+def _places(key: str, *given: str | None) -> dict[str, tuple[str, str]]:
+    """Where each of the three results is, and the call that writes it."""
+    usual = {
+        "perturbation": (_keys.perturbation_stats(key), "perturb"),
+        "shap": (_keys.shap(key), "shap"),
+        "correlation": (_keys.attention_correlation(key), "attention_correlation"),
+    }
+    places = {}
+    for (part, (place, verb)), own in zip(usual.items(), given, strict=True):
+        if own is not None:
+            place = _keys.stats_of(own) if part == "perturbation" else own
+        argument = f", key_added={own!r}" if own is not None else "" if key == _keys.TCELLMIL else f", key={key!r}"
+        places[part] = (place, f"tl.{verb}(adata{argument})")
+    return places
+
+
+def _check_parts(there: dict[str, bool], places: dict[str, tuple[str, str]]) -> None:
+    verbs = [verb for part, (_, verb) in places.items() if not there[part]]
+    if not any(there.values()):
+        raise KeyError(f"nothing is known about regulons; run {', '.join(verbs[:-1])} or {verbs[-1]} first")
+    if verbs:
+        warnings.warn(
+            f"{' and '.join(verbs)} not run: columns are NaN, and what depends on them is 'unclear'",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _columns() -> list[str]:
+    of_direction = [f"{name}_{d}" for d in ("up", "down") for name in ("mean_delta", "median_delta", "padj")]
+    return [*of_direction, "movable", *OF_SHAP.values(), *OF_ATTENTION]
+
+
+def _perturbed(stats: pd.DataFrame) -> pd.DataFrame:
+    """A row a regulon, the directions side by side."""
+    wide = stats.pivot(index="regulon", columns="direction", values=["mean_delta", "median_delta", "padj"])
+    wide.columns = [f"{name}_{direction}" for name, direction in wide.columns]
+    movable = stats.groupby("regulon")["movable"].any()
+    return wide.assign(movable=movable).reindex(stats["regulon"].unique())
+
+
+def _explained(stats: pd.DataFrame, explained: str, target: str, classes: list[str]) -> pd.DataFrame:
+    """SHAP of the class that the perturbation followed."""
+    table = stats.set_index("regulon").filter(OF_SHAP).rename(columns=OF_SHAP)
+    if explained == target:
+        return table
+    if len(classes) > 2:
+        raise ValueError(
+            f"SHAP values are of class {explained!r}, the perturbation followed {target!r}; "
+            "run both with the same target_class"
+        )
+    return table.assign(shap_difference=-table["shap_difference"])
+
+
+def _judged(table: pd.DataFrame, direction: str, alpha: float, classes: list[str], target: str, there) -> pd.DataFrame:
+    """The table with what follows from it in front."""
+    more = table[f"median_delta_{direction}"] * (1 if direction == "up" else -1)
+    up, down = table["median_delta_up"], table["median_delta_down"]
+    both = (table[["padj_up", "padj_down"]] < alpha).all(axis=1) & (np.sign(up) == np.sign(down))
+    moves = (table[f"padj_{direction}"] < alpha) & (more != 0) & ~both
+    contributes = (table["shap_padj"] < alpha) & (table["shap_difference"] != 0)
+    other = [name for name in classes if name != target][0] if len(classes) == 2 else f"not {target}"
+    attended = (table["tau_within_padj"] < alpha) & (table["tau_within"] != 0)
+
+    reasons = {
+        "not perturbed": table["movable"].isna(),
+        "cannot be moved": table["movable"] == 0,
+        "no SHAP values": table["shap_difference"].isna(),
+        "up and down both raise the probability": both & (up > 0),
+        "up and down both lower the probability": both & (up < 0),
+        "neither is significant": ~moves & ~contributes,
+        "the change is not significant": ~moves,
+        "the SHAP difference is not significant": ~contributes,
+    }
+    reason = np.select(list(reasons.values()), list(reasons), default="")
+    same = np.sign(more) == np.sign(table["shap_difference"])
+    front = pd.DataFrame(
+        {
+            "effect": table[f"median_delta_{direction}"],
+            "favours": np.select([moves & (more > 0), moves & (more < 0)], [target, other], default=UNCLEAR),
+            "agreement": np.where(reason != "", UNCLEAR, np.where(same, "concordant", "discordant")),
+            "reason": reason,
+            "attended": np.select(
+                [attended & (table["tau_within"] > 0), attended & (table["tau_within"] < 0)],
+                ["more", "less"],
+                default=UNCLEAR,
+            ),
+        },
+        index=table.index,
+    )
+    return front.join(table).assign(target_class=target)

@@ -1,0 +1,158 @@
+"""Change of the predictions with the size of the perturbation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tcellmil import _keys
+from tcellmil.get import perturbation
+from tcellmil.pl._canvas import PALETTE, finish, make_axes, shorten
+from tcellmil.pl._perturb import TITLES, change_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+STYLES = ("-", "--", ":", "-.")
+ALPHA = 0.05
+
+
+def perturb_dose(
+    adata: AnnData,
+    n_top: int = 6,
+    regulons: str | Sequence[str] | None = None,
+    key: str = _keys.TCELLMIL,
+    *,
+    perturbation_key: str | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+) -> Axes | np.ndarray:
+    """Draw the change of the predictions against the size of the perturbation.
+
+    Reads ``uns[key + "_perturbation"]`` and the ``_stats`` beside it, of several doses. A line is the median over
+    patients of one regulon, starting from no shift and no change, its band from the first to the third quartile over
+    patients. Points are filled where the change is significant (adjusted p < 0.05). A line that flattens has reached
+    the end of the scores' range in many cells, or of what the model responds to.
+
+    Parameters
+    ----------
+    adata
+        Cells that :func:`tcellmil.tl.perturb` wrote to, with several ``n_mad``.
+    n_top
+        At most this many regulons, those with the largest absolute median change at any dose in any direction.
+    regulons
+        Draw these instead.
+    key
+        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    perturbation_key
+        The ``key_added`` of :func:`tcellmil.tl.perturb`, where one was given.
+    ax
+        Axes to draw on, one a direction; a new figure without.
+    show
+        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+
+    Returns
+    -------
+    An array of axes, one a direction; the axes alone if there is one direction.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``, or a regulon was not perturbed.
+    ValueError
+        If ``n_top`` is below 1, or there is one dose only.
+
+    Examples
+    --------
+    >>> import pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> tm.tl.perturb(adata, n_mad=[1, 2, 3, 5, 10])
+    >>> len(tm.pl.perturb_dose(adata, show=False))
+    2
+    """
+    if n_top < 1:
+        raise ValueError(f"n_top={n_top} must be at least 1")
+    stats = perturbation(adata, key, stats=True, regulons=regulons, perturbation_key=perturbation_key)
+    changes = perturbation(adata, key, perturbation_key=perturbation_key)
+    doses = np.sort(stats["n_mad"].unique())
+    if len(doses) < 2:
+        raise ValueError(f"there is one dose only, n_mad={doses[0]:g}; run tl.perturb(adata, n_mad=[1, 2, 3, 5, 10])")
+    directions = [d for d in TITLES if (stats["direction"] == d).any()]
+    names = _drawn(stats, n_top if regulons is None else len(stats))
+
+    own = ax is None
+    longest = max((len(shorten(name, 28)) for name in names), default=0)
+    axes = make_axes(len(directions), ax, (3.6 + 0.08 * longest / len(directions), max(3.4, 1.6 + 0.19 * len(names))))
+    for panel, direction in zip(axes, directions, strict=True):
+        of_direction = stats[(stats["direction"] == direction) & stats["regulon"].isin(names)]
+        _draw(panel, of_direction, changes[changes["direction"] == direction], names, doses)
+        n_patients = int(stats.loc[stats["direction"] == direction, "n_patients"].max())
+        panel.set_title(f"{TITLES[direction]}\nn = {n_patients} patients", fontsize="medium")
+        panel.set_xlabel("Shift (median absolute deviations)")
+    axes[0].set_ylabel(change_label(stats))
+    limits = [limit for panel in axes for limit in panel.get_ylim()]
+    for panel in axes:
+        panel.set_ylim(min(limits), max(limits))
+    _explain(axes, names, own)
+    return finish(axes, show, own=own)
+
+
+def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
+    """The regulons with the largest change; the unmovable have none."""
+    largest = stats["median_delta"].abs().groupby(stats["regulon"], sort=False).max().dropna()
+    return largest.sort_values(ascending=False, kind="stable").index[:n_top].tolist()
+
+
+def _styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """A colour a regulon, and another line where the colours begin again."""
+    n = len(PALETTE)
+    return {name: {"color": PALETTE[i % n], "linestyle": STYLES[i // n % len(STYLES)]} for i, name in enumerate(names)}
+
+
+def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, names: Sequence[str], doses: np.ndarray) -> None:
+    by_regulon = stats.set_index(["regulon", "n_mad"])
+    quartiles = changes[changes["regulon"].isin(names)].groupby(["regulon", "n_mad"])["delta"].quantile([0.25, 0.75])
+    for name, style in _styles(names).items():
+        of_regulon = by_regulon.loc[name].reindex(doses)
+        low, high = (quartiles.xs(q, level=2).loc[name].reindex(doses).to_numpy() for q in (0.25, 0.75))
+        median = of_regulon["median_delta"].to_numpy()
+        ax.fill_between(
+            [0, *doses], [0, *low], [0, *high], color=style["color"], alpha=min(0.15, 0.8 / len(names)), linewidth=0
+        )
+        ax.plot([0, *doses], [0, *median], **style, linewidth=1.6)
+        for significant in (True, False):
+            rows = ((of_regulon["padj"] < ALPHA) == significant).to_numpy() & np.isfinite(median)
+            face = style["color"] if significant else "white"
+            ax.plot(doses[rows], median[rows], "o", color=style["color"], markerfacecolor=face, markersize=4.5)
+    ax.axhline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
+    ticks = np.array([0, *doses])
+    if np.diff(ticks).min() > 0.08 * ticks.max():  # else the numbers would run into each other
+        ax.set_xticks(ticks, [f"{dose:g}" for dose in ticks])
+    ax.spines[["top", "right"]].set_visible(False)
+    if not len(names):
+        ax.text(0.5, 0.5, "no regulon can be moved", transform=ax.transAxes, ha="center", va="center")
+
+
+def _explain(axes: np.ndarray, names: Sequence[str], own: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    lines = [Line2D([], [], **style, label=shorten(name, 28)) for name, style in _styles(names).items()]
+    grey = {"color": "#666666", "marker": "o", "markersize": 4.5}
+    marks = [
+        Line2D([], [], **grey, label="median, adjusted p < 0.05"),
+        Line2D([], [], **grey, markerfacecolor="white", label="median, not significant"),
+        Patch(color="#666666", alpha=0.25, linewidth=0, label="quartiles over patients"),
+    ]
+    options = {"frameon": False, "fontsize": "small"}
+    if own:
+        axes[0].figure.legend(handles=lines, loc="outside right center", **options)
+        axes[0].figure.legend(handles=marks, loc="outside lower center", ncols=len(axes) + 1, **options)
+    else:
+        axes[-1].legend(handles=[*lines, *marks], loc="upper left", bbox_to_anchor=(1, 1), **options)
