@@ -31,6 +31,9 @@ TCELLMIL: Final = "tcellmil"
 # tl.batch_effect -> uns[BATCH_EFFECT] = {ari, tests, params}
 BATCH_EFFECT: Final = "batch_effect"
 
+# tl.benchmark -> uns[BENCHMARK] = {metrics, methods, predictions, params}
+BENCHMARK: Final = "benchmark"
+
 # datasets.pbmc_cohort -> obs[is_driver], uns[TRUTH] = {tf, targets, driver_cell_type, effect}
 TRUTH: Final = "truth"
 

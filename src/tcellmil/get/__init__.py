@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_attention_statistics": ["attention_correlation", "attention_enrichment"],
         "_attention_stability": ["attention_stability"],
         "_batch_effect": ["batch_effect"],
+        "_benchmark": ["benchmark"],
         "_regulators": ["regulators"],
     },
 )

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_attention_correlation": ["attention_correlation"],
         "_attention_stability": ["attention_stability"],
         "_batch_effect": ["batch_effect"],
+        "_benchmark": ["benchmark"],
         "_regulators": ["regulators"],
         "_regulon_activity": ["regulon_activity"],
     },

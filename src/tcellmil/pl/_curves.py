@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
-from tcellmil.get import metrics, predictions
+from tcellmil._checks import some
+from tcellmil.get import benchmark, metrics, predictions
 from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import GREY, PALETTE, class_colors, finish, make_axes, shorten
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
+MAX_METHODS = 7  # of a benchmark, in one picture
+PARTS = ("metrics", "predictions")
+
 Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -24,6 +28,7 @@ def roc(
     adata: AnnData,
     key: str | Sequence[str] = _keys.TCELLMIL,
     *,
+    methods: Sequence[str] | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
@@ -39,7 +44,11 @@ def roc(
     adata
         Cells that :func:`tcellmil.tl.fit_mil` wrote to.
     key
-        The ``key_added`` of a fit, or of several with two classes each, to compare.
+        The ``key_added`` of a fit, or of several with two classes each, to compare; or of
+        :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.
+    methods
+        Which methods of a benchmark, on all of its representations; by default its reference and the best six others by
+        AUROC.
     ax
         Axes to draw on; a new figure without.
     show
@@ -65,7 +74,7 @@ def roc(
     >>> tm.pl.roc(adata, show=False).get_xlabel()
     'False positive rate'
     """
-    fits = _fits(adata, key)
+    fits = _fits(adata, key, methods)
     axes = make_axes(1, ax, (4.2, 4.6))
     axes[0].plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     _draw(axes[0], fits, _roc_curve, "auroc", "AUROC")
@@ -77,6 +86,7 @@ def prc(
     adata: AnnData,
     key: str | Sequence[str] = _keys.TCELLMIL,
     *,
+    methods: Sequence[str] | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
@@ -92,7 +102,11 @@ def prc(
     adata
         Cells that :func:`tcellmil.tl.fit_mil` wrote to.
     key
-        The ``key_added`` of a fit, or of several with two classes each, to compare.
+        The ``key_added`` of a fit, or of several with two classes each, to compare; or of
+        :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.
+    methods
+        Which methods of a benchmark, on all of its representations; by default its reference and the best six others by
+        AUROC.
     ax
         Axes to draw on; a new figure without.
     show
@@ -118,24 +132,58 @@ def prc(
     >>> tm.pl.prc(adata, show=False).get_xlabel()
     'Recall'
     """
-    fits = _fits(adata, key)
+    fits = _fits(adata, key, methods)
     axes = make_axes(1, ax, (4.2, 4.6))
     _draw(axes[0], fits, _precision_recall_curve, "auprc", "AUPRC", prevalence=True)
     axes[0].set(xlabel="Recall", ylabel=f"Precision{_positive(fits)}")
     return finish(axes, show, own=ax is None)
 
 
-def _fits(adata: AnnData, key: str | Sequence[str]) -> dict[str, tuple[dict, pd.DataFrame, pd.DataFrame]]:
-    """Parameters, labelled predictions and metrics of each key."""
+def _fits(
+    adata: AnnData, key: str | Sequence[str], methods: Sequence[str] | None
+) -> dict[str, tuple[dict, pd.DataFrame, pd.DataFrame]]:
+    """Parameters, labelled predictions and metrics of each key, or of each method of a benchmark."""
     fits = {}
     for name in [key] if isinstance(key, str) else list(key):
+        if isinstance(adata.uns.get(name), dict) and "methods" in adata.uns[name]:
+            fits |= _compared(adata, name, methods)
+            continue
         table = predictions(adata, name)
-        labelled = table[(table["label"] != "") & table.filter(like="prob_").notna().all(axis=1)]
-        fits[name] = (stored(adata, name, "params"), labelled, metrics(adata, name).set_index("metric"))
+        fits[name] = (stored(adata, name, "params"), _known(table), metrics(adata, name).set_index("metric"))
     many = [name for name, (params, _, _) in fits.items() if len(params["classes"]) > 2]
     if many and len(fits) > 1:
         raise ValueError(f"{many[0]!r} has {len(fits[many[0]][0]['classes'])} classes; draw one such key at a time")
     return fits
+
+
+def _known(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["label"] != "") & table.filter(like="prob_").notna().all(axis=1)]
+
+
+def _compared(adata: AnnData, key: str, methods: Sequence[str] | None) -> dict:
+    """Methods of a benchmark in the shape of fits, the reference first."""
+    params = adata.uns[key]["params"]
+    auroc = benchmark(adata, "auroc", key=key)
+    is_reference = (auroc["method"] == params["reference"]) & (auroc["rep"] == params["reference_rep"])
+    if methods is None:
+        best = auroc[~is_reference].nlargest(MAX_METHODS - 1, "value").index
+        chosen = auroc.loc[[*auroc.index[is_reference], *best]]
+    else:
+        methods = [methods] if isinstance(methods, str) else list(methods)
+        unknown = [name for name in methods if name not in set(auroc["method"])]
+        if unknown:
+            raise ValueError(f"methods {some(unknown)} were not compared; there are {some(auroc['method'].unique())}")
+        chosen = auroc[auroc["method"].isin(methods)]
+    tables = {part: benchmark(adata, part=part, key=key).set_index(["method", "rep"]) for part in PARTS}
+    several = len(set(auroc["rep"]) - {""}) > 1
+    return {
+        f"{method}, {rep}" if rep and several else method: (
+            params,
+            _known(tables["predictions"].loc[[(method, rep)]]),
+            tables["metrics"].loc[[(method, rep)]].set_index("metric"),
+        )
+        for method, rep in chosen[["method", "rep"]].itertuples(index=False)
+    }
 
 
 def _draw(ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence: bool = False) -> None:

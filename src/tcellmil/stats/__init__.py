@@ -5,7 +5,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_bootstrap": ["bootstrap_metrics"],
+        "_bootstrap": ["bootstrap_differences", "bootstrap_metrics"],
         "_fdr": ["benjamini_hochberg"],
         "_metrics": ["classification_metrics"],
         "_signed_rank": ["signed_rank_by_column"],

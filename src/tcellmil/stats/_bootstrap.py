@@ -87,6 +87,49 @@ def bootstrap_metrics(
     return pd.DataFrame({"metric": METRICS, "value": value, "ci_low": low, "ci_high": high, "n": len(y_true)})
 
 
+def bootstrap_differences(
+    y_true: np.ndarray,
+    proba: np.ndarray,
+    reference: np.ndarray,
+    *,
+    n_boot: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of the difference of each metric between two classifiers of the same patients.
+
+    The same patients are drawn for both in every resample, as :func:`bootstrap_metrics` draws them.
+
+    Parameters
+    ----------
+    y_true
+        Class codes, ``(n_patients,)``.
+    proba, reference
+        Class probabilities of each classifier, ``(n_patients, n_classes)``.
+    n_boot, level, seed
+        As in :func:`bootstrap_metrics`.
+
+    Returns
+    -------
+    Lower and upper end of ``proba - reference``, each ``(n_metrics,)``, metrics as in :func:`classification_metrics`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, p = np.arange(20) % 2, np.linspace(0, 1, 20)
+    >>> p = np.column_stack([1 - p, p])
+    >>> low, high = bootstrap_differences(y, p, p, n_boot=10)
+    >>> bool((low == 0).all() and (high == 0).all())
+    True
+    """
+    y_true, proba = checked_predictions(y_true, proba)
+    _, reference = checked_predictions(y_true, reference)
+    counts = _resamples(y_true, proba.shape[1], n_boot, seed)
+    difference = weighted_metrics(y_true, proba, counts) - weighted_metrics(y_true, reference, counts)
+    low, high = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
 def _checked_pair_order(pair_order: np.ndarray, y_true: np.ndarray, n_classes: int) -> np.ndarray:
     if n_classes != 2:
         raise ValueError(f"pair_order needs two classes, there are {n_classes}")

@@ -1,0 +1,399 @@
+"""Does attention on regulons beat something simple, on these patients?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_adata, check_fields, check_obs_column, some
+from tcellmil._log import logger
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from tcellmil.cv import Bags, FittedStack, Replicas
+    from tcellmil.cv._methods import Method
+    from tcellmil.model._setup import Setup
+
+REFERENCE = "tcellmil"
+
+
+def benchmark(
+    adata: AnnData,
+    sample_key: str,
+    label_key: str,
+    batch_key: str | None = None,
+    methods: str | Sequence[str] = "all",
+    reps: Sequence[str] = ("X_regulons", "X_pca"),
+    *,
+    ablations: bool = False,
+    cell_type_key: str | None = None,
+    own: Mapping[str, Callable[[AnnData, AnnData], pd.DataFrame]] | None = None,
+    cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
+    n_seeds: int = 1,
+    seed: int = 0,
+    positive_class: str | None = None,
+    network: dict | None = None,
+    training: dict | None = None,
+    n_boot: int = 2000,
+    n_permutations: int = 2000,
+    progress: bool = True,
+    key_added: str = _keys.BENCHMARK,
+    copy: bool = False,
+) -> AnnData | None:
+    """Compare methods on the same splits of the same patients.
+
+    Every method is trained anew in every fold, on that fold's training patients, and predicts those that it held out.
+    The mean over seeds is judged. Differences are to ``tcellmil`` on the first of ``reps`` (to the first row, where it
+    is not among the methods), with a p-value over patients: DeLong's test for AUROC, McNemar's for accuracy,
+    an exchange of predictions within patients for the rest. They are not adjusted for the number of methods.
+
+    Rows:
+
+    - ``tcellmil``; as options of the same engine ``mil_gated`` (gated attention), ``mil_mean`` and ``mil_max`` pooling,
+      ``mil_linear`` (a linear model of mean features), ``scmild`` (a bag teacher and a cell student) and ``pascient``
+      (non-linear attention). The last two follow the published architectures on top of our autoencoder; they are not
+      the authors' software;
+    - on the mean over cells: ``logistic_regression``, ``svc``, ``decision_tree``, ``random_forest``, ``gaussian_nb``,
+      ``gradient_boosting``; without cohorts, as in the paper;
+    - ``composition``: logistic regression on the shares of cell types (with ``cell_type_key``); ``majority``: the class
+      prior;
+    - with ``ablations``: ``no_autoencoder``, ``pca_for_autoencoder`` (as many components), ``no_batch_encoding``,
+      ``film`` in place of concatenation, ``latent_16`` and ``latent_96``.
+
+    Parameters
+    ----------
+    adata
+        Cells of all patients; any representation in ``obsm`` can be compared, those of foundation models too.
+    sample_key, label_key, batch_key
+        Columns of ``obs``, as in :func:`tcellmil.tl.fit_mil`.
+    methods
+        ``"all"``, ``"mil"``, ``"baselines"``, ``"ablations"``, or names as above.
+    reps
+        Keys of ``obsm``; every method but ``composition`` and ``majority`` runs on each.
+    ablations
+        Add the ablations of ``tcellmil``.
+    cell_type_key
+        Column of ``obs`` for ``composition``; without it, that row is left out of ``"all"``.
+    own
+        Your own methods by name, or adapters to other packages: ``function(train, test)`` gets the cells of a fold's
+        training patients, and of its held-out patients without their labels, and returns probabilities, a row a
+        held-out patient and a column a class. Called once a fold and seed.
+    cv, n_seeds, seed
+        As in :func:`tcellmil.tl.fit_mil`.
+    positive_class
+        The label that counts as positive; the last in alphabetical order by default.
+    network, training
+        Options for all methods of the engine: :class:`tcellmil.nn.NetworkConfig`,
+        :class:`tcellmil.cv.TrainingConfig`. What defines a method takes precedence.
+    n_boot, n_permutations
+        Resamples for intervals; exchanges for p-values.
+    progress
+        Show progress bars.
+    key_added
+        Name of what is written.
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    ``None``, or the changed copy. Written to ``uns["benchmark"]``:
+
+    - ``"metrics"``: a row a method, representation and metric: ``value``, ``ci_low``, ``ci_high``, ``n``;
+      ``difference`` to the reference with its paired interval ``difference_ci_low``, ``difference_ci_high``; ``p`` and
+      ``test``;
+    - ``"methods"``: a row a method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted autoencoders
+      were used again; these seconds are counted there), ``options`` (JSON);
+    - ``"predictions"``: a row a method, representation and patient.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        If something is missing or cannot be trained on; ``adata`` is then unchanged.
+
+    References
+    ----------
+    Table 1 and appendices 6.2 to 6.4 and 7 of Tsui et al. (2025); Jeong et al. (2025), scMILD; Liu et al. (2024),
+    PaSCient; DeLong et al. (1988); McNemar (1947).
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> methods = ["mil_linear", "logistic_regression", "majority"]
+    >>> tm.tl.benchmark(adata, "patient", "response", methods=methods, reps=["X_regulons"], cv=2, progress=False)
+    >>> tm.get.benchmark(adata, metric="auroc")["method"].tolist()
+    ['mil_linear', 'logistic_regression', 'majority']
+    """
+    check_adata(adata)
+    from tcellmil.cv import TrainingConfig, make_replicas
+    from tcellmil.cv._methods import COMPOSITION, methods_by_name
+    from tcellmil.model._setup import make_setup, only_what_is_read, read_bags
+    from tcellmil.model._tcellmil import cv_name
+    from tcellmil.nn import NetworkConfig
+
+    network, training, own = network or {}, training or {}, dict(own or {})
+    check_fields(network, NetworkConfig, "network")
+    check_fields(training, TrainingConfig, "training")
+    if cv is None:
+        raise ValueError("cv=None would hold out no patient; there would be nothing to compare")
+    chosen = methods_by_name([methods, "ablations"] if ablations and isinstance(methods, str) else methods)
+    if ablations and not isinstance(methods, str):
+        chosen = methods_by_name([*methods, "ablations"])
+    reps = [reps] if isinstance(reps, str) else list(dict.fromkeys(reps))
+    if not reps:
+        raise ValueError("reps is empty; name keys of adata.obsm, such as 'X_regulons'")
+    groups = _groups(adata, cell_type_key, chosen, methods)
+    chosen = [method for method in chosen if method.name != COMPOSITION or groups is not None]
+    same = [name for name in own if any(name == method.name for method in chosen)]
+    if same:
+        raise ValueError(f"own has methods of the names {some(same)}, which are taken; give them other names")
+
+    bags = {}
+    for rep in reps:
+        cells = only_what_is_read(adata, sample_key, label_key, batch_key, rep)
+        setup = make_setup(
+            cells,
+            sample_key=sample_key,
+            label_key=label_key,
+            batch_key=batch_key,
+            use_rep=rep,
+            positive_class=positive_class,
+        )
+        bags[rep] = setup, read_bags(cells, setup)
+    setup, first = bags[reps[0]]
+    replicas = make_replicas(cv, first.labels, names=first.names, cohorts=first.cohorts, n_seeds=n_seeds, seed=seed)
+
+    runs = []
+    for rep in reps:
+        mil = [method for method in chosen if method.kind == "mil"]
+        runs += _run_mil(mil, rep, *bags[rep], replicas, network, training, progress)
+        runs += [
+            _run_simple(method, rep, bags[rep][1].pseudobulk, first, replicas)
+            for method in chosen
+            if method.kind == "pseudobulk"
+        ]
+    for method in chosen:
+        if method.kind == "composition":
+            from tcellmil.cv import composition
+
+            runs.append(_run_simple(method, "", composition(first, groups), first, replicas))
+        elif method.kind == "majority":
+            runs.append(_run_simple(method, "", np.zeros((first.n_bags, 1)), first, replicas))
+    runs += [_run_own(name, function, adata, setup, first, replicas) for name, function in own.items()]
+
+    reference = next((run for run in runs if (run["method"], run["rep"]) == (REFERENCE, reps[0])), runs[0])
+    metrics = _metrics(runs, reference, first, replicas, cv, n_boot, n_permutations, seed)
+    result = {
+        "metrics": metrics,
+        "methods": pd.DataFrame([{k: run[k] for k in ("method", "rep", *DESCRIPTION)} for run in runs]),
+        "predictions": pd.concat([_predictions(run, setup, first) for run in runs], ignore_index=True),
+        "params": {
+            "sample_key": sample_key,
+            "label_key": label_key,
+            "batch_key": batch_key or "",
+            "cv": cv_name(cv),
+            "n_seeds": int(n_seeds),
+            "seed": int(seed),
+            "classes": np.array(setup.classes, dtype=object),
+            "positive_class": setup.classes[-1],
+            "reference": reference["method"],
+            "reference_rep": reference["rep"],
+        },
+    }
+    adata = adata.copy() if copy else adata
+    adata.uns[key_added] = result
+    auroc = metrics[metrics["metric"] == "auroc"]
+    best = auroc.loc[auroc["value"].idxmax()]
+    logger.info(
+        f"benchmark: {len(runs)} methods on {int(best['n'])} patients, cv={cv_name(cv)!r}; highest AUROC "
+        f"{best['value']:.2f} [{best['ci_low']:.2f}, {best['ci_high']:.2f}] by {best['method']} {best['rep']}"
+    )
+    return adata if copy else None
+
+
+DESCRIPTION = ("kind", "seconds", "encoders", "options")
+
+
+def _groups(adata: AnnData, cell_type_key: str | None, chosen: list[Method], methods) -> np.ndarray | None:
+    """The cell type of each cell, or ``None`` where composition is not compared."""
+    from tcellmil.cv._methods import COMPOSITION
+
+    if not any(method.name == COMPOSITION for method in chosen):
+        return None
+    if cell_type_key is None:
+        if COMPOSITION in ([methods] if isinstance(methods, str) else methods):
+            raise ValueError("methods has 'composition', which needs cell_type_key, a column of obs")
+        logger.info("benchmark: no cell_type_key, so that 'composition' is left out")
+        return None
+    types = check_obs_column(adata, cell_type_key, "cell_type_key")
+    if types.isna().any():
+        raise ValueError(f"cell_type_key {cell_type_key!r} is missing for {int(types.isna().sum())} cells; fill it in")
+    return types.astype(str).to_numpy()
+
+
+def _run_mil(
+    methods: list[Method],
+    rep: str,
+    setup: Setup,
+    bags: Bags,
+    replicas: Replicas,
+    network: dict,
+    training: dict,
+    progress: bool,
+) -> list[dict]:
+    """Methods of the engine; those with the same autoencoders share them."""
+    from tcellmil.cv import TrainingConfig, fit_stack, replica_probabilities
+    from tcellmil.nn import NetworkConfig
+
+    fitted: dict[tuple, tuple[str, FittedStack]] = {}
+    runs = []
+    for method in methods:
+        config = NetworkConfig(**{**network, **method.network}).for_features(bags.x.shape[1])
+        plan = TrainingConfig(**{**training, **method.training})
+        kind = (config.compression, config.n_hidden, config.n_latent, config.dropout)
+        from_method, stack = fitted.get(kind, ("", None))
+        start = time.perf_counter()
+        stack, _ = fit_stack(
+            bags,
+            replicas,
+            config,
+            plan,
+            unit_interval=setup.unit_interval,
+            encoders_of=stack,
+            progress=progress,
+        )
+        probabilities = replica_probabilities(stack, bags)
+        seconds = time.perf_counter() - start
+        fitted.setdefault(kind, (method.name, stack))
+        options = {"network": method.network, "training": method.training}
+        runs.append(_run(method.name, rep, "mil", probabilities, seconds, from_method, options))
+    return runs
+
+
+def _run_simple(method: Method, rep: str, features: np.ndarray, bags: Bags, replicas: Replicas) -> dict:
+    from tcellmil.cv import fit_baseline
+    from tcellmil.cv._baselines import boosting_library
+
+    start = time.perf_counter()
+    name = "logistic_regression" if method.kind == "composition" else method.name
+    probabilities = fit_baseline(name, features, bags.labels, replicas)
+    options = {"library": boosting_library()} if name == "gradient_boosting" else {}
+    return _run(method.name, rep, method.kind, probabilities, time.perf_counter() - start, "", options)
+
+
+def _run_own(name: str, function, adata: AnnData, setup: Setup, bags: Bags, replicas: Replicas) -> dict:
+    """A method from elsewhere: it is handed the training patients, and the held-out ones without their labels."""
+    start = time.perf_counter()
+    sample = adata.obs[setup.sample_key].astype(str)
+    found = np.full((len(replicas), bags.n_bags, bags.n_classes), np.nan)
+    for k in range(len(replicas)):
+        patients = [bags.names[side[k]] for side in (replicas.train, replicas.test)]
+        train, test = (_cells_of(adata, sample.isin(names)) for names in patients)
+        del test.obs[setup.label_key]
+        table = function(train, test)
+        wanted = pd.Index(patients[1]), list(setup.classes)
+        if (
+            not isinstance(table, pd.DataFrame)
+            or not set(wanted[1]) <= set(table)
+            or not wanted[0].isin(table.index).all()
+        ):
+            raise ValueError(
+                f"own method {name!r} must return a DataFrame with a row for each of the patients "
+                f"{some(wanted[0])} and columns {some(wanted[1])}"
+            )
+        found[k, replicas.test[k]] = table.loc[wanted[0], wanted[1]].to_numpy()
+    return _run(name, "", "own", found, time.perf_counter() - start, "", {})
+
+
+def _cells_of(adata: AnnData, mask: pd.Series) -> AnnData:
+    """Some cells and what is known of each; ``uns`` may hold results that saw the labels and stays behind."""
+    part = adata[mask.to_numpy()].copy()
+    part.uns.clear()
+    return part
+
+
+def _run(method: str, rep: str, kind: str, probabilities, seconds: float, encoders: str, options: dict) -> dict:
+    return {
+        "method": method,
+        "rep": rep,
+        "kind": kind,
+        "seconds": seconds,
+        "encoders": encoders,
+        "options": json.dumps(options),
+        "probabilities": probabilities,
+        "mean": _mean(probabilities),
+    }
+
+
+def _mean(probabilities: np.ndarray) -> np.ndarray:
+    """Mean over the replicas that held each patient out; NaN where none did."""
+    known = np.isfinite(probabilities).all(axis=2)
+    total = np.where(known[..., None], probabilities, 0).sum(axis=0)
+    n = known.sum(axis=0)[:, None]
+    return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
+
+
+def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_permutations, seed) -> pd.DataFrame:
+    from tcellmil.cv import pair_order
+    from tcellmil.stats import bootstrap_metrics
+
+    judged = (bags.labels >= 0) & np.isfinite(reference["mean"]).all(axis=1)
+    y = bags.labels[judged]
+    in_pairs = isinstance(cv, str) and cv == "leave_pair_out"
+    tables = []
+    for run in runs:
+        order = pair_order(run["probabilities"], replicas, bags.labels) if in_pairs else None
+        table = bootstrap_metrics(y, run["mean"][judged], n_boot=n_boot, seed=seed, pair_order=order)
+        table.insert(0, "method", run["method"])
+        table.insert(1, "rep", run["rep"])
+        tables.append((table, run))
+    base = next(table for table, run in tables if run is reference)
+    for table, run in tables:
+        difference = table["value"] - base["value"]
+        is_reference = run is reference
+        table["difference"] = np.nan if is_reference else difference
+        compared = _compare(y, run["mean"][judged], reference["mean"][judged], in_pairs, n_boot, n_permutations, seed)
+        for name, values in compared.items():
+            empty = "" if name == "test" else np.nan
+            table[name] = empty if is_reference else values
+    return pd.concat([table for table, _ in tables], ignore_index=True)
+
+
+def _compare(y, proba, reference, in_pairs: bool, n_boot, n_permutations, seed) -> dict[str, np.ndarray]:
+    """Paired intervals and p-values of all metrics, in their order."""
+    from tcellmil.stats import bootstrap_differences, delong_test, mcnemar_test, swap_test
+    from tcellmil.stats._metrics import METRICS
+
+    low, high = bootstrap_differences(y, proba, reference, n_boot=n_boot, seed=seed)
+    _, p = swap_test(y, proba, reference, n_permutations=n_permutations, seed=seed)
+    test = np.full(len(METRICS), "exchange", dtype=object)
+    i, j = METRICS.index("accuracy"), METRICS.index("auroc")
+    p[i] = mcnemar_test(proba.argmax(axis=1) == y, reference.argmax(axis=1) == y)[1]
+    test[i] = "McNemar"
+    if in_pairs:  # AUROC is over pairs, each by networks of its own: no test here knows their dependence
+        low[j] = high[j] = p[j] = np.nan
+        test[j] = ""
+    elif proba.shape[1] == 2 and np.bincount(y).min() > 1:
+        p[j] = delong_test(y, proba[:, 1], reference[:, 1])[1]
+        test[j] = "DeLong"
+    return {"difference_ci_low": low, "difference_ci_high": high, "p": p, "test": test}
+
+
+def _predictions(run: dict, setup: Setup, bags: Bags) -> pd.DataFrame:
+    classes = np.array(setup.classes, dtype=object)
+    mean = run["mean"]
+    known = np.isfinite(mean).all(axis=1)
+    table = pd.DataFrame({"method": run["method"], "rep": run["rep"], "patient": bags.names.astype(object)})
+    table["label"] = classes[bags.labels]
+    table["predicted"] = np.where(known, classes[np.nan_to_num(mean).argmax(axis=1)], "")
+    for c, name in enumerate(classes):
+        table[f"prob_{name}"] = mean[:, c]
+    return table

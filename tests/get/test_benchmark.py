@@ -1,0 +1,35 @@
+import pytest
+
+import tcellmil as tm
+
+
+@pytest.fixture(scope="module")
+def adata():
+    adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=30)
+    tm.tl.regulons(adata)
+    tm.tl.benchmark(adata, "patient", "response", methods=["gaussian_nb", "majority"], reps=["X_regulons"], cv=2)
+    return adata
+
+
+def test_wide_is_a_row_a_method_and_a_column_a_metric(adata):
+    wide, tidy = tm.get.benchmark(adata, wide=True), tm.get.benchmark(adata, "f1")
+    assert list(wide.columns)[:2] == ["auroc", "auprc"] and len(wide) == 2
+    assert wide["f1"].tolist() == tidy["value"].tolist()
+
+
+def test_tables_are_copies(adata):
+    tm.get.benchmark(adata)["value"] = 7
+    assert (adata.uns["benchmark"]["metrics"]["value"] != 7).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda a: tm.get.benchmark(a, key="other"), KeyError, r"run tl.benchmark\(adata, ...\) first"),
+        (lambda a: tm.get.benchmark(a, "auc"), ValueError, r"metric='auc' is not known; choose from 'auroc'"),
+        (lambda a: tm.get.benchmark(a, part="table"), ValueError, r"part='table' is not known"),
+    ],
+)
+def test_what_is_missing_is_named(adata, call, error, message):
+    with pytest.raises(error, match=message):
+        call(adata)

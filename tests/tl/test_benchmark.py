@@ -1,0 +1,218 @@
+"""Methods are compared on the same splits, and none sees a held-out patient."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+import tcellmil as tm
+from tcellmil.cv import make_replicas
+from tcellmil.stats import bootstrap_metrics, delong_test, mcnemar_test
+
+QUICK = {
+    "network": {"n_hidden": 8, "n_latent": 4, "n_attention": 4},
+    "training": {"max_epochs": 3, "max_epochs_ae": 3, "accelerator": "cpu"},
+    "n_boot": 20,
+    "n_permutations": 20,
+    "progress": False,
+}
+EVERY = ["all", "ablations"]
+
+
+def compare(adata, *args, **kwargs):
+    return tm.tl.benchmark(adata, "patient", "response", *args, **QUICK | kwargs)
+
+
+@pytest.fixture(scope="module")
+def compared_once(make_cohort):
+    adata = make_cohort(n_patients=10)
+    network = {**QUICK["network"], "n_latent": 5}
+    compare(adata, "cohort", methods=EVERY, cell_type_key="cell_type", network=network, cv=3)
+    return adata
+
+
+@pytest.fixture
+def compared(compared_once):
+    return compared_once.copy()
+
+
+def predictions_of(adata, method, rep="X_regulons"):
+    table = tm.get.benchmark(adata, part="predictions")
+    return table[(table["method"] == method) & (table["rep"] == rep)].set_index("patient")
+
+
+def test_every_method_runs_on_every_representation(compared):
+    table = tm.get.benchmark(compared, part="methods")
+    with_rep = table[table["rep"] != ""]
+    assert set(table.loc[table["rep"] == "", "method"]) == {"composition", "majority"}
+    assert set(with_rep.groupby("method")["rep"].nunique()) == {2}
+    assert len(table) == 2 + 2 * 19
+    assert (table["seconds"] > 0).all()
+
+
+def test_tcellmil_is_what_fit_mil_gives(make_cohort):
+    adata = make_cohort(n_patients=8)
+    compare(adata, "cohort", methods=["tcellmil", "mil_mean"], reps=["X_regulons"], n_seeds=2)
+    tm.tl.fit_mil(
+        adata,
+        "patient",
+        "response",
+        "cohort",
+        n_seeds=2,
+        max_epochs=3,
+        max_epochs_ae=3,
+        network=QUICK["network"],
+        n_boot=20,
+        accelerator="cpu",
+        progress=False,
+    )
+    np.testing.assert_allclose(
+        predictions_of(adata, "tcellmil")["prob_R"], tm.get.predictions(adata)["prob_R"], rtol=1e-9
+    )
+    metrics = tm.get.benchmark(adata)
+    own = metrics[metrics["method"] == "tcellmil"].set_index("metric")[["value", "ci_low", "ci_high"]]
+    pd.testing.assert_frame_equal(own, tm.get.metrics(adata).set_index("metric")[["value", "ci_low", "ci_high"]])
+
+
+def test_a_baseline_is_scikit_learn_by_hand_on_the_same_splits(compared):
+    x = pd.DataFrame(compared.obsm["X_regulons"].astype(float)).groupby(compared.obs["patient"].to_numpy()).mean()
+    y = (compared.obs.groupby("patient")["response"].first().loc[x.index] == "R").to_numpy().astype(int)
+    replicas = make_replicas(3, y, names=x.index.to_numpy())
+    found = predictions_of(compared, "logistic_regression")["prob_R"]
+    for train, test in zip(replicas.train, replicas.test, strict=True):
+        scaler = StandardScaler().fit(x[train])
+        model = LogisticRegression(class_weight="balanced", max_iter=5000).fit(scaler.transform(x[train]), y[train])
+        expected = model.predict_proba(scaler.transform(x[test]))[:, 1]
+        np.testing.assert_allclose(found[x.index[test]], expected, rtol=1e-8)
+
+
+def test_the_values_of_a_held_out_patient_reach_no_row(make_cohort):
+    """An unlabelled patient is predicted by every fold; those that held P3 out must not notice a change of P3."""
+    adata = make_cohort(n_patients=10)
+    rng = np.random.default_rng(5)
+    probe = {"P8": "R", "P9": "NR"}
+    cv = [([f"P{i}" for i in range(8) if i != 3], ["P3", *probe]), ([f"P{i}" for i in range(3)], ["P4"])]
+    changed = adata.copy()
+    own = (changed.obs["patient"] == "P3").to_numpy()
+    changed.obsm["X_regulons"][own] = rng.random((own.sum(), 6)).astype(np.float32)
+    changed.obs.loc[own, "cell_type"] = "NK"
+    for data in (adata, changed):
+        compare(data, "cohort", methods=EVERY, reps=["X_regulons"], cell_type_key="cell_type", cv=cv)
+    before, after = (tm.get.benchmark(data, part="predictions") for data in (adata, changed))
+    kept = before["patient"].isin(list(probe))
+    assert kept.sum() == 2 * before["method"].nunique()
+    pd.testing.assert_frame_equal(before[kept], after[kept])
+    of_changed = before["patient"] == "P3"
+    differs = before.loc[of_changed, "prob_R"].to_numpy() != after.loc[of_changed, "prob_R"].to_numpy()
+    assert differs.mean() > 0.6
+
+
+def test_differences_are_to_the_reference_with_paired_tests(compared):
+    params = compared.uns["benchmark"]["params"]
+    assert (params["reference"], params["reference_rep"]) == ("tcellmil", "X_regulons")
+    reference, other = predictions_of(compared, "tcellmil"), predictions_of(compared, "svc", "X_pca")
+    y = (reference["label"] == "R").to_numpy().astype(int)
+    metrics = tm.get.benchmark(compared).set_index(["method", "rep", "metric"])
+    auroc, accuracy = (metrics.loc[("svc", "X_pca", name)] for name in ("auroc", "accuracy"))
+    difference, p = delong_test(y, other["prob_R"].to_numpy(), reference["prob_R"].to_numpy())
+    assert auroc["difference"] == pytest.approx(difference) and auroc["test"] == "DeLong"
+    assert auroc["p"] == pytest.approx(p)
+    assert auroc["difference_ci_low"] <= difference <= auroc["difference_ci_high"]
+    right = [(table["predicted"] == table["label"]).to_numpy() for table in (other, reference)]
+    assert accuracy["p"] == pytest.approx(mcnemar_test(*right)[1]) and accuracy["test"] == "McNemar"
+    assert metrics.loc[("svc", "X_pca", "brier"), "test"] == "exchange"
+    own = metrics.loc[("tcellmil", "X_regulons")]
+    assert own[["difference", "p"]].isna().all(axis=None) and (own["test"] == "").all()
+
+
+def test_metrics_are_those_of_the_predictions(compared):
+    table = predictions_of(compared, "mil_max")
+    y = (table["label"] == "R").to_numpy().astype(int)
+    found = tm.get.benchmark(compared)
+    found = found[(found["method"] == "mil_max") & (found["rep"] == "X_regulons")].set_index("metric")
+    expected = bootstrap_metrics(y, table[["prob_NR", "prob_R"]].to_numpy(), n_boot=20).set_index("metric")
+    np.testing.assert_allclose(found["value"], expected["value"])
+    np.testing.assert_allclose(found["ci_low"], expected["ci_low"])
+
+
+def test_leave_pair_out_ranks_within_pairs(make_cohort):
+    adata = make_cohort(n_patients=6)
+    compare(adata, methods=["mil_linear", "gaussian_nb"], reps=["X_regulons"], cv="leave_pair_out")
+    auroc = tm.get.benchmark(adata, "auroc").set_index("method")
+    for name in auroc.index:
+        table = predictions_of(adata, name)
+        halves = auroc.loc[name, "value"] * 18  # nine pairs; a tie counts half
+        assert halves == pytest.approx(round(halves))
+        assert 0 <= roc_auc_score(table["label"] == "R", table["prob_R"]) <= 1
+    assert auroc["p"].isna().all()
+
+
+def test_three_classes(make_cohort):
+    adata = make_cohort(n_patients=12, classes=("CR", "PR", "SD"))
+    compare(adata, methods=["tcellmil", "svc", "majority"], reps=["X_regulons"], cv=3)
+    table = tm.get.benchmark(adata, "auroc").set_index("method")
+    assert table.loc["svc", "test"] == "exchange" and 0 < table.loc["svc", "p"] <= 1
+    assert np.allclose(predictions_of(adata, "majority", "")[["prob_CR", "prob_PR", "prob_SD"]].sum(axis=1), 1)
+
+
+def test_methods_of_your_own_get_no_label_and_no_other_cells(make_cohort):
+    adata = make_cohort(n_patients=8)
+    seen = []
+
+    def nearest_mean(train, test):
+        seen.append((set(train.obs["patient"]), set(test.obs["patient"]), "response" in test.obs, list(test.uns)))
+        score = pd.Series(test.obsm["X_regulons"][:, 0], index=test.obs["patient"].to_numpy()).groupby(level=0).mean()
+        return pd.DataFrame({"R": score, "NR": 1 - score})
+
+    compare(adata, methods="tcellmil", reps=["X_regulons"], own={"first regulon": nearest_mean})
+    assert len(seen) == 8
+    for train, test, labelled, uns in seen:
+        assert not train & test and not labelled and not uns
+    expected = pd.Series(adata.obsm["X_regulons"][:, 0]).groupby(adata.obs["patient"].to_numpy()).mean()
+    np.testing.assert_allclose(predictions_of(adata, "first regulon", "")["prob_R"], expected, rtol=1e-6)
+
+
+def test_without_cell_types_composition_is_left_out_of_all(make_cohort):
+    adata = make_cohort()
+    compare(adata, methods="baselines", reps=["X_regulons"])
+    assert "composition" not in set(tm.get.benchmark(adata)["method"])
+
+
+def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path):
+    compared.write_h5ad(tmp_path / "result.h5ad")
+    back = ad.read_h5ad(tmp_path / "result.h5ad")
+    for part in ("metrics", "methods", "predictions"):
+        pd.testing.assert_frame_equal(tm.get.benchmark(back, part=part), tm.get.benchmark(compared, part=part))
+    first, second = make_cohort(), make_cohort()
+    for adata in (first, second):
+        compare(adata, methods=["mil_max", "random_forest"], reps=["X_pca"])
+    pd.testing.assert_frame_equal(tm.get.benchmark(first), tm.get.benchmark(second))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"methods": ["lasso"]}, ValueError, r"methods \['lasso'\] are not known; choose from tcellmil"),
+        ({"methods": []}, ValueError, r"are not known; choose from"),
+        ({"reps": []}, ValueError, r"reps is empty; name keys of adata.obsm"),
+        ({"reps": ["X_scVI"]}, KeyError, r"use_rep='X_scVI' is not in adata.obsm"),
+        ({"methods": "composition"}, ValueError, r"'composition', which needs cell_type_key"),
+        ({"cell_type_key": "type"}, KeyError, r"cell_type_key='type' is not a column of adata.obs"),
+        ({"cv": None}, ValueError, r"cv=None would hold out no patient"),
+        ({"network": {"depth": 3}}, TypeError, r"network has no options \['depth'\]"),
+        ({"own": {"svc": print}}, ValueError, r"own has methods of the names \['svc'\], which are taken"),
+        (
+            {"methods": "majority", "own": {"mine": lambda a, b: 0}},
+            ValueError,
+            r"must return a DataFrame with a row for",
+        ),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(make_cohort, options, error, message):
+    adata = make_cohort()
+    with pytest.raises(error, match=message):
+        compare(adata, **{"reps": ["X_regulons"]} | options)
+    assert "benchmark" not in adata.uns
