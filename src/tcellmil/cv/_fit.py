@@ -38,6 +38,7 @@ def fit_stack(
     *,
     unit_interval: bool,
     encoders_of: FittedStack | None = None,
+    labels: np.ndarray | None = None,
     progress: bool = True,
 ) -> tuple[FittedStack, pd.DataFrame]:
     """Train one network for every replica, all in one stack.
@@ -56,6 +57,8 @@ def fit_stack(
     encoders_of
         A stack fitted on the same bags and replicas: its scaling and encoders are used again, which gives the same
         result as fitting them again if what concerns them in ``network`` and ``training`` is the same.
+    labels
+        ``(n_replicas, n_bags)``: class codes that each replica trains on; those of ``bags`` by default.
     progress
         Show the progress bar.
 
@@ -65,6 +68,7 @@ def fit_stack(
     """
     network = (network or NetworkConfig()).for_features(bags.x.shape[1])
     training = training or TrainingConfig()
+    labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
     per_fold = training.encoder == "per_fold"
     chunks = _chunks(bags, replicas, network, training)
     n_epochs = len(chunks) * training.max_epochs
@@ -89,7 +93,9 @@ def fit_stack(
                 histories.append(history.assign(replica=chunk[history["replica"]]))
             else:
                 encoder_of_chunk = encoder_of_replica[chunk]
-            plan = train_classifier(bags, encoders.z, encoder_of_chunk, own.train, own.seed, network, training, bar)
+            plan = train_classifier(
+                bags, encoders.z, encoder_of_chunk, own.train, own.seed, network, training, bar, labels[chunk]
+            )
             histories.append(_history(plan, "mil").assign(replica=lambda table, chunk=chunk: chunk[table["replica"]]))
             parts.append((encoders, _weights(plan.network)))
     if encoders_of is not None:

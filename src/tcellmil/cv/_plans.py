@@ -172,7 +172,7 @@ class BagPlan(StackedPlan):
     encoder_of_replica
         ``(n_replicas,)``.
     labels
-        ``(n_bags,)`` class codes.
+        ``(n_replicas, n_bags)`` class codes.
     cohort
         ``(n_bags, n_cohorts)`` one-hot.
     weights, validation_weights
@@ -227,7 +227,7 @@ class BagPlan(StackedPlan):
             z = _take(self.z, cells[replica_group].flatten(1)).unflatten(1, cells.shape[1:])
         logits, _, scores, instances = self.network.branches(z, present, self.cohort[bags])
         weights = _take(self.weights if self.training else self.validation_weights, bags)
-        labels = self.labels[bags].expand(n_replicas, -1)
+        labels = _take(self.labels, bags)
         loss = bag_cross_entropy(logits, labels, weights)
         if instances is not None and self.training:
             loss = loss + self.instance_weight * instance_cross_entropy(instances, scores, labels, weights, present)

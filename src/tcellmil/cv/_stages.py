@@ -143,6 +143,7 @@ def train_classifier(
     network: NetworkConfig,
     training: TrainingConfig,
     bar,
+    labels: np.ndarray,
 ) -> BagPlan:
     """Train one attention network and classifier a row of ``train``, on the latents of the bags that the row marks.
 
@@ -162,6 +163,8 @@ def train_classifier(
         Sizes and kinds; how to train.
     bar
         Progress bar, advanced by an epoch at a time.
+    labels
+        ``(n_replicas, n_bags)`` class codes.
     """
     seeds, group = np.unique(seed, return_inverse=True)
     stack = StackedBagClassifier(
@@ -169,10 +172,10 @@ def train_classifier(
     )
     labelled = np.flatnonzero(bags.labels >= 0)
     stopping = training.early_stopping == "both"
-    held_out = _held_out_bags(bags, train, seeds, group, training) if stopping else np.zeros_like(train)
+    held_out = _held_out_bags(labels, train, seeds, group, training) if stopping else np.zeros_like(train)
     fit_on = train & ~held_out
-    class_weight = _balanced_class_weights(bags.labels, fit_on, bags.n_classes)
-    per_bag = class_weight[:, np.maximum(bags.labels, 0)]
+    class_weight = _balanced_class_weights(labels, fit_on, bags.n_classes)
+    per_bag = np.take_along_axis(class_weight, np.maximum(labels, 0), axis=1)
     plan = BagPlan(
         stack,
         group,
@@ -181,7 +184,7 @@ def train_classifier(
         stopping,
         z=z,
         encoder_of_replica=torch.from_numpy(encoder_of_replica),
-        labels=torch.from_numpy(bags.labels),
+        labels=torch.from_numpy(labels),
         cohort=torch.from_numpy(bags.cohort_onehot),
         weights=torch.from_numpy((per_bag * fit_on).astype(np.float32)),
         validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
@@ -209,13 +212,13 @@ def train_classifier(
     return plan
 
 
-def _held_out_bags(bags, train, seeds, group, training) -> np.ndarray:
+def _held_out_bags(labels, train, seeds, group, training) -> np.ndarray:
     """Training patients that each replica is validated on: the first few of each class, in a random order."""
     held_out = np.zeros_like(train)
-    rank = np.stack([_rng(seed, _VALIDATION_BAGS).permutation(bags.n_bags) for seed in seeds])
+    rank = np.stack([_rng(seed, _VALIDATION_BAGS).permutation(train.shape[1]) for seed in seeds])
     for k, row in enumerate(train):
-        for c in range(bags.n_classes):
-            own = np.flatnonzero(row & (bags.labels == c))
+        for c in np.unique(labels[k, row]):
+            own = np.flatnonzero(row & (labels[k] == c))
             n = max(1, round(training.validation_size * len(own)))
             if n >= len(own):
                 raise ValueError(
