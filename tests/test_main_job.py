@@ -1,6 +1,7 @@
 """The main job on cohorts whose answer is known, and on real patients."""
 
 import anndata as ad
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,15 +67,60 @@ def test_without_an_effect_nothing_is_predicted():
     assert 0.3 <= np.mean(aurocs) <= 0.7
 
 
-def test_melanoma_runs_from_a_prior_network_to_patients(shared_data):
+@pytest.fixture(scope="module")
+def melanoma(shared_data) -> ad.AnnData:
     adata = ad.read_h5ad(shared_data("melanoma_icb.h5ad"))
     net = pd.read_csv(shared_data("dorothea_hs_abc.csv.gz")).rename(columns={"tf": "source", "mor": "weight"})
     tm.tl.regulons(adata, net=net)
-    tm.tl.fit_mil(adata, "sample", "response", encoder="shared", progress=False)
-    predictions = tm.get.predictions(adata)
+    tm.tl.fit_mil(adata, "sample", "response", encoder="shared", n_seeds=2, progress=False)
+    return adata
+
+
+def test_melanoma_runs_from_a_prior_network_to_patients(melanoma):
+    predictions = tm.get.predictions(melanoma)
     assert len(predictions) == 19
     assert predictions["prob_Responder"].between(0, 1).all()
-    table = tm.get.metrics(adata)
+    table = tm.get.metrics(melanoma)
     assert (table["ci_low"] <= table["value"]).all()
     assert (table["value"] <= table["ci_high"]).all()
     assert (table["n"] == 19).all()
+
+
+@pytest.mark.filterwarnings("ignore:SHAP values miss")
+def test_melanoma_runs_through_every_explanation(melanoma, tmp_path):
+    tm.tl.shap(melanoma, "cell", n_samples=50, key_added="shap_of_cells", progress=False)
+    tm.tl.shap(melanoma, "bag", progress=False)
+    tm.tl.attention_enrichment(melanoma, "cell_type", n_permutations=500)
+    tm.tl.attention_correlation(melanoma)
+    tm.tl.batch_effect(melanoma, "plate", n_init=5)
+    tm.tl.attention_stability(melanoma)
+    tm.tl.perturb(melanoma)
+    top = tm.get.regulators(melanoma)["regulon"].head(3).tolist()
+    tm.tl.perturb(melanoma, regulons=top, combine=2, n_mad=[1, 3], key_added="more")
+
+    n_regulons = melanoma.obsm["X_regulons"].shape[1]
+    assert np.isfinite(melanoma.obsm["X_shap"]).all() and np.isfinite(melanoma.obsm["X_shap_of_cells"]).all()
+    additivity = tm.get.shap(melanoma, "additivity")
+    change = additivity["output"] - additivity["expected"]
+    assert ((additivity["explained"] - change).abs() <= np.maximum(0.01 * change.abs(), 1e-3)).all()
+    assert len(tm.get.regulators(melanoma)) == len(tm.get.attention_correlation(melanoma)) == n_regulons
+    assert tm.get.attention_enrichment(melanoma)["patient"].nunique() > 10
+    assert set(tm.get.batch_effect(melanoma)["representation"]) == {"X_pca", "X_regulons"}
+    assert tm.get.attention_stability(melanoma)["spearman"].between(-1, 1).all()
+    assert len(tm.get.perturbation(melanoma, perturbation_key="more", pairs=True, stats=True)) == 3 * 2 * 2
+
+    melanoma.write_h5ad(tmp_path / "result.h5ad")
+    back = ad.read_h5ad(tmp_path / "result.h5ad")
+    for draw in (
+        lambda: tm.pl.shap(back, show=False),
+        lambda: tm.pl.attention_enrichment(back, show=False),
+        lambda: tm.pl.attention_correlation(back, show=False),
+        lambda: tm.pl.regulators(back, show=False),
+        lambda: tm.pl.perturb(back, show=False),
+        lambda: tm.pl.perturb_dose(back, perturbation_key="more", show=False),
+        lambda: tm.pl.batch_effect(back, show=False),
+        lambda: tm.pl.attention_stability(back, show=False),
+        lambda: tm.pl.regulon_activity(back, n_top=30, show=False),
+    ):
+        assert np.ravel(draw())[0].has_data()
+    plt.close("all")

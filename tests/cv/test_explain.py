@@ -60,7 +60,7 @@ def test_values_of_a_bag_are_expected_gradients_as_the_shap_library_draws_them(f
     np.random.seed(0)
     x = own.scale(bags.x[bags.bag(i)])
     drawn = shap.GradientExplainer(Network(), reference).shap_values(x, nsamples=20_000, rseed=1)
-    found = explain_bag(own, bags, i, **BAG).values[:, 1]
+    found = explain_bag(own, bags, i, **BAG | {"n_steps": 64}).values[:, 1]
     drawn = np.asarray(drawn).reshape(found.shape)
     assert np.corrcoef(drawn.ravel(), found.ravel())[0, 1] > 0.99
     np.testing.assert_allclose(drawn.sum(axis=0), found.sum(axis=0), atol=0.01)

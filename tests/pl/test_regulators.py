@@ -78,9 +78,9 @@ def test_points_colours_and_shapes_are_those_of_the_table(explained, n_regulons,
 
 def test_the_legend_names_the_test_and_the_threshold(explained):
     for options, text in [
-        ({}, "adjusted p < 0.05 (mixed model)"),
-        ({"test": "within"}, "adjusted p < 0.05 (over patients)"),
-        ({"alpha": 0.01}, "adjusted p < 0.01 (mixed model)"),
+        ({}, "adjusted p < 0.05 (over patients)"),
+        ({"test": "mixed"}, "adjusted p < 0.05 (mixed model)"),
+        ({"test": "mixed", "alpha": 0.01}, "adjusted p < 0.01 (mixed model)"),
     ]:
         (legend,) = tm.pl.regulators(explained(), show=False, **options).figure.legends
         assert text in [label.get_text() for label in legend.get_texts()]
@@ -200,5 +200,5 @@ def test_bad_options_are_named(explained):
         tm.pl.regulators(adata, test="all")
     adata.uns["attention_correlation"] = adata.uns["attention_correlation"].drop(columns="mixed_padj")
     with pytest.raises(KeyError, match=r"no mixed models; run tl.attention_correlation\(..., mixed_model=True\)"):
-        tm.pl.regulators(adata)
-    assert tm.pl.regulators(adata, test="within", show=False).get_title().startswith("5 regulons")
+        tm.pl.regulators(adata, test="mixed")
+    assert tm.pl.regulators(adata, show=False).get_title().startswith("5 regulons")

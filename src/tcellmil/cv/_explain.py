@@ -26,12 +26,12 @@ from ._fitted import FittedStack
 
 OUTPUTS = ("probability", "logit")
 
-#: A path's quadrature is refined until its values add up to within this share of what the bag's add up to ...
+#: Quadrature is refined until a bag's values add up to within this share of what they should add up to ...
 TOLERANCE = 0.005
 #: ... or to this, where that is next to nothing ...
 MIN_TOLERANCE = 1e-4
-#: ... by doubling its points at most this often.
-MAX_DOUBLINGS = 6
+#: ... by doubling the points of the quarter of the paths that are off most, at most this often.
+MAX_DOUBLINGS = 20
 
 #: Points on paths are run together up to about this many values.
 _CHUNK_VALUES = 4e6
@@ -128,15 +128,19 @@ def explain_bag(
     found, at_reference = ends[0], torch.stack(ends[1:])
     expected = at_reference.mean(dim=0)
     tolerance = (TOLERANCE * (found - expected).abs()).clamp(min=MIN_TOLERANCE)
-    values = torch.zeros((len(found), *cells.shape), dtype=torch.float64)
-    for reference, start in zip(references, at_reference, strict=True):
-        for doublings in range(MAX_DOUBLINGS + 1):
-            on_path = _integrate(stack, cells, reference, cohort, output, n_steps * 2**doublings)
-            missing = on_path.sum(dim=(1, 2)) - (found - start)
-            if (missing.abs() <= tolerance).all():
-                break
-        values += on_path / len(references)
-    return Explanation(*_all_classes(values.permute(1, 0, 2).numpy(), found[None].numpy(), expected.numpy(), output))
+    steps = [n_steps] * len(references)
+    paths = [_integrate(stack, cells, reference, cohort, output, n_steps) for reference in references]
+    for _ in range(MAX_DOUBLINGS):
+        missing = torch.stack([path.sum(dim=(1, 2)) for path in paths]) - (found - at_reference)  # (path, class)
+        off = missing.mean(dim=0).abs() > tolerance
+        if not off.any():
+            break
+        size = missing[:, off].abs().amax(dim=1)
+        for p in torch.nonzero(size >= size.quantile(0.75))[:, 0].tolist():
+            steps[p] *= 2
+            paths[p] = _integrate(stack, cells, references[p], cohort, output, steps[p])
+    values = torch.stack(paths).mean(dim=0).permute(1, 0, 2).numpy()
+    return Explanation(*_all_classes(values, found[None].numpy(), expected.numpy(), output))
 
 
 def _integrate(

@@ -27,7 +27,7 @@ def regulators(
     adata: AnnData,
     n_top: int = 12,
     regulons: str | Sequence[str] | None = None,
-    test: Literal["mixed", "within"] = "mixed",
+    test: Literal["mixed", "within"] = "within",
     alpha: float = 0.05,
     key: str = _keys.TCELLMIL,
     *,
@@ -56,8 +56,8 @@ def regulators(
     regulons
         Name these instead.
     test
-        The adjusted p of the colours: ``"mixed"``, the mixed model over cells (the paper), or ``"within"``, the
-        signed-rank test over patients, which also holds where the association differs between patients.
+        The adjusted p of the colours: ``"within"``, the signed-rank test over patients, which also holds where the
+        association differs between patients, or ``"mixed"``, the mixed model over cells (the paper).
     alpha
         What is significant, in the colours and in the agreement.
     key

@@ -29,7 +29,7 @@ def shap(
     *,
     output: str = "probability",
     n_samples: int = 400,
-    n_steps: int = 16,
+    n_steps: int = 32,
     target_class: str | None = None,
     seed: int = 0,
     key: str = _keys.TCELLMIL,
