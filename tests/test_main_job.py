@@ -89,7 +89,7 @@ def test_melanoma_runs_from_a_prior_network_to_patients(melanoma):
 @pytest.mark.filterwarnings("ignore:SHAP values miss")
 def test_melanoma_runs_through_every_explanation(melanoma, tmp_path):
     tm.tl.shap(melanoma, "cell", n_samples=50, key_added="shap_of_cells", progress=False)
-    tm.tl.shap(melanoma, "bag", progress=False)
+    tm.tl.shap(melanoma, "bag", background=1000, progress=False)
     tm.tl.attention_enrichment(melanoma, "cell_type", n_permutations=500)
     tm.tl.attention_correlation(melanoma)
     tm.tl.batch_effect(melanoma, "plate", n_init=5)
