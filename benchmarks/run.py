@@ -4,7 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("import_time", "aucell", "stack", "planted", "melanoma", "paper_shape")
+SCRIPTS = (
+    "import_time",
+    "aucell",
+    "stack",
+    "attention_statistics",
+    "planted",
+    "explain",
+    "melanoma",
+    "paper_shape",
+    "accuracy",
+)
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent

@@ -28,6 +28,7 @@ REGULONS: Final = "regulons"
 # tl.attention_stability -> uns[attention_stability] = {attention, regulators, top, params}
 TCELLMIL: Final = "tcellmil"
 
+# tl.permutation_test -> uns[tcellmil_permutation_test] = {null, test}
 # tl.batch_effect -> uns[BATCH_EFFECT] = {ari, tests, params}
 BATCH_EFFECT: Final = "batch_effect"
 
@@ -91,6 +92,11 @@ def attention_correlation(key: str = TCELLMIL) -> str:
 def attention_stability(key: str = TCELLMIL) -> str:
     """``uns`` key of the agreement between replicas."""
     return _of_model("attention_stability", key)
+
+
+def permutation_test(key: str = TCELLMIL) -> str:
+    """``uns`` key of the metric under permuted labels."""
+    return f"{key}_permutation_test"
 
 
 def _of_model(name: str, key: str) -> str:

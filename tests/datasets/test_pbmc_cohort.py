@@ -201,3 +201,16 @@ def test_truth_survives_h5ad(cohort, tmp_path):
 def test_numbers_out_of_range_raise(arguments, message):
     with pytest.raises(ValueError, match=message):
         tm.datasets.pbmc_cohort(**arguments)
+
+
+def test_the_share_of_the_driver_type_is_as_asked():
+    for share in (0.03, 0.12, 0.3):
+        adata = tm.datasets.pbmc_cohort(n_patients=40, n_cells=200, driver_share=share)
+        found = (adata.obs["cell_type"] == adata.uns["truth"]["driver_cell_type"]).mean()
+        assert abs(found - share) < 0.25 * share + 0.01
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=r"driver_share=.* must be between 0 and 1"):
+        tm.datasets.pbmc_cohort(driver_share=share)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_bags": ["Bags"],
         "_baselines": ["composition", "fit_baseline"],
+        "_calibration": ["fit_temperatures"],
         "_config": ["TrainingConfig"],
         "_explain": ["Explanation", "explain_bag", "explain_cells"],
         "_fit": ["fit_stack"],

@@ -38,6 +38,8 @@ class FittedStack:
         ``{name: (n_replicas, ...)}``: weights of attention and classifier.
     replicas
         Seeds, folds and patients of every replica.
+    temperature
+        ``(n_replicas,)``: class scores are divided by it; ``None``: they are as trained.
     """
 
     config: NetworkConfig
@@ -48,6 +50,7 @@ class FittedStack:
     encoder_of_replica: np.ndarray
     classifier: dict[str, np.ndarray]
     replicas: Replicas
+    temperature: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.replicas)
@@ -69,6 +72,7 @@ class FittedStack:
             encoder_of_replica=encoder_of_replica,
             classifier={name: w[index] for name, w in self.classifier.items()},
             replicas=self.replicas[index],
+            temperature=None if self.temperature is None else self.temperature[index],
         )
 
     def scale(self, x: np.ndarray) -> Tensor:
@@ -100,7 +104,7 @@ class FittedStack:
         cohort = torch.from_numpy(cohort).expand(1, z.shape[1], -1)
         z = z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
         logits, attention = self._classifier(z, present, cohort)
-        return logits.double().softmax(dim=-1).numpy(), attention.numpy()
+        return self._cooled(logits).double().softmax(dim=-1).numpy(), attention.numpy()
 
     def logits(self, scaled: Tensor, cohort: np.ndarray) -> Tensor:
         """Class scores ``(replica, bag, class)`` of bags of equal size; gradients pass through to the cells.
@@ -116,7 +120,7 @@ class FittedStack:
         z = self._encoder.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
         z = z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
         present = torch.ones((1, n_bags, n_cells), dtype=torch.bool)
-        return self._classifier(z, present, torch.from_numpy(cohort).expand(1, n_bags, -1))[0]
+        return self._cooled(self._classifier(z, present, torch.from_numpy(cohort).expand(1, n_bags, -1))[0])
 
     def predict_bag(self, bags: Bags, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All replicas on all cells of one bag.
@@ -128,6 +132,11 @@ class FittedStack:
         z = self.encode(self.scale(bags.x[bags.bag(i)]))
         probabilities, attention = self.classify(z[:, None], bags.cohort_onehot[i])
         return probabilities[:, 0], attention[:, 0], z.numpy()
+
+    def _cooled(self, logits: Tensor) -> Tensor:
+        if self.temperature is None:
+            return logits
+        return logits / torch.from_numpy(self.temperature.astype(np.float32))[:, None, None]
 
     @cached_property
     @torch.inference_mode(False)  # the first caller may be in inference mode, a later one may want gradients

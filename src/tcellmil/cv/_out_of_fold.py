@@ -82,6 +82,14 @@ def replica_probabilities(stack: FittedStack, bags: Bags) -> np.ndarray:
     return found
 
 
+def mean_over_replicas(probabilities: np.ndarray) -> np.ndarray:
+    """``(n_bags, n_classes)``: mean over the replicas that held each bag out, NaN where none did."""
+    known = np.isfinite(probabilities).all(axis=2)
+    total = np.where(known[..., None], probabilities, 0).sum(axis=0)
+    n = known.sum(axis=0)[:, None]
+    return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
+
+
 def pair_order(probabilities: np.ndarray, replicas: Replicas, labels: np.ndarray) -> np.ndarray:
     """Leave-pair-out: was the positive of each pair ranked above the negative by the replicas that saw neither?
 

@@ -26,7 +26,6 @@ DRIVER = "CD8+ Cytotoxic T"
 
 MIN_CELLS = 30
 MIN_DRIVER_CELLS = 3
-DRIVER_SHARE = 0.12  # of a patient's cells, on average; 8% in the real data
 COMPOSITION = 30.0  # Dirichlet concentration: a type of 12% has a standard deviation of 6% over patients
 SMOOTHING = 0.3  # part of a cell's rates that comes from the mean of its type
 COHORT_SD, PATIENT_SD = 0.2, 0.2  # of the log factors of each gene
@@ -37,7 +36,13 @@ INDUCIBLE, INDUCIBLE_TF = 1.0, 2.0  # counts; the least m_g: genes that are sile
 
 
 def pbmc_cohort(
-    n_patients: int = 24, n_cells: int = 150, n_cohorts: int = 3, effect: float = 1.0, seed: int = 0
+    n_patients: int = 24,
+    n_cells: int = 150,
+    n_cohorts: int = 3,
+    effect: float = 1.0,
+    seed: int = 0,
+    *,
+    driver_share: float = 0.12,
 ) -> AnnData:
     r"""Cohort of simulated patients, built from real blood cells, with a planted effect in responders.
 
@@ -52,7 +57,8 @@ def pbmc_cohort(
     factors of the cohort (:math:`b`, technical) and of the patient (:math:`p`). In the driver cells of responders a
     transcription factor and its targets gain :math:`e_{cg} \sim \mathrm{Poisson}(a_c (2^{effect} - 1) m_g d_c
     b_{k(c)g} p_{i(c)g})`, where :math:`m_g` is the gene's mean count (at least 1; 2 for the transcription factor) and
-    :math:`a_c` the activity of the cell, with mean one. Driver cells are 12% of a patient's cells on average. Values
+    :math:`a_c` the activity of the cell, with mean one. Driver cells are ``driver_share`` of a patient's
+    cells on average, three at least. Values
     are :math:`\log(1 + 10^4 y / \mathrm{library})`. Nothing is downloaded.
 
     Parameters
@@ -70,6 +76,9 @@ def pbmc_cohort(
     seed
         Seed of everything random. With one seed the same cells are drawn whatever the ``effect``; values differ
         in the driver cells of responders only, in the transcription factor and its targets.
+    driver_share
+        Mean share of the driver type among a patient's cells, between 0 and 1; it is 8% in the real data. Where it is
+        small, the means over all of a patient's cells hardly move.
 
     Returns
     -------
@@ -103,6 +112,8 @@ def pbmc_cohort(
     from anndata import AnnData
 
     _check_arguments(n_patients, n_cells, n_cohorts, effect)
+    if not 0 < driver_share < 1:
+        raise ValueError(f"driver_share={driver_share!r} must be between 0 and 1")
     # Streams of their own: what is planted changes neither the labels nor the cells.
     design_rng, cell_rng, plant_rng = np.random.default_rng(seed).spawn(3)
     real = _real_cells()
@@ -112,7 +123,7 @@ def pbmc_cohort(
 
     blocks, obs = [], []
     for patient in patients.itertuples():
-        cells = _draw_cells(real, n_cells, cell_rng)
+        cells = _draw_cells(real, n_cells, driver_share, cell_rng)
         cell_type = real.cell_type[cells]
         gene_factor = cohort_factor[patient.cohort] * np.exp(cell_rng.normal(0, PATIENT_SD, len(real.genes)))
         log_depth = cell_rng.normal(cell_rng.normal(0, PATIENT_DEPTH_SD), DEPTH_SD, n_cells)
@@ -210,12 +221,12 @@ def _patients(n_patients: int, n_cohorts: int, rng: np.random.Generator) -> pd.D
     return pd.DataFrame({"response": response, "cohort": cohort}, index=names)
 
 
-def _draw_cells(real: _RealCells, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_cells(real: _RealCells, n_cells: int, driver_share: float, rng: np.random.Generator) -> np.ndarray:
     """Rows of the real cells that a patient is made of, in random order."""
     types, size = np.unique(real.cell_type, return_counts=True)
     driver = int(np.flatnonzero(types == DRIVER)[0])
-    share = (1 - DRIVER_SHARE) * size / (size.sum() - size[driver])
-    share[driver] = DRIVER_SHARE
+    share = (1 - driver_share) * size / (size.sum() - size[driver])
+    share[driver] = driver_share
     n_of_type = rng.multinomial(n_cells, rng.dirichlet(COMPOSITION * share))
     missing = max(0, MIN_DRIVER_CELLS - n_of_type[driver])
     n_of_type[driver] += missing

@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_attention_stability": ["attention_stability"],
         "_batch_effect": ["batch_effect"],
         "_benchmark": ["benchmark"],
+        "_calibration": ["calibration"],
+        "_permutation_test": ["permutation_test"],
         "_regulators": ["regulators"],
     },
 )

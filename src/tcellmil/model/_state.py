@@ -47,6 +47,8 @@ def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: d
     weights |= {f"autoencoder.{name}": w for name, w in stack.encoder.items()}
     weights |= {f"mil.{name}": w for name, w in stack.classifier.items()}
     weights["encoder_of_replica"] = stack.encoder_of_replica
+    if stack.temperature is not None:
+        weights["temperature"] = stack.temperature
     splits = {
         "patients": np.asarray(patients, dtype=object),
         "seed": stack.replicas.seed,
@@ -80,6 +82,7 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
         encoder=_with_prefix(weights, "autoencoder."),
         encoder_of_replica=np.asarray(weights["encoder_of_replica"]),
         classifier=_with_prefix(weights, "mil."),
+        temperature=np.asarray(weights["temperature"]) if "temperature" in weights else None,
         replicas=Replicas(
             seed=np.asarray(splits["seed"]),
             fold=_text(splits["fold"]),

@@ -16,6 +16,7 @@ from scvi.model.base import BaseModelClass
 
 from tcellmil._checks import check_choice, check_fields, some
 from tcellmil.cv._bags import Bags
+from tcellmil.cv._calibration import fit_temperatures
 from tcellmil.cv._config import TrainingConfig
 from tcellmil.cv._fit import fit_stack
 from tcellmil.cv._fitted import FittedStack
@@ -139,6 +140,7 @@ class TcellMIL(BaseModelClass):
         cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
         n_seeds: int = 1,
         seed: int = 0,
+        calibration: str | None = None,
         progress: bool = True,
         **training,
     ) -> None:
@@ -150,6 +152,9 @@ class TcellMIL(BaseModelClass):
             Splits of patients, as in :func:`tcellmil.tl.fit_mil`; ``None`` trains on every labelled patient.
         n_seeds, seed
             Replicas of each fold, from the seeds ``seed, seed + 1, ...``.
+        calibration
+            ``"temperature"``: divide class scores by a temperature that is fitted by cross-validation within each
+            replica's training patients (:func:`tcellmil.cv.fit_temperatures`), at about three times the cost.
         progress
             Show the progress bar.
         **training
@@ -163,14 +168,20 @@ class TcellMIL(BaseModelClass):
             If an option is out of range, or patients cannot be split so.
         """
         check_fields(training, TrainingConfig, "training")
+        check_choice(calibration, (None, "temperature"), "calibration")
         config = TrainingConfig(**training)
         bags = self.bags()
         replicas = make_replicas(cv, bags.labels, names=bags.names, cohorts=bags.cohorts, n_seeds=n_seeds, seed=seed)
         self.module, history = fit_stack(
             bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
         )
+        if calibration is not None:
+            self.module.temperature = fit_temperatures(
+                bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
+            )
         self._patients = bags.names
         self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
+        self.training["calibration"] = calibration or ""
         self.history_table = history
         self.history_ = _history(history)
         self.is_trained_ = True

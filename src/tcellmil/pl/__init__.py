@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_attention_stability": ["attention_stability"],
         "_batch_effect": ["batch_effect"],
         "_benchmark": ["benchmark"],
+        "_calibration": ["calibration"],
         "_regulators": ["regulators"],
         "_regulon_activity": ["regulon_activity"],
     },

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fdr": ["benjamini_hochberg"],
         "_metrics": ["classification_metrics"],
         "_signed_rank": ["signed_rank_by_column"],
+        "_calibration_curve": ["calibration_curve"],
         "_enrichment": ["permuted_medians"],
         "_rank_correlation": ["rank_correlation"],
         "_mixed_model": ["random_intercept"],

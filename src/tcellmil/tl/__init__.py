@@ -17,5 +17,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_attention_stability": ["attention_stability"],
         "_batch_effect": ["batch_effect"],
         "_benchmark": ["benchmark"],
+        "_permutation_test": ["permutation_test"],
     },
 )

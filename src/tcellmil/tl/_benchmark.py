@@ -321,6 +321,8 @@ def _cells_of(adata: AnnData, mask: pd.Series) -> AnnData:
 
 
 def _run(method: str, rep: str, kind: str, probabilities, seconds: float, encoders: str, options: dict) -> dict:
+    from tcellmil.cv._out_of_fold import mean_over_replicas
+
     return {
         "method": method,
         "rep": rep,
@@ -329,16 +331,8 @@ def _run(method: str, rep: str, kind: str, probabilities, seconds: float, encode
         "encoders": encoders,
         "options": json.dumps(options),
         "probabilities": probabilities,
-        "mean": _mean(probabilities),
+        "mean": mean_over_replicas(probabilities),
     }
-
-
-def _mean(probabilities: np.ndarray) -> np.ndarray:
-    """Mean over the replicas that held each patient out; NaN where none did."""
-    known = np.isfinite(probabilities).all(axis=2)
-    total = np.where(known[..., None], probabilities, 0).sum(axis=0)
-    n = known.sum(axis=0)[:, None]
-    return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
 
 
 def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_permutations, seed) -> pd.DataFrame:

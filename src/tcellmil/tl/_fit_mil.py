@@ -35,6 +35,7 @@ def fit_mil(
     max_epochs_ae: int | None = None,
     lr: float | None = None,
     early_stopping: str | None = None,
+    calibration: str | None = None,
     accelerator: str = "auto",
     devices: int | str = "auto",
     network: dict | None = None,
@@ -83,6 +84,10 @@ def fit_mil(
         How the representation comes to [-1, 1]; see :meth:`tcellmil.model.TcellMIL.setup_anndata`.
     max_epochs, max_epochs_ae, lr, early_stopping
         Training; ``None`` takes the defaults of :class:`tcellmil.cv.TrainingConfig`, which documents them.
+    calibration
+        ``"temperature"``: probabilities are softened or sharpened by a temperature that is fitted by cross-validation
+        within each replica's training patients, at about three times the cost. The order of patients judged by one
+        replica stays.
     accelerator, devices
         Where to train, as in :class:`lightning.Trainer`; a stack trains on one device.
     network, training
@@ -159,7 +164,7 @@ def fit_mil(
         scaling=scaling,
     )
     model = TcellMIL(cells, **network)
-    model.train(cv=cv, n_seeds=n_seeds, seed=seed, progress=progress, **options)
+    model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
     bags, predicted = model.out_of_fold()
     predictions = model.predictions_table(bags, predicted)
     metrics = _metrics(model, bags, predictions, n_boot=n_boot, seed=seed)

@@ -1,0 +1,61 @@
+"""How far predicted probabilities can be taken at their word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_choice
+from tcellmil.get._mil import predictions, stored
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def calibration(
+    adata: AnnData, key: str = _keys.TCELLMIL, *, n_bins: int = 5, target_class: str | None = None
+) -> pd.DataFrame:
+    """Observed share of a class against its out-of-fold probability, in bins of patients.
+
+    Parameters
+    ----------
+    adata
+        Cells with ``uns[key]["predictions"]``, from :func:`tcellmil.tl.fit_mil`.
+    key
+        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    n_bins
+        Number of bins of about equally many patients.
+    target_class
+        The class; the positive one by default.
+
+    Returns
+    -------
+    A row a bin: ``predicted``, ``observed``, ``ci_low``, ``ci_high``, ``n``, as
+    :func:`tcellmil.stats.calibration_curve` gives them.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``.
+    ValueError
+        If the class is not known.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> int(tm.get.calibration(adata, n_bins=2)["n"].sum())
+    8
+    """
+    from tcellmil.stats import calibration_curve
+
+    table, params = predictions(adata, key), stored(adata, key, "params")
+    classes = [str(name) for name in params["classes"]]
+    target = classes[-1] if target_class is None else target_class
+    check_choice(target, classes, "target_class")
+    known = table[(table["label"] != "") & table[f"prob_{target}"].notna()]
+    return calibration_curve((known["label"] == target).to_numpy(), known[f"prob_{target}"].to_numpy(), n_bins)

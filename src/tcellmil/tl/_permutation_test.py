@@ -1,0 +1,206 @@
+"""Would labels without any meaning be predicted as well?"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_adata, check_choice
+from tcellmil._log import logger
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from tcellmil.cv import Bags, Replicas
+    from tcellmil.model import TcellMIL
+
+#: Replicas that are trained together, about.
+BLOCK = 192
+MAX_DRAWS = 1000
+
+
+def permutation_test(
+    adata: AnnData,
+    n_permutations: int = 100,
+    *,
+    metric: str = "auroc",
+    within_cohorts: bool = True,
+    seed: int = 0,
+    key: str = _keys.TCELLMIL,
+    key_added: str | None = None,
+    progress: bool = True,
+    copy: bool = False,
+) -> AnnData | None:
+    r"""Repeat the whole fit on permuted labels, for a p-value of the metric itself.
+
+    Labels are shuffled among the labelled patients; splits that depend on labels are drawn again, scaling, autoencoder
+    and classifier are trained again, and the out-of-fold metric is taken. With the metric m of the fit and
+    :math:`m^*` of the permutations, :math:`p = (1 + \#\{m^* \ge m\}) / (1 + n)`. Unlike the bootstrap intervals, this
+    includes all that training can do by chance. Replicas of several permutations train in one stack.
+
+    Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on, and uses its splits,
+    seeds, network and training. The time is that of the fit times ``n_permutations``.
+
+    Parameters
+    ----------
+    adata
+        With a fitted model in ``uns[key]``.
+    n_permutations
+        Number of permutations; the smallest possible p is ``1 / (n_permutations + 1)``.
+    metric
+        One of :func:`tcellmil.stats.classification_metrics`. For ``"brier"`` lower counts as better.
+    within_cohorts
+        Shuffle labels within each cohort, where the model has cohorts: what is tested is then the prediction beyond
+        what the cohort tells.
+    seed
+        For the permutations.
+    key
+        Name of the fitted result.
+    key_added
+        Name of what is written in ``uns``; ``f"{key}_permutation_test"`` by default.
+    progress
+        Show a progress bar.
+    copy
+        Return a changed copy instead of changing ``adata``.
+
+    Returns
+    -------
+    ``None``, or the changed copy. Written to ``uns["tcellmil_permutation_test"]``: ``"null"``, a row a permutation with
+    all metrics, and ``"test"``, one row: ``metric``, ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If there is no model, or labels cannot be permuted; ``adata`` is then unchanged.
+
+    References
+    ----------
+    Ojala and Garriga (2010), Journal of Machine Learning Research 11, 1833; Phipson and Smyth (2010), Statistical
+    Applications in Genetics and Molecular Biology 9, 39.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.permutation_test(adata, n_permutations=4, progress=False)
+    >>> tm.get.permutation_test(adata).columns.tolist()
+    ['metric', 'value', 'null_mean', 'null_sd', 'p', 'n_permutations']
+    """
+    check_adata(adata)
+    from tcellmil.get import model as get_model
+    from tcellmil.stats._metrics import METRICS
+
+    check_choice(metric, METRICS, "metric")
+    if isinstance(n_permutations, bool) or int(n_permutations) != n_permutations or n_permutations < 1:
+        raise ValueError(f"n_permutations={n_permutations!r} must be a whole number of at least 1")
+    model = get_model(adata, key=key)
+    bags = model.bags()
+    cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
+    rng = np.random.default_rng([seed, 5])
+    null = _null(model, bags, cohorts, int(n_permutations), rng, progress)
+
+    observed = float(adata.uns[key]["metrics"].set_index("metric").loc[metric, "value"])
+    sign = -1 if metric == "brier" else 1
+    as_good = int((sign * null[metric] >= sign * observed - 1e-12).sum())
+    test = {
+        "metric": metric,
+        "value": observed,
+        "null_mean": null[metric].mean(),
+        "null_sd": null[metric].std(ddof=1) if len(null) > 1 else np.nan,
+        "p": (1 + as_good) / (1 + len(null)),
+        "n_permutations": len(null),
+    }
+    adata = adata.copy() if copy else adata
+    adata.uns[_keys.permutation_test(key) if key_added is None else key_added] = {
+        "null": null,
+        "test": pd.DataFrame([test]),
+    }
+    logger.info(
+        f"permutation_test: {metric} {observed:.2f}, with permuted labels {test['null_mean']:.2f} on average, "
+        f"p = {test['p']:.3g} ({len(null)} permutations)"
+    )
+    return adata if copy else None
+
+
+def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> pd.DataFrame:
+    """Metrics of the whole fit under permuted labels, a row a permutation."""
+    from tqdm.auto import tqdm
+
+    from tcellmil.cv import Replicas, TrainingConfig, fit_stack, replica_probabilities
+
+    training = {f.name: model.training[f.name] for f in fields(TrainingConfig) if f.name in model.training}
+    at_once = max(1, BLOCK // len(model.module))
+    rows = []
+    with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
+        while len(rows) < n:
+            drawn = [_permuted(model, bags, cohorts, rng) for _ in range(min(at_once, n - len(rows)))]
+            together = [
+                np.concatenate([getattr(r, name) for _, r in drawn]) for name in ("seed", "fold", "train", "test")
+            ]
+            labels = np.concatenate([np.repeat(own[None], len(r), axis=0) for own, r in drawn])
+            stack, _ = fit_stack(
+                bags,
+                Replicas(*together),
+                model.network,
+                TrainingConfig(**training),
+                unit_interval=model.setup.unit_interval,
+                labels=labels,
+                progress=False,
+            )
+            probabilities = np.split(replica_probabilities(stack, bags), np.cumsum([len(r) for _, r in drawn])[:-1])
+            rows += [_metrics(model, p, own, r) for p, (own, r) in zip(probabilities, drawn, strict=True)]
+            bar.update(len(drawn))
+    table = pd.DataFrame(rows)
+    table.insert(0, "permutation", np.arange(len(table)))
+    return table
+
+
+def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np.ndarray, Replicas]:
+    """Labels shuffled within cohorts, and the splits that the model's scheme makes of them."""
+    for _ in range(MAX_DRAWS):
+        labels = bags.labels.copy()
+        for cohort in np.unique(cohorts):
+            own = np.flatnonzero((cohorts == cohort) & (labels >= 0))
+            labels[own] = rng.permutation(labels[own])
+        replicas = _splits(model, bags, labels)
+        counts = [(replicas.train & (labels == c)).sum(axis=1).min() for c in range(bags.n_classes)]
+        if min(counts) > 0:
+            return labels, replicas
+    raise ValueError(
+        "under permuted labels a fold of your own splits hardly ever trains on every class; use other folds"
+    )
+
+
+def _splits(model: TcellMIL, bags: Bags, labels: np.ndarray) -> Replicas:
+    from tcellmil.cv import make_replicas
+    from tcellmil.cv._splits import SCHEMES
+
+    cv = model.training["cv"]
+    if cv not in SCHEMES and not cv.isdigit():
+        return model.module.replicas  # splits of the user's own do not depend on labels
+    return make_replicas(
+        int(cv) if cv.isdigit() else cv,
+        labels,
+        names=bags.names,
+        cohorts=bags.cohorts,
+        n_seeds=model.training["n_seeds"],
+        seed=model.training["seed"],
+    )
+
+
+def _metrics(model: TcellMIL, probabilities: np.ndarray, labels: np.ndarray, replicas: Replicas) -> dict[str, float]:
+    from tcellmil.cv import pair_order
+    from tcellmil.cv._out_of_fold import mean_over_replicas
+    from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
+
+    mean = mean_over_replicas(probabilities)
+    judged = (labels >= 0) & np.isfinite(mean).all(axis=1)
+    y, p = checked_predictions(labels[judged], mean[judged])
+    order = pair_order(probabilities, replicas, labels) if model.training["cv"] == "leave_pair_out" else None
+    return dict(zip(METRICS, weighted_metrics(y, p, np.ones((1, len(y))), order)[0].tolist(), strict=True))

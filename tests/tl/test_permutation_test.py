@@ -1,0 +1,90 @@
+"""The whole fit on permuted labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+
+
+def part(adata, name):
+    return adata.uns["tcellmil_permutation_test"][name]
+
+
+def test_p_counts_the_permutations_that_are_as_good(fitted):
+    tm.tl.permutation_test(fitted, 9, progress=False)
+    null, test = part(fitted, "null"), part(fitted, "test").iloc[0]
+    observed = tm.get.metrics(fitted).set_index("metric").loc["auroc", "value"]
+    assert test["value"] == observed and len(null) == 9
+    assert test["p"] == (1 + (null["auroc"] >= observed - 1e-12).sum()) / 10
+    assert test["null_mean"] == pytest.approx(null["auroc"].mean())
+    assert null["auroc"].nunique() > 3
+
+
+def test_a_permutation_is_a_fit_on_the_permuted_labels(make_cohort, fit_quickly):
+    """Permuting two patients of each class has few outcomes; each is found again by fitting those labels."""
+    adata = make_cohort(n_patients=6)
+    fit_quickly(adata, cv=2)
+    tm.tl.permutation_test(adata, 5, seed=3, progress=False)
+    rng = np.random.default_rng([3, 5])
+    y = np.arange(6) % 2
+    for permutation in range(5):
+        labels = rng.permutation(y)
+        again = make_cohort(n_patients=6)
+        again.obs["response"] = np.repeat(np.array(["NR", "R"])[labels], 15)
+        fit_quickly(again, cv=2)
+        expected = tm.get.metrics(again).set_index("metric")["value"]
+        found = part(adata, "null").iloc[permutation]
+        np.testing.assert_allclose(found[expected.index].astype(float), expected, rtol=1e-5)
+
+
+def test_labels_stay_within_their_cohort(make_cohort, fit_quickly, monkeypatch):
+    import tcellmil.cv as cv
+
+    adata = make_cohort()
+    adata.obs["cohort"] = np.where(adata.obs["patient"].isin(["P0", "P2", "P4", "P1"]), "A", "B")  # three of four NR
+    fit_quickly(adata, "cohort", cv=2)
+    seen, fit = [], cv.fit_stack
+    monkeypatch.setattr(cv, "fit_stack", lambda *a, labels, **k: seen.append(labels) or fit(*a, labels=labels, **k))
+    tm.tl.permutation_test(adata, 6, progress=False)
+    in_a = np.isin(tm.get.model(adata).bags().names, ["P0", "P1", "P2", "P4"])
+    assert (np.concatenate(seen)[:, in_a].sum(axis=1) == 1).all()
+    seen.clear()
+    tm.tl.permutation_test(adata, 12, within_cohorts=False, progress=False)
+    assert len(set(np.concatenate(seen)[:, in_a].sum(axis=1))) > 1
+
+
+def test_own_splits_stay_as_they_are(make_cohort, fit_quickly):
+    adata = make_cohort()
+    names = [f"P{i}" for i in range(8)]
+    fit_quickly(adata, cv=[(names[:4], names[4:]), (names[4:], names[:4])])
+    tm.tl.permutation_test(adata, 3, metric="brier", progress=False)
+    assert part(adata, "test").loc[0, "metric"] == "brier"
+
+
+def test_the_same_seed_gives_the_same_null_and_another_does_not(fitted):
+    tables = []
+    for seed in (0, 0, 1):
+        tm.tl.permutation_test(fitted, 2, seed=seed, key_added="null", progress=False)
+        tables.append(tm.get.permutation_test(fitted, null=True, permutation_key="null"))
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    assert not tables[0].equals(tables[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_permutations": 0}, ValueError, r"n_permutations=0 must be a whole number of at least 1"),
+        ({"metric": "auc"}, ValueError, r"metric='auc' is not known; choose from 'auroc'"),
+        ({"key": "other"}, KeyError, r"holds no fitted model"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(fitted, options, error, message):
+    with pytest.raises(error, match=message):
+        tm.tl.permutation_test(fitted, **{"progress": False} | options)
+    assert not [key for key in fitted.uns if "permutation" in key]
+
+
+def test_a_missing_result_names_the_verb(fitted):
+    with pytest.raises(KeyError, match=r"run tl.permutation_test\(adata\) first"):
+        tm.get.permutation_test(fitted)
