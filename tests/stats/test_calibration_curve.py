@@ -13,7 +13,8 @@ def test_bins_hold_equally_many_patients_in_the_order_of_their_probability(seed,
     rng = np.random.default_rng(seed)
     y, p = rng.random(n) < 0.5, rng.random(n)
     found = calibration_curve(y, p, n_bins)
-    groups = [rows for rows in np.array_split(np.argsort(p), n_bins) if len(rows)]
+    groups = np.split(np.argsort(p), np.cumsum(found["n"])[:-1])
+    assert len(found) == min(n, n_bins) and np.ptp(found["n"]) <= 1 and found["n"].sum() == n
     np.testing.assert_allclose(found["observed"], [y[rows].mean() for rows in groups])
     np.testing.assert_allclose(found["predicted"], [p[rows].mean() for rows in groups])
     low, high = binomial_interval(found["observed"] * found["n"], found["n"])
