@@ -120,6 +120,8 @@ def test_statistics_are_those_of_the_excess_over_patients(enriched):
         assert row.mean_difference == pytest.approx(rows["difference"].mean())
         assert row.median_difference == pytest.approx(rows["difference"].median())
         assert row.mean_excess == pytest.approx(rows["excess"].mean())
+        paper = signed_rank_by_column(rows[["difference"]].to_numpy())
+        assert (row.statistic_difference, row.p_difference) == pytest.approx((paper[0][0], paper[1][0]))
     np.testing.assert_allclose(stats["padj"], false_discovery_control(stats["p"]))
 
 

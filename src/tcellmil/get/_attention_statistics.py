@@ -41,7 +41,8 @@ def attention_enrichment(
     -------
     A copy, one row a patient and group: ``patient``, ``group``, ``label``, ``n_cells``, ``observed``, ``null``,
     ``difference``, ``excess``, ``p``, ``padj``. With ``stats=True`` one row a group: ``group``, ``n_patients``,
-    ``mean_difference``, ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj``, ``n_enriched``.
+    ``mean_difference``, ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj``, the same with
+    ``_difference`` behind (the paper's test), ``n_enriched``.
 
     Raises
     ------

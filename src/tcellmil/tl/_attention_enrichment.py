@@ -42,8 +42,8 @@ def attention_enrichment(
     distribution of attention. ``difference`` is not, because attention is skewed, nor is the ratio of the two medians:
     with attention drawn at random in 64 patients of 100 cells and groups of 4 to 40 cells, p < 0.05 came in 4 to 7% of
     1,000 cohorts with ``excess``, for each of five distributions; with ``difference`` in 4 to 42%, with the logarithm
-    of the ratio in 4 to 33% (``benchmarks/attention_statistics.py --calibration``). So the test is on ``excess``, and
-    ``difference`` is there to say how much.
+    of the ratio in 4 to 33% (``benchmarks/attention_statistics.py --calibration``). So the test to read is on ``excess``;
+    ``difference`` says how much, and the paper's test of it stands beside.
 
     A significant group is one that the networks look at. It need not help to predict: networks that learned nothing
     look somewhere too, and those of one cross-validation at the same place, because they share most of their training
@@ -80,8 +80,9 @@ def attention_enrichment(
       ``excess`` in (-1, 1), ``p`` and ``padj`` (Benjamini-Hochberg over all patients and groups). NaN where nothing was
       tested: fewer than ``min_cells`` cells, or all of the patient's cells;
     - ``uns["attention_enrichment_stats"]``: a row a group with ``n_patients`` (tested), ``mean_difference``,
-      ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj`` (over groups) and ``n_enriched`` (patients
-      with padj < 0.05). NaN for a group that was tested in no patient.
+      ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj`` (over groups), the same of the paper's test
+      with ``_difference`` behind, and ``n_enriched`` (patients with padj < 0.05). NaN for a group that was tested in no
+      patient.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def attention_enrichment(
 
     References
     ----------
-    Tsui et al. (2025), tcellMIL, section 6.5, where the signed-rank test is on ``difference``.
+    Tsui et al. (2025), tcellMIL, section 6.5, where the signed-rank test is on ``difference`` alone.
 
     Examples
     --------
@@ -170,8 +171,9 @@ def _over_patients(table: pd.DataFrame) -> pd.DataFrame:
         median_difference=("difference", "median"),
         mean_excess=("excess", "mean"),
     )
-    excess = table.pivot(index="patient", columns="group", values="excess").reindex(columns=stats.index)
-    stats["statistic"], stats["p"] = signed_rank_by_column(excess.to_numpy())
-    stats["padj"] = benjamini_hochberg(stats["p"].to_numpy())
+    for measure, suffix in (("excess", ""), ("difference", "_difference")):
+        wide = table.pivot(index="patient", columns="group", values=measure).reindex(columns=stats.index)
+        stats[f"statistic{suffix}"], stats[f"p{suffix}"] = signed_rank_by_column(wide.to_numpy())
+        stats[f"padj{suffix}"] = benjamini_hochberg(stats[f"p{suffix}"].to_numpy())
     stats["n_enriched"] = (table["padj"] < 0.05).groupby(table["group"]).sum().reindex(stats.index)
     return stats.reset_index()
