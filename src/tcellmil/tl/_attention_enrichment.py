@@ -42,8 +42,8 @@ def attention_enrichment(
     distribution of attention. ``difference`` is not, because attention is skewed, nor is the ratio of the two medians:
     with attention drawn at random in 64 patients of 100 cells and groups of 4 to 40 cells, p < 0.05 came in 4 to 7% of
     1,000 cohorts with ``excess``, for each of five distributions; with ``difference`` in 4 to 42%, with the logarithm
-    of the ratio in 4 to 33% (``benchmarks/attention_statistics.py --calibration``). So the test to read is on ``excess``;
-    ``difference`` says how much, and the paper's test of it stands beside.
+    of the ratio in 4 to 33% (``benchmarks/attention_statistics.py --calibration``). So the test to read is on
+    ``excess``; ``difference`` says how much, and the paper's test of it stands beside.
 
     A significant group is one that the networks look at. It need not help to predict: networks that learned nothing
     look somewhere too, and those of one cross-validation at the same place, because they share most of their training
