@@ -29,6 +29,11 @@ class Bags:
         Cohort code of each bag, -1 where it has none or one that is not known.
     n_classes, n_cohorts
         Number of classes and of cohorts (0: no cohorts).
+    covariates
+        ``(n_bags, n_covariates)`` float32: what else is known of each patient; the first ``n_continuous`` columns are
+        numbers, the rest are one-hot. ``None``: nothing.
+    n_continuous
+        Number of columns that are numbers.
     """
 
     x: np.ndarray
@@ -39,6 +44,8 @@ class Bags:
     cohorts: np.ndarray
     n_classes: int
     n_cohorts: int
+    covariates: np.ndarray | None = None
+    n_continuous: int = 0
 
     @classmethod
     def from_cells(
@@ -51,6 +58,8 @@ class Bags:
         cohorts: dict[str, int] | None = None,
         n_classes: int,
         n_cohorts: int = 0,
+        covariates: dict[str, Sequence[float]] | None = None,
+        n_continuous: int = 0,
     ) -> Bags:
         """Sort cells by bag and, within a bag, by name: no random draw then depends on the order of the table."""
         bag_of_cell = np.asarray(bag_of_cell, dtype=str)
@@ -66,6 +75,8 @@ class Bags:
             cohorts=np.array([cohorts.get(name, -1) for name in names], dtype=np.int64),
             n_classes=n_classes,
             n_cohorts=n_cohorts,
+            covariates=None if not covariates else np.array([covariates[name] for name in names], dtype=np.float32),
+            n_continuous=n_continuous,
         )
 
     @property
@@ -90,6 +101,16 @@ class Bags:
         known = self.cohorts >= 0
         onehot[np.flatnonzero(known), self.cohorts[known]] = 1
         return onehot
+
+    @property
+    def n_covariates(self) -> int:
+        """Number of columns of ``covariates``."""
+        return 0 if self.covariates is None else self.covariates.shape[1]
+
+    @cached_property
+    def side(self) -> np.ndarray:
+        """What the classifier knows of each patient beside the cells: cohort, then covariates; float32."""
+        return self.cohort_onehot if self.covariates is None else np.hstack([self.cohort_onehot, self.covariates])
 
     @cached_property
     def pseudobulk(self) -> np.ndarray:

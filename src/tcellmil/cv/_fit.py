@@ -106,6 +106,7 @@ def fit_stack(
     stack = FittedStack(
         config=network,
         n_cohorts=bags.n_cohorts,
+        n_covariates=bags.n_covariates,
         n_classes=bags.n_classes,
         scaling=encoders.scaling,
         encoder=encoders.weights,

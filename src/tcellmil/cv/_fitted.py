@@ -28,6 +28,8 @@ class FittedStack:
         Sizes and kinds of the networks.
     n_cohorts, n_classes
         Number of cohorts and classes that the networks were built for.
+    n_covariates
+        Number of the patient's covariates that they read.
     scaling
         How the representation becomes the networks' input, a row an encoder or one for all.
     encoder
@@ -51,6 +53,7 @@ class FittedStack:
     classifier: dict[str, np.ndarray]
     replicas: Replicas
     temperature: np.ndarray | None = None
+    n_covariates: int = 0
 
     def __len__(self) -> int:
         return len(self.replicas)
@@ -73,6 +76,7 @@ class FittedStack:
             classifier={name: w[index] for name, w in self.classifier.items()},
             replicas=self.replicas[index],
             temperature=None if self.temperature is None else self.temperature[index],
+            n_covariates=self.n_covariates,
         )
 
     def scale(self, x: np.ndarray) -> Tensor:
@@ -94,7 +98,7 @@ class FittedStack:
         z
             Latent, ``(n_encoders, bag, cell, n_latent)``.
         cohort
-            ``(n_cohorts,)``: the one-hot cohort that all of the bags share.
+            ``(n_cohorts + n_covariates,)``: the cohort, one-hot, and the covariates that all of the bags share.
 
         Returns
         -------
@@ -114,7 +118,7 @@ class FittedStack:
         scaled
             Cells on the networks' scale, ``(n_encoders or 1, bag, cell, feature)``.
         cohort
-            ``(n_cohorts,)``: the one-hot cohort that all of the bags share.
+            ``(n_cohorts + n_covariates,)``: the cohort, one-hot, and the covariates that all of the bags share.
         """
         n_bags, n_cells = scaled.shape[1:3]
         z = self._encoder.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
@@ -130,7 +134,7 @@ class FittedStack:
         Probabilities ``(replica, class)``, attention ``(replica, cell)`` and latent ``(n_encoders, cell, n_latent)``.
         """
         z = self.encode(self.scale(bags.x[bags.bag(i)]))
-        probabilities, attention = self.classify(z[:, None], bags.cohort_onehot[i])
+        probabilities, attention = self.classify(z[:, None], bags.side[i])
         return probabilities[:, 0], attention[:, 0], z.numpy()
 
     def _cooled(self, logits: Tensor) -> Tensor:
@@ -155,7 +159,11 @@ class FittedStack:
     @torch.inference_mode(False)
     def _classifier(self) -> StackedBagClassifier:
         module = StackedBagClassifier(
-            [torch.Generator()] * len(self), self.config, n_cohorts=self.n_cohorts, n_classes=self.n_classes
+            [torch.Generator()] * len(self),
+            self.config,
+            n_cohorts=self.n_cohorts,
+            n_covariates=self.n_covariates,
+            n_classes=self.n_classes,
         )
         return _with_weights(module, self.classifier)
 

@@ -174,7 +174,7 @@ class BagPlan(StackedPlan):
     labels
         ``(n_replicas, n_bags)`` class codes.
     cohort
-        ``(n_bags, n_cohorts)`` one-hot.
+        ``(n_bags, n_cohorts + n_covariates)``: one-hot cohort, and covariates.
     weights, validation_weights
         ``(n_replicas, n_bags)``: class weight of the bags that each replica trains on, and is validated on; 0
         elsewhere.

@@ -168,8 +168,14 @@ def train_classifier(
     """
     seeds, group = np.unique(seed, return_inverse=True)
     stack = StackedBagClassifier(
-        _generators(seed, _CLASSIFIER), network, n_cohorts=bags.n_cohorts, n_classes=bags.n_classes
+        _generators(seed, _CLASSIFIER),
+        network,
+        n_cohorts=bags.n_cohorts,
+        n_covariates=bags.n_covariates,
+        n_classes=bags.n_classes,
     )
+    if bags.n_continuous:
+        stack.classifier.set_covariate_units(*_covariate_units(bags, train))
     labelled = np.flatnonzero(bags.labels >= 0)
     stopping = training.early_stopping == "both"
     held_out = _held_out_bags(labels, train, seeds, group, training) if stopping else np.zeros_like(train)
@@ -185,7 +191,7 @@ def train_classifier(
         z=z,
         encoder_of_replica=torch.from_numpy(encoder_of_replica),
         labels=torch.from_numpy(labels),
-        cohort=torch.from_numpy(bags.cohort_onehot),
+        cohort=torch.from_numpy(bags.side),
         weights=torch.from_numpy((per_bag * fit_on).astype(np.float32)),
         validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
         instance_weight=network.instance_weight,
@@ -210,6 +216,20 @@ def train_classifier(
         stage="attention",
     )
     return plan
+
+
+def _covariate_units(bags: Bags, train: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the numbers among the covariates over each replica's training patients.
+
+    Both are ``(n_replicas, 1, n_covariates)``; 0 and 1 for what is one-hot, so that a value never seen adds nothing.
+    """
+    mean, sd = np.zeros((len(train), bags.n_covariates)), np.ones((len(train), bags.n_covariates))
+    for k, own in enumerate(train):
+        numbers = bags.covariates[own, : bags.n_continuous].astype(np.float64)
+        spread = numbers.std(axis=0)
+        mean[k, : bags.n_continuous] = numbers.mean(axis=0)
+        sd[k, : bags.n_continuous] = np.where(spread > 1e-6, spread, 1)
+    return torch.from_numpy(mean[:, None]).float(), torch.from_numpy(sd[:, None]).float()
 
 
 def _held_out_bags(labels, train, seeds, group, training) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
@@ -46,9 +47,10 @@ def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
     if key not in adata.uns or "weights" not in adata.uns[key]:
         raise KeyError(f"adata.uns[{key!r}] holds no fitted model; run tcellmil.tl.fit_mil first")
     from tcellmil.model import TcellMIL
-    from tcellmil.model._setup import only_what_is_read
+    from tcellmil.model._setup import Setup, only_what_is_read
 
     state = adata.uns[key]
-    params = state["params"]
-    keys = (params["sample_key"], params["label_key"], params["batch_key"] or None, params["use_rep"])
-    return TcellMIL.from_state(state, only_what_is_read(adata, *keys))
+    setup = Setup.from_dict(json.loads(str(state["config"]))["setup"])
+    keys = (setup.sample_key, setup.label_key, setup.batch_key, setup.use_rep)
+    covariates = (setup.continuous_covariate_keys, setup.categorical_covariate_keys)
+    return TcellMIL.from_state(state, only_what_is_read(adata, *keys, *covariates))

@@ -13,6 +13,8 @@ from tcellmil._checks import check_adata, check_choice, check_finite, check_obs_
 from tcellmil.cv._bags import Bags
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
 
 UNLABELLED = ("error", "predict")
@@ -40,6 +42,10 @@ class Setup:
         Cohorts that the networks know.
     features
         Names of the representation's columns; empty where it has none.
+    continuous_covariate_keys, categorical_covariate_keys
+        Columns of ``obs`` with numbers and with categories, one value a patient.
+    categories
+        Known values of each categorical covariate.
     """
 
     sample_key: str
@@ -51,6 +57,9 @@ class Setup:
     classes: tuple[str, ...]
     cohorts: tuple[str, ...]
     features: tuple[str, ...]
+    continuous_covariate_keys: tuple[str, ...] = ()
+    categorical_covariate_keys: tuple[str, ...] = ()
+    categories: tuple[tuple[str, ...], ...] = ()
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -59,8 +68,10 @@ class Setup:
     @classmethod
     def from_dict(cls, values: dict) -> Setup:
         """The inverse of :meth:`as_dict`, after a trip through JSON."""
-        lists = {name: tuple(values[name]) for name in ("classes", "cohorts", "features")}
-        return cls(**{**values, **lists})
+        lists = ("classes", "cohorts", "features", "continuous_covariate_keys", "categorical_covariate_keys")
+        lists = {name: tuple(values.get(name, ())) for name in lists}
+        categories = tuple(tuple(levels) for levels in values.get("categories", ()))
+        return cls(**{**values, **lists, "categories": categories})
 
 
 def make_setup(
@@ -73,6 +84,8 @@ def make_setup(
     unlabelled: str = "error",
     positive_class: str | None = None,
     scaling: str = "auto",
+    continuous_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
 ) -> Setup:
     """Check ``adata`` for training and describe what is read from it.
 
@@ -109,9 +122,19 @@ def make_setup(
         check_choice(positive_class, classes, "positive_class")
         classes = [*(c for c in classes if c != positive_class), positive_class]
     cohorts = [] if batch_key is None else sorted(_cohorts(adata, samples, batch_key).unique())
+    continuous, categorical = _keys_of(continuous_covariate_keys), _keys_of(categorical_covariate_keys)
+    twice = sorted({*continuous} & {*categorical} | {*continuous, *categorical} & {label_key, sample_key, batch_key})
+    if twice:
+        raise ValueError(f"columns {some(twice)} are named twice: as covariates, and as something else")
+    for key in continuous:
+        _numbers(adata, samples, key)
+    categories = tuple(tuple(sorted(_categories(adata, samples, key).unique())) for key in categorical)
     x, features = read_representation(adata, use_rep)
     check_finite(x, f"obsm[{use_rep!r}]", features)
     return Setup(
+        continuous_covariate_keys=continuous,
+        categorical_covariate_keys=categorical,
+        categories=categories,
         sample_key=sample_key,
         label_key=label_key,
         batch_key=batch_key,
@@ -162,10 +185,20 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
         cohorts=cohort_code,
         n_classes=len(setup.classes),
         n_cohorts=len(setup.cohorts),
+        covariates=_covariates(adata, samples, setup),
+        n_continuous=len(setup.continuous_covariate_keys),
     )
 
 
-def only_what_is_read(adata: AnnData, sample_key: str, label_key: str, batch_key: str | None, use_rep: str) -> AnnData:
+def only_what_is_read(
+    adata: AnnData,
+    sample_key: str,
+    label_key: str,
+    batch_key: str | None,
+    use_rep: str,
+    continuous_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
+) -> AnnData:
     """The columns and the representation that a model reads, so that setting it up leaves no trace in ``adata``.
 
     Raises
@@ -179,10 +212,17 @@ def only_what_is_read(adata: AnnData, sample_key: str, label_key: str, batch_key
     keys |= {} if batch_key is None else {"batch_key": batch_key}
     for argument, key in keys.items():
         check_obs_column(adata, key, argument)
+    covariates = {
+        "continuous_covariate_keys": _keys_of(continuous_covariate_keys),
+        "categorical_covariate_keys": _keys_of(categorical_covariate_keys),
+    }
+    for argument, names in covariates.items():
+        for key in names:
+            check_obs_column(adata, key, argument)
     _check_representation(adata, use_rep)
     stored = use_rep.removeprefix("X_")
     return AnnData(
-        obs=adata.obs[list(dict.fromkeys(keys.values()))].copy(),
+        obs=adata.obs[list(dict.fromkeys([*keys.values(), *sum(covariates.values(), ())]))].copy(),
         obsm={use_rep: adata.obsm[use_rep]},
         uns={stored: adata.uns[stored]} if stored in adata.uns else None,
     )
@@ -250,6 +290,46 @@ def _cohorts(adata: AnnData, samples: pd.Series, batch_key: str) -> pd.Series:
             "fill it in, or leave batch_key out"
         )
     return cohorts
+
+
+def _keys_of(keys: Sequence[str] | None) -> tuple[str, ...]:
+    return () if keys is None else (keys,) if isinstance(keys, str) else tuple(dict.fromkeys(keys))
+
+
+def _numbers(adata: AnnData, samples: pd.Series, key: str) -> pd.Series:
+    """A number for each patient."""
+    values = _per_patient(adata, samples, key, "continuous_covariate_keys")
+    numbers = pd.to_numeric(values, errors="coerce")
+    bad = numbers.index[~np.isfinite(numbers)]
+    if len(bad):
+        raise ValueError(
+            f"continuous_covariate_keys {key!r} is missing or not a finite number for patients {some(bad)} "
+            f"({some(values[bad].unique(), 3)}); fill it in, or pass it as a categorical covariate"
+        )
+    return numbers.astype(float)
+
+
+def _categories(adata: AnnData, samples: pd.Series, key: str) -> pd.Series:
+    """A category for each patient."""
+    values = _per_patient(adata, samples, key, "categorical_covariate_keys")
+    if values.isna().any():
+        raise ValueError(
+            f"categorical_covariate_keys {key!r} is missing for patients {some(values.index[values.isna()])}; "
+            "fill it in, for example with a category 'unknown'"
+        )
+    return values
+
+
+def _covariates(adata: AnnData, samples: pd.Series, setup: Setup) -> dict[str, np.ndarray] | None:
+    """Numbers, then one-hot categories of each patient; a category that the model does not know is all zeros."""
+    parts = [_numbers(adata, samples, key).rename(key) for key in setup.continuous_covariate_keys]
+    for key, levels in zip(setup.categorical_covariate_keys, setup.categories, strict=True):
+        values = _categories(adata, samples, key)
+        parts += [(values == level).astype(float).rename(f"{key}={level}") for level in levels]
+    if not parts:
+        return None
+    table = pd.concat(parts, axis=1)
+    return dict(zip(table.index, table.to_numpy(), strict=True))
 
 
 def _is_unit_interval(adata: AnnData, use_rep: str, x: np.ndarray, scaling: str) -> bool:

@@ -41,6 +41,7 @@ def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: d
         "network": stack.config.as_dict(),
         "training": training,
         "n_cohorts": stack.n_cohorts,
+        "n_covariates": stack.n_covariates,
         "n_classes": stack.n_classes,
     }
     weights = {"scaling.loc": stack.scaling.loc, "scaling.scale": stack.scaling.scale}
@@ -77,6 +78,7 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
     stack = FittedStack(
         config=NetworkConfig(**config["network"]),
         n_cohorts=config["n_cohorts"],
+        n_covariates=config.get("n_covariates", 0),
         n_classes=config["n_classes"],
         scaling=Scaling(np.asarray(weights["scaling.loc"]), np.asarray(weights["scaling.scale"])),
         encoder=_with_prefix(weights, "autoencoder."),

@@ -86,6 +86,8 @@ class TcellMIL(BaseModelClass):
         unlabelled: str = "error",
         positive_class: str | None = None,
         scaling: str = "auto",
+        continuous_covariate_keys: Sequence[str] | None = None,
+        categorical_covariate_keys: Sequence[str] | None = None,
     ) -> None:
         """Say which columns and representation the model reads.
 
@@ -109,6 +111,9 @@ class TcellMIL(BaseModelClass):
             How the representation comes to [-1, 1]: ``"unit_interval"`` (2x - 1, for scores in [0, 1]), ``"standard"``
             (mean and three standard deviations of the training patients' cells, clipped), or ``"auto"``: the first for
             AUCell scores of :func:`tcellmil.tl.regulons`, the second for all else.
+        continuous_covariate_keys, categorical_covariate_keys
+            Columns of ``obs`` with what else is known of each patient, such as age and sex; one value a patient. They
+            stand beside the bag's embedding; numbers in units of the training patients' standard deviation.
 
         Raises
         ------
@@ -123,6 +128,8 @@ class TcellMIL(BaseModelClass):
             "unlabelled": unlabelled,
             "positive_class": positive_class,
             "scaling": scaling,
+            "continuous_covariate_keys": continuous_covariate_keys,
+            "categorical_covariate_keys": categorical_covariate_keys,
         }
         make_setup(adata, **arguments)
         fields = [ObsmField("representation", use_rep, is_count_data=False), CategoricalObsField("sample", sample_key)]
@@ -245,7 +252,9 @@ class TcellMIL(BaseModelClass):
         if adata is None:
             model = cls(registry=registry_without_data(setup, cls.__name__), **network)
         else:
-            arguments = {name: getattr(setup, name) for name in ("sample_key", "label_key", "batch_key", "use_rep")}
+            names = ("sample_key", "label_key", "batch_key", "use_rep")
+            names += ("continuous_covariate_keys", "categorical_covariate_keys")
+            arguments = {name: getattr(setup, name) for name in names}
             cls.setup_anndata(
                 adata,
                 **arguments,

@@ -24,6 +24,8 @@ class StackedClassifier(nn.Module):
         One random generator a replica.
     n_latent, n_cohorts, n_classes
         Sizes; ``n_cohorts=0`` where no cohort is given.
+    n_covariates
+        Further values of the bag's patient, which stand beside the embedding whatever the encoding of the cohort.
     encoding
         ``"concat"``, ``"film"`` or ``None``.
     dropout
@@ -37,28 +39,42 @@ class StackedClassifier(nn.Module):
         n_cohorts: int,
         n_classes: int,
         *,
+        n_covariates: int = 0,
         encoding: str | None = "concat",
         dropout: float = 0.0,
     ):
         super().__init__()
         self.encoding = encoding if n_cohorts else None
         self.dropout = StackedDropout(dropout)
-        n_extra = n_cohorts if self.encoding == "concat" else 0
+        self.n_cohorts = n_cohorts
+        n_extra = n_covariates + (n_cohorts if self.encoding == "concat" else 0)
         # From zero, for the reason that attention does: the first direction is then the difference of the classes.
         self.linear = StackedLinear(generators, n_latent + n_extra, n_classes, zero=True)
+        if n_covariates:
+            self.register_buffer("covariate_mean", torch.zeros(len(generators), 1, n_covariates))
+            self.register_buffer("covariate_sd", torch.ones(len(generators), 1, n_covariates))
+        else:
+            self.covariate_mean = None
         if self.encoding == "film":
             self.gamma = nn.Parameter(torch.zeros(len(generators), n_cohorts, n_latent))
             self.beta = nn.Parameter(torch.zeros(len(generators), n_cohorts, n_latent))
 
-    def forward(self, h: Tensor, cohort: Tensor) -> Tensor:
+    def set_covariate_units(self, mean: Tensor, sd: Tensor) -> None:
+        """Mean and standard deviation over a replica's training patients, ``(replica, 1, n_covariates)``."""
+        self.covariate_mean.copy_(mean)
+        self.covariate_sd.copy_(sd)
+
+    def forward(self, h: Tensor, side: Tensor) -> Tensor:
         """Class scores ``(replica, bag, class)``.
 
-        ``h`` is ``(replica, bag, n_latent)``, ``cohort`` ``(replica or 1, bag, n_cohorts)``.
+        ``h`` is ``(replica, bag, n_latent)``, ``side`` ``(replica or 1, bag, n_cohorts + n_covariates)``.
         """
         h = self.dropout(h)
-        if self.encoding == "concat":
-            h = torch.cat([h, cohort.expand(h.shape[0], -1, -1)], dim=-1)
-        elif self.encoding == "film":
-            cohort = cohort.expand(h.shape[0], -1, -1)
+        side = side.expand(h.shape[0], -1, -1)
+        cohort, covariates = side[..., : self.n_cohorts], side[..., self.n_cohorts :]
+        if self.encoding == "film":
             h = (1 + torch.bmm(cohort, self.gamma)) * h + torch.bmm(cohort, self.beta)
-        return self.linear(h)
+        parts = [h, cohort] if self.encoding == "concat" else [h]
+        if self.covariate_mean is not None:
+            parts.append((covariates - self.covariate_mean) / self.covariate_sd)
+        return self.linear(torch.cat(parts, dim=-1) if len(parts) > 1 else h)

@@ -107,7 +107,15 @@ class StackedBagClassifier(nn.Module):
         Number of cohorts (0: none given) and classes.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], config: NetworkConfig, *, n_cohorts: int, n_classes: int):
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        config: NetworkConfig,
+        *,
+        n_cohorts: int,
+        n_classes: int,
+        n_covariates: int = 0,
+    ):
         super().__init__()
         if config.instance_weight > 0 and n_classes != 2:
             raise ValueError(f"instance_weight needs two classes, there are {n_classes}")
@@ -122,6 +130,7 @@ class StackedBagClassifier(nn.Module):
             n_cell,
             n_cohorts,
             n_classes,
+            n_covariates=n_covariates,
             encoding=config.batch_encoding,
             dropout=config.dropout_mil,
         )
@@ -137,7 +146,8 @@ class StackedBagClassifier(nn.Module):
         present
             ``(replica or 1, bag, cell)``, False where a short bag is padded.
         cohort
-            ``(replica or 1, bag, n_cohorts)``, one-hot; a row of zeros for an unseen cohort.
+            ``(replica or 1, bag, n_cohorts + n_covariates)``: one-hot, a row of zeros for an unseen cohort, and what
+            else is known of the patient.
 
         Returns
         -------

@@ -30,6 +30,8 @@ def fit_mil(
     encoder: str = "per_fold",
     unlabelled: str = "error",
     positive_class: str | None = None,
+    continuous_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
     scaling: str = "auto",
     max_epochs: int | None = None,
     max_epochs_ae: int | None = None,
@@ -80,6 +82,9 @@ def fit_mil(
         ``"error"``, or ``"predict"``: patients without a label are predicted by all replicas, never trained on.
     positive_class
         The label that counts as positive; the last in alphabetical order by default.
+    continuous_covariate_keys, categorical_covariate_keys
+        Columns of ``obs`` with what else is known of each patient, such as age and sex. They stand beside the bag's
+        embedding; numbers are in units of the training patients' standard deviation.
     scaling
         How the representation comes to [-1, 1]; see :meth:`tcellmil.model.TcellMIL.setup_anndata`.
     max_epochs, max_epochs_ae, lr, early_stopping
@@ -152,7 +157,8 @@ def fit_mil(
         raise ValueError(f"training holds {some(twice)}; pass them as arguments of fit_mil instead")
     options = {name: value for name, value in options.items() if value is not None} | training
 
-    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep)
+    covariates = (continuous_covariate_keys, categorical_covariate_keys)
+    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates)
     TcellMIL.setup_anndata(
         cells,
         sample_key,
@@ -162,6 +168,8 @@ def fit_mil(
         unlabelled=unlabelled,
         positive_class=positive_class,
         scaling=scaling,
+        continuous_covariate_keys=continuous_covariate_keys,
+        categorical_covariate_keys=categorical_covariate_keys,
     )
     model = TcellMIL(cells, **network)
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
