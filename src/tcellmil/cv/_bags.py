@@ -34,6 +34,9 @@ class Bags:
         numbers, the rest are one-hot. ``None``: nothing.
     n_continuous
         Number of columns that are numbers.
+    groups
+        ``(n_bags,)``: code of what must not be split between training and test, such as the patient of several samples;
+        ``None``: every bag by itself.
     """
 
     x: np.ndarray
@@ -46,6 +49,7 @@ class Bags:
     n_cohorts: int
     covariates: np.ndarray | None = None
     n_continuous: int = 0
+    groups: np.ndarray | None = None
 
     @classmethod
     def from_cells(
@@ -60,6 +64,7 @@ class Bags:
         n_cohorts: int = 0,
         covariates: dict[str, Sequence[float]] | None = None,
         n_continuous: int = 0,
+        groups: dict[str, str] | None = None,
     ) -> Bags:
         """Sort cells by bag and, within a bag, by name: no random draw then depends on the order of the table."""
         bag_of_cell = np.asarray(bag_of_cell, dtype=str)
@@ -77,6 +82,7 @@ class Bags:
             n_cohorts=n_cohorts,
             covariates=None if not covariates else np.array([covariates[name] for name in names], dtype=np.float32),
             n_continuous=n_continuous,
+            groups=None if groups is None else np.unique([groups[name] for name in names], return_inverse=True)[1],
         )
 
     @property

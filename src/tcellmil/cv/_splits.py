@@ -47,6 +47,7 @@ def make_replicas(
     *,
     names: np.ndarray | None = None,
     cohorts: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     n_seeds: int = 1,
     seed: int = 0,
 ) -> Replicas:
@@ -69,6 +70,10 @@ def make_replicas(
         ``(n_bags,)`` patient names; needed for splits by name and used in messages.
     cohorts
         ``(n_bags,)`` cohort codes; needed by ``"cohort"``.
+    groups
+        ``(n_bags,)`` codes of what must stay together, such as the patient of several samples. Leave-one-out then
+        leaves one group out, numbers are folds of groups, and in all schemes a replica trains on no bag of a group that
+        it holds out. Each bag by itself by default.
     n_seeds, seed
         Seeds are ``seed, seed + 1, ...``; each draws its own folds where folds are random.
 
@@ -87,18 +92,20 @@ def make_replicas(
     if isinstance(n_seeds, bool) or int(n_seeds) != n_seeds or n_seeds < 1:
         raise ValueError(f"n_seeds={n_seeds!r} must be a whole number of at least 1")
     labels = np.asarray(labels)
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     names = np.arange(len(labels)).astype(str) if names is None else np.asarray(names, dtype=str)
     labelled = np.flatnonzero(labels >= 0)
     if isinstance(cv, Iterable) and not isinstance(cv, str):
         cv = list(cv)  # an iterator must serve every seed
     rows = []
     for replica_seed in range(seed, seed + n_seeds):
-        for name, train, test in _folds(cv, labels, labelled, names, cohorts, replica_seed):
+        for name, train, test in _folds(cv, labels, labelled, names, cohorts, groups, replica_seed):
             row = np.zeros((2, len(labels)), dtype=bool)
             row[0, train] = True
             row[1, test] = True
             row[1, labels < 0] = True
             _check_fold(name, row[0], row[1], labels, names)
+            _check_groups(name, row[0], row[1] & (labels >= 0), groups, names)
             rows.append((replica_seed, name, row))
     sides = np.stack([row for _, _, row in rows])
     never = np.setdiff1d(labels[labelled], labels[sides[:, 1].any(axis=0)])
@@ -115,26 +122,28 @@ def make_replicas(
     )
 
 
-def _folds(cv, labels, labelled, names, cohorts, seed) -> Iterator[Fold]:
+def _folds(cv, labels, labelled, names, cohorts, groups, seed) -> Iterator[Fold]:
     rng = np.random.default_rng([seed, 1])
     if cv is None:
         yield "all", labelled, labelled[:0]
     elif isinstance(cv, str):
         if cv == "loo":
-            for i in labelled:
-                yield names[i], labelled[labelled != i], np.array([i])
+            for name, own in _one_by_one(labelled, names, groups):
+                yield name, np.setdiff1d(labelled, own), own
         elif cv == "rebalanced_loo":
-            yield from _rebalanced_leave_one_out(labels, labelled, names, rng)
+            yield from _rebalanced_leave_one_out(labels, labelled, names, groups, rng)
         elif cv == "leave_pair_out":
-            yield from _leave_pair_out(labels, labelled, names)
+            yield from _leave_pair_out(labels, labelled, names, groups)
         elif cv == "cohort":
-            yield from _leave_cohort_out(labelled, names, cohorts)
+            yield from _leave_cohort_out(labelled, names, cohorts, groups)
         else:
             raise ValueError(f"cv={cv!r} is not known; choose from {SCHEMES}, a number of folds, or your own splits")
     elif isinstance(cv, int | np.integer) and not isinstance(cv, bool):
-        yield from _stratified(int(cv), labels, labelled, seed)
+        yield from _stratified(int(cv), labels, labelled, groups, seed)
     elif hasattr(cv, "split"):
-        for i, (train, test) in enumerate(cv.split(labelled[:, None], labels[labelled])):
+        several = len(np.unique(groups)) < len(groups)
+        own = groups[labelled] if several else None
+        for i, (train, test) in enumerate(cv.split(labelled[:, None], labels[labelled], own)):
             yield f"fold {i}", labelled[train], labelled[test]
     elif isinstance(cv, list):
         yield from _named(cv, labels, names)
@@ -142,23 +151,39 @@ def _folds(cv, labels, labelled, names, cohorts, seed) -> Iterator[Fold]:
         raise TypeError(f"cv must be a string, a number, a splitter or pairs of patient names, got {type(cv).__name__}")
 
 
-def _rebalanced_leave_one_out(labels, labelled, names, rng) -> Iterator[Fold]:
-    for i in labelled:
-        others = [c for c in np.unique(labels[labelled]) if c != labels[i]]
-        dropped = [rng.choice(labelled[labels[labelled] == c]) for c in others]
-        yield names[i], labelled[~np.isin(labelled, [i, *dropped])], np.array([i])
+def _one_by_one(labelled, names, groups) -> Iterator[tuple[str, np.ndarray]]:
+    """Bags that are held out together, and the name of the first of them."""
+    for group in dict.fromkeys(groups[labelled]):
+        own = labelled[groups[labelled] == group]
+        yield names[own[0]], own
 
 
-def _leave_pair_out(labels, labelled, names) -> Iterator[Fold]:
+def _rebalanced_leave_one_out(labels, labelled, names, groups, rng) -> Iterator[Fold]:
+    classes = np.unique(labels[labelled])
+    for name, own in _one_by_one(labelled, names, groups):
+        left_out = {c: int((labels[own] == c).sum()) for c in classes}
+        most = max(left_out.values())
+        rest = np.setdiff1d(labelled, own)
+        dropped = [_choose(rest[labels[rest] == c], most - n, rng) for c, n in left_out.items() if n < most]
+        yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
+
+
+def _choose(bags, n, rng) -> np.ndarray:
+    """``n`` of the bags, or all that there are."""
+    return np.array([rng.choice(bags)]) if n == 1 and len(bags) else rng.choice(bags, min(n, len(bags)), replace=False)
+
+
+def _leave_pair_out(labels, labelled, names, groups) -> Iterator[Fold]:
     classes = np.unique(labels[labelled])
     if len(classes) != 2:
         raise ValueError(f"cv='leave_pair_out' needs two classes, there are {len(classes)}; use cv='rebalanced_loo'")
     for i in labelled[labels[labelled] == classes[1]]:
         for j in labelled[labels[labelled] == classes[0]]:
-            yield f"{names[i]}|{names[j]}", labelled[~np.isin(labelled, [i, j])], np.array([i, j])
+            together = np.isin(groups[labelled], groups[[i, j]])
+            yield f"{names[i]}|{names[j]}", labelled[~together], np.array([i, j])
 
 
-def _leave_cohort_out(labelled, names, cohorts) -> Iterator[Fold]:
+def _leave_cohort_out(labelled, names, cohorts, groups) -> Iterator[Fold]:
     if cohorts is None or (cohorts[labelled] < 0).any():
         raise ValueError("cv='cohort' needs the cohort of every patient; pass batch_key")
     present, n_patients = np.unique(cohorts[labelled], return_counts=True)
@@ -170,19 +195,22 @@ def _leave_cohort_out(labelled, names, cohorts) -> Iterator[Fold]:
         )
     for cohort in present:
         held_out = cohorts[labelled] == cohort
-        yield f"cohort {cohort}", labelled[~held_out], labelled[held_out]
+        elsewhere = ~np.isin(groups[labelled], groups[labelled[held_out]])
+        yield f"cohort {cohort}", labelled[elsewhere], labelled[held_out]
 
 
-def _stratified(n_folds, labels, labelled, seed) -> Iterator[Fold]:
-    from sklearn.model_selection import StratifiedKFold
+def _stratified(n_folds, labels, labelled, groups, seed) -> Iterator[Fold]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    smallest = np.bincount(labels[labelled]).min()
+    alone = len(np.unique(groups[labelled])) == len(labelled)
+    smallest = min(len(np.unique(groups[labels == c])) for c in np.unique(labels[labelled]))
     if not 2 <= n_folds <= smallest:
         raise ValueError(
             f"cv={n_folds} folds must be between 2 and the size of the smallest class, {smallest} patients"
         )
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    for i, (train, test) in enumerate(splitter.split(labelled, labels[labelled])):
+    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
+    own = None if alone else groups[labelled]
+    for i, (train, test) in enumerate(splitter.split(labelled, labels[labelled], own)):
         yield f"fold {i}", labelled[train], labelled[test]
 
 
@@ -212,4 +240,13 @@ def _check_fold(name, train, test, labels, names) -> None:
         raise ValueError(
             f"fold {name!r} would train without any patient of {len(missing)} of the classes, such as "
             f"{some(names[labels == missing[0]], 3)}; use another cv"
+        )
+
+
+def _check_groups(name, train, test, groups, names) -> None:
+    both = np.isin(groups, groups[train]) & test
+    if both.any():
+        raise ValueError(
+            f"fold {name!r} holds out {some(names[both])} and trains on other samples of the same group; "
+            "keep the samples of a group on one side"
         )

@@ -46,6 +46,8 @@ class Setup:
         Columns of ``obs`` with numbers and with categories, one value a patient.
     categories
         Known values of each categorical covariate.
+    group_key
+        Column of ``obs`` that says which samples must stay together (``None``: each by itself).
     """
 
     sample_key: str
@@ -60,6 +62,7 @@ class Setup:
     continuous_covariate_keys: tuple[str, ...] = ()
     categorical_covariate_keys: tuple[str, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
+    group_key: str | None = None
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -86,6 +89,7 @@ def make_setup(
     scaling: str = "auto",
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
+    group_key: str | None = None,
 ) -> Setup:
     """Check ``adata`` for training and describe what is read from it.
 
@@ -128,10 +132,13 @@ def make_setup(
         raise ValueError(f"columns {some(twice)} are named twice: as covariates, and as something else")
     for key in continuous:
         _numbers(adata, samples, key)
+    if group_key is not None:
+        _groups(adata, samples, group_key)
     categories = tuple(tuple(sorted(_categories(adata, samples, key).unique())) for key in categorical)
     x, features = read_representation(adata, use_rep)
     check_finite(x, f"obsm[{use_rep!r}]", features)
     return Setup(
+        group_key=group_key,
         continuous_covariate_keys=continuous,
         categorical_covariate_keys=categorical,
         categories=categories,
@@ -187,6 +194,7 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
         n_cohorts=len(setup.cohorts),
         covariates=_covariates(adata, samples, setup),
         n_continuous=len(setup.continuous_covariate_keys),
+        groups=_groups(adata, samples, setup.group_key).to_dict() if labels and setup.group_key else None,
     )
 
 
@@ -198,6 +206,7 @@ def only_what_is_read(
     use_rep: str,
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
+    group_key: str | None = None,
 ) -> AnnData:
     """The columns and the representation that a model reads, so that setting it up leaves no trace in ``adata``.
 
@@ -210,6 +219,7 @@ def only_what_is_read(
 
     keys = {"sample_key": sample_key, "label_key": label_key}
     keys |= {} if batch_key is None else {"batch_key": batch_key}
+    keys |= {} if group_key is None else {"group_key": group_key}
     for argument, key in keys.items():
         check_obs_column(adata, key, argument)
     covariates = {
@@ -290,6 +300,16 @@ def _cohorts(adata: AnnData, samples: pd.Series, batch_key: str) -> pd.Series:
             "fill it in, or leave batch_key out"
         )
     return cohorts
+
+
+def _groups(adata: AnnData, samples: pd.Series, group_key: str) -> pd.Series:
+    """The group of each sample."""
+    groups = _per_patient(adata, samples, group_key, "group_key")
+    if groups.isna().any():
+        raise ValueError(
+            f"group_key {group_key!r} is missing for samples {some(groups.index[groups.isna()])}; fill it in"
+        )
+    return groups
 
 
 def _keys_of(keys: Sequence[str] | None) -> tuple[str, ...]:

@@ -88,6 +88,7 @@ class TcellMIL(BaseModelClass):
         scaling: str = "auto",
         continuous_covariate_keys: Sequence[str] | None = None,
         categorical_covariate_keys: Sequence[str] | None = None,
+        group_key: str | None = None,
     ) -> None:
         """Say which columns and representation the model reads.
 
@@ -114,6 +115,9 @@ class TcellMIL(BaseModelClass):
         continuous_covariate_keys, categorical_covariate_keys
             Columns of ``obs`` with what else is known of each patient, such as age and sex; one value a patient. They
             stand beside the bag's embedding; numbers in units of the training patients' standard deviation.
+        group_key
+            Column of ``obs`` that says which samples must stay together in every split, such as the patient of several
+            samples.
 
         Raises
         ------
@@ -130,6 +134,7 @@ class TcellMIL(BaseModelClass):
             "scaling": scaling,
             "continuous_covariate_keys": continuous_covariate_keys,
             "categorical_covariate_keys": categorical_covariate_keys,
+            "group_key": group_key,
         }
         make_setup(adata, **arguments)
         fields = [ObsmField("representation", use_rep, is_count_data=False), CategoricalObsField("sample", sample_key)]
@@ -178,7 +183,15 @@ class TcellMIL(BaseModelClass):
         check_choice(calibration, (None, "temperature"), "calibration")
         config = TrainingConfig(**training)
         bags = self.bags()
-        replicas = make_replicas(cv, bags.labels, names=bags.names, cohorts=bags.cohorts, n_seeds=n_seeds, seed=seed)
+        replicas = make_replicas(
+            cv,
+            bags.labels,
+            names=bags.names,
+            cohorts=bags.cohorts,
+            groups=bags.groups,
+            n_seeds=n_seeds,
+            seed=seed,
+        )
         self.module, history = fit_stack(
             bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
         )
@@ -253,7 +266,7 @@ class TcellMIL(BaseModelClass):
             model = cls(registry=registry_without_data(setup, cls.__name__), **network)
         else:
             names = ("sample_key", "label_key", "batch_key", "use_rep")
-            names += ("continuous_covariate_keys", "categorical_covariate_keys")
+            names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key")
             arguments = {name: getattr(setup, name) for name in names}
             cls.setup_anndata(
                 adata,

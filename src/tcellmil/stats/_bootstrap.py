@@ -18,6 +18,7 @@ def bootstrap_metrics(
     level: float = 0.95,
     seed: int = 0,
     pair_order: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Metrics of a classifier with percentile bootstrap intervals over patients.
 
@@ -46,6 +47,8 @@ def bootstrap_metrics(
         seeds).
         The AUROC is then the mean over these pairs (leave-pair-out), because probabilities of different models
         need not be comparable. Two classes only.
+    groups
+        ``(n_patients,)`` codes: rows that are drawn together, such as several samples of a patient.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def bootstrap_metrics(
     if pair_order is not None:
         pair_order = _checked_pair_order(pair_order, y_true, proba.shape[1])
 
-    counts = _resamples(y_true, proba.shape[1], n_boot, seed)
+    counts = _resamples(y_true, proba.shape[1], n_boot, seed, groups)
     value = weighted_metrics(y_true, proba, np.ones((1, len(y_true))), pair_order)[0]
     resampled = weighted_metrics(y_true, proba, counts, pair_order)
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -142,15 +145,19 @@ def _checked_pair_order(pair_order: np.ndarray, y_true: np.ndarray, n_classes: i
     return pair_order
 
 
-def _resamples(y_true: np.ndarray, n_classes: int, n_boot: int, seed: int) -> np.ndarray:
+def _resamples(
+    y_true: np.ndarray, n_classes: int, n_boot: int, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
     """How often each resample drew each patient, ``(n_boot, n_patients)``; every class is in every resample."""
     rng = np.random.default_rng(seed)
     n_patients = len(y_true)
+    member = np.arange(n_patients) if groups is None else np.unique(groups, return_inverse=True)[1]
+    n_groups = int(member.max()) + 1
     is_class = np.eye(n_classes)[y_true]
     counts = np.zeros((n_boot, n_patients))
     lacking = np.arange(n_boot)
     for _ in range(MAX_DRAWS):
-        counts[lacking] = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=len(lacking))
+        counts[lacking] = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=len(lacking))[:, member]
         lacking = lacking[(counts[lacking] @ is_class == 0).any(axis=1)]
         if not lacking.size:
             return counts

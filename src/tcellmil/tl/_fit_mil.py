@@ -32,6 +32,7 @@ def fit_mil(
     positive_class: str | None = None,
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
+    group_key: str | None = None,
     scaling: str = "auto",
     max_epochs: int | None = None,
     max_epochs_ae: int | None = None,
@@ -85,6 +86,9 @@ def fit_mil(
     continuous_covariate_keys, categorical_covariate_keys
         Columns of ``obs`` with what else is known of each patient, such as age and sex. They stand beside the bag's
         embedding; numbers are in units of the training patients' standard deviation.
+    group_key
+        Column of ``obs`` that says which samples must stay together, such as the patient where ``sample_key`` is one of
+        several samples: all of them are on one side of every split, and intervals are over groups.
     scaling
         How the representation comes to [-1, 1]; see :meth:`tcellmil.model.TcellMIL.setup_anndata`.
     max_epochs, max_epochs_ae, lr, early_stopping
@@ -158,7 +162,7 @@ def fit_mil(
     options = {name: value for name, value in options.items() if value is not None} | training
 
     covariates = (continuous_covariate_keys, categorical_covariate_keys)
-    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates)
+    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates, group_key)
     TcellMIL.setup_anndata(
         cells,
         sample_key,
@@ -170,6 +174,7 @@ def fit_mil(
         scaling=scaling,
         continuous_covariate_keys=continuous_covariate_keys,
         categorical_covariate_keys=categorical_covariate_keys,
+        group_key=group_key,
     )
     model = TcellMIL(cells, **network)
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
@@ -213,4 +218,5 @@ def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: 
         n_boot=n_boot,
         seed=seed,
         pair_order=order,
+        groups=None if bags.groups is None else bags.groups[judged],
     )

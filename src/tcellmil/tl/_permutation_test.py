@@ -163,11 +163,19 @@ def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> 
 
 def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np.ndarray, Replicas]:
     """Labels shuffled within cohorts, and the splits that the model's scheme makes of them."""
+    # Samples of one group share what makes them alike: they get a new label together.
+    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    if (bags.labels != bags.labels[first][group]).any() or (cohorts != cohorts[first][group]).any():
+        raise ValueError(
+            "samples of one group have different labels or cohorts; such labels cannot be permuted by group"
+        )
     for _ in range(MAX_DRAWS):
-        labels = bags.labels.copy()
+        of_group = bags.labels[first]
         for cohort in np.unique(cohorts):
-            own = np.flatnonzero((cohorts == cohort) & (labels >= 0))
-            labels[own] = rng.permutation(labels[own])
+            own = np.flatnonzero((cohorts[first] == cohort) & (of_group >= 0))
+            of_group[own] = rng.permutation(of_group[own])
+        labels = of_group[group]
         replicas = _splits(model, bags, labels)
         counts = [(replicas.train & (labels == c)).sum(axis=1).min() for c in range(bags.n_classes)]
         if min(counts) > 0:
@@ -189,6 +197,7 @@ def _splits(model: TcellMIL, bags: Bags, labels: np.ndarray) -> Replicas:
         labels,
         names=bags.names,
         cohorts=bags.cohorts,
+        groups=bags.groups,
         n_seeds=model.training["n_seeds"],
         seed=model.training["seed"],
     )

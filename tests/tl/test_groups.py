@@ -1,0 +1,106 @@
+"""Several samples of a patient are on one side of every split."""
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import tcellmil as tm
+from tcellmil.cv import make_replicas
+from tcellmil.stats import bootstrap_metrics
+
+LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
+GROUPS = np.array([0, 0, 1, 1, 2, 3, 4, 4, 5, 5, 6, 7])
+
+
+@pytest.mark.parametrize("cv", ["loo", "rebalanced_loo", "leave_pair_out", 2, 3, "cohort"])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_replica_trains_on_a_sample_of_a_group_that_it_holds_out(cv, seed):
+    replicas = make_replicas(
+        cv, LABELS, groups=GROUPS, cohorts=np.arange(12) % 2 if cv == "cohort" else None, seed=seed
+    )
+    for train, test in zip(replicas.train, replicas.test, strict=True):
+        assert not set(GROUPS[train]) & set(GROUPS[test])
+    assert replicas.test.any(axis=0).all()
+
+
+def test_leave_one_out_leaves_one_group_out():
+    replicas = make_replicas("loo", LABELS, groups=GROUPS)
+    assert len(replicas) == 8
+    for train, test in zip(replicas.train, replicas.test, strict=True):
+        assert len(set(GROUPS[test])) == 1 and (train | test).all()
+
+
+def test_rebalanced_drops_as_many_samples_of_the_other_class_as_are_held_out():
+    replicas = make_replicas("rebalanced_loo", LABELS, groups=GROUPS)
+    for train in replicas.train:
+        assert (train & (LABELS == 0)).sum() == (train & (LABELS == 1)).sum()
+
+
+def test_without_groups_the_splits_are_as_they_were():
+    for cv in ("loo", "rebalanced_loo", "leave_pair_out", 3):
+        alone, each = make_replicas(cv, LABELS, seed=2), make_replicas(cv, LABELS, groups=np.arange(12), seed=2)
+        np.testing.assert_array_equal(alone.train, each.train)
+
+
+def test_splits_of_your_own_that_divide_a_group_are_refused():
+    names = np.array([f"S{i}" for i in range(12)])
+    split = [(names[[0, 2, 4, 6, 8]], names[[1, 5, 10]])]
+    with pytest.raises(ValueError, match=r"fold 'fold 0' holds out \['S1'\] and trains on other samples of the same"):
+        make_replicas(split, LABELS, names=names, groups=GROUPS)
+
+
+def test_intervals_are_over_groups():
+    """Two copies of each patient know no more than one: the interval stays as wide."""
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    p = 1 / (1 + np.exp(-(y - 0.5 + rng.normal(0, 1, 40))))
+    proba = np.column_stack([1 - p, p])
+    widths = []
+    for rows, groups in ((np.arange(40), None), (np.repeat(np.arange(40), 2), np.repeat(np.arange(40), 2))):
+        table = bootstrap_metrics(y[rows], proba[rows], groups=groups).set_index("metric").loc["auroc"]
+        widths.append(table["ci_high"] - table["ci_low"])
+    assert widths[1] == pytest.approx(widths[0], rel=0.02)
+
+
+@pytest.fixture
+def samples(make_cohort):
+    """Twelve samples of eight patients."""
+    adata = make_cohort(n_patients=12)
+    order = {f"P{i}": (i // 2 if i < 8 else i) // 2 * 2 + i % 2 for i in range(12)}
+    adata.obs["donor"] = adata.obs["patient"].map({name: f"D{group}" for name, group in order.items()}).astype(str)
+    return adata
+
+
+def test_it_goes_from_the_fit_to_the_file_and_the_permutation_test(samples, fit_quickly, tmp_path):
+    fit_quickly(samples, "cohort", group_key="donor")
+    replicas = tm.get.model(samples).module.replicas
+    donor = samples.obs.groupby("patient", observed=True)["donor"].first().to_numpy()
+    for train, test in zip(replicas.train, replicas.test, strict=True):
+        assert not set(donor[train]) & set(donor[test])
+    samples.write_h5ad(tmp_path / "result.h5ad")
+    back = ad.read_h5ad(tmp_path / "result.h5ad")
+    tm.tl.perturb(back)
+    del back.uns["tcellmil_perturbation"]
+    tm.tl.permutation_test(back, 3, within_cohorts=False, progress=False)
+    assert len(tm.get.permutation_test(back, null=True)) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "error", "message"),
+    [
+        (None, "person", KeyError, r"group_key='person' is not a column of adata.obs"),
+        (
+            lambda obs: obs.__setitem__("donor", np.arange(len(obs)).astype(str)),
+            "donor",
+            ValueError,
+            r"group_key 'donor' has several values within patients",
+        ),
+        (lambda obs: obs.__setitem__("donor", None), "donor", ValueError, r"group_key 'donor' is missing for samples"),
+    ],
+)
+def test_bad_groups_are_named(samples, fit_quickly, change, key, error, message):
+    if change is not None:
+        change(samples.obs)
+    with pytest.raises(error, match=message):
+        fit_quickly(samples, group_key=key)
+    assert "tcellmil" not in samples.uns
