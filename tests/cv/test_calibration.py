@@ -49,6 +49,14 @@ def test_inner_folds_split_the_training_patients_and_nobody_else(make_bags, spli
         assert not (inner.train[own] & ~replicas.train[k]).any()
 
 
+def test_inner_folds_keep_groups_together(make_bags, split):
+    bags = make_bags(n_patients=12)
+    groups = np.array([0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5])
+    inner, _ = inner_replicas(split("loo", bags), bags.labels, 2, groups)
+    for train, test in zip(inner.train, inner.test, strict=True):
+        assert not set(groups[train]) & set(groups[test])
+
+
 def test_a_held_out_patient_does_not_reach_its_replicas_temperature(make_bags, split):
     bags, changed = make_bags(n_patients=10), make_bags(n_patients=10, change=4)
     replicas = split("loo", bags)

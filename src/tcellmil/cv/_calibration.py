@@ -50,7 +50,7 @@ def fit_temperatures(
     ValueError
         If a replica has a class with fewer than two training patients.
     """
-    inner, owner = inner_replicas(replicas, bags.labels, n_folds)
+    inner, owner = inner_replicas(replicas, bags.labels, n_folds, bags.groups)
     stack, _ = fit_stack(bags, inner, network, training, unit_interval=unit_interval, progress=progress)
     probabilities = replica_probabilities(stack, bags)
     temperatures = np.ones(len(replicas))
@@ -62,21 +62,27 @@ def fit_temperatures(
     return temperatures
 
 
-def inner_replicas(replicas: Replicas, labels: np.ndarray, n_folds: int) -> tuple[Replicas, np.ndarray]:
-    """Stratified folds within the training patients of each replica, and which replica each belongs to."""
-    from sklearn.model_selection import StratifiedKFold
+def inner_replicas(
+    replicas: Replicas, labels: np.ndarray, n_folds: int, groups: np.ndarray | None = None
+) -> tuple[Replicas, np.ndarray]:
+    """Stratified folds within the training patients of each replica, and which replica each belongs to.
 
+    Samples of one group stay together.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = np.arange(len(labels)) if groups is None else groups
     rows, owner = [], []
     for k in range(len(replicas)):
         train, seed = np.flatnonzero(replicas.train[k]), int(replicas.seed[k])
-        smallest = np.unique(labels[train], return_counts=True)[1].min()
+        smallest = min(len(np.unique(groups[train[labels[train] == c]])) for c in np.unique(labels[train]))
         if smallest < 2:
             raise ValueError(
                 f"temperature scaling needs two training patients of every class, fold {str(replicas.fold[k])!r} has "
                 f"{smallest}; use calibration=None"
             )
-        splitter = StratifiedKFold(min(n_folds, smallest), shuffle=True, random_state=seed)
-        for j, (fit, held_out) in enumerate(splitter.split(train, labels[train])):
+        splitter = StratifiedGroupKFold(min(n_folds, smallest), shuffle=True, random_state=seed)
+        for j, (fit, held_out) in enumerate(splitter.split(train, labels[train], groups[train])):
             sides = np.zeros((2, len(labels)), dtype=bool)
             sides[0, train[fit]] = sides[1, train[held_out]] = True
             rows.append((seed, f"{replicas.fold[k]}/{j}", *sides))
