@@ -67,11 +67,13 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
         rows = melanoma[melanoma["metric"] == "auroc"].sort_values("value", ascending=False)
         accuracy = melanoma[melanoma["metric"] == "accuracy"].set_index("method")["value"]
         rows = rows.set_index("method")[columns].assign(accuracy=accuracy)
+        p = rows.pop("p").map("{:.3f}".format)
+        rows = rows.map("{:.2f}".format).assign(p=p).replace("nan", "")
         parts += [
             "## Melanoma",
             "AUROC of 19 patients before immune-checkpoint therapy (GSE120575, 550 cells; DoRothEA A to C), with "
             "paired differences to `tcellmil`, their intervals and p-values (DeLong).",
-            rows.to_markdown(floatfmt=".2f"),
+            rows.to_markdown(disable_numparse=True),
         ]
     return "\n\n".join(parts) + "\n"
 
