@@ -87,7 +87,7 @@ def test_several_classes_get_a_curve_each_against_the_rest(cohort):
 def test_several_keys_with_several_classes_are_an_error(cohort):
     adata = cohort(n_patients=12, classes=("a", "b", "c"), n_regulons=2)
     adata.uns["again"] = adata.uns["tcellmil"]
-    with pytest.raises(ValueError, match="'tcellmil' has 3 classes; draw one such key at a time"):
+    with pytest.raises(ValueError, match="'tcellmil' has 3 classes; draw one such fit at a time, one method"):
         tm.pl.roc(adata, ["tcellmil", "again"], show=False)
 
 

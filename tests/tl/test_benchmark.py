@@ -158,19 +158,38 @@ def test_three_classes(make_cohort):
     assert np.allclose(predictions_of(adata, "majority", "")[["prob_CR", "prob_PR", "prob_SD"]].sum(axis=1), 1)
 
 
-def test_methods_of_your_own_get_no_label_and_no_other_cells(make_cohort):
+def test_methods_for_two_classes_are_left_out_of_more(make_cohort):
+    adata = make_cohort(n_patients=12, classes=("CR", "PR", "SD"))
+    compare(adata, methods="mil", reps=["X_regulons"], cv=3)
+    assert "scmild" not in set(tm.get.benchmark(adata)["method"])
+    with pytest.raises(ValueError, match=r"methods \['scmild'\] are for two classes, there are 3"):
+        compare(adata, methods=["scmild"], reps=["X_regulons"], cv=3)
+
+
+def test_unlabelled_patients_are_predicted_and_not_judged(make_cohort):
+    adata = make_cohort(n_patients=9)
+    adata.obs["response"] = adata.obs["response"].astype(object).where(adata.obs["patient"] != "P8", None)
+    compare(adata, methods=["mil_mean", "svc"], reps=["X_regulons"], cv=2, unlabelled="predict")
+    assert (tm.get.benchmark(adata)["n"] == 8).all()
+    found = predictions_of(adata, "svc")
+    assert found["prob_R"].notna().all() and found.loc["P8", "label"] == ""
+
+
+def test_methods_of_your_own_get_no_label_no_other_cells_and_no_earlier_result(make_cohort, fit_quickly):
     adata = make_cohort(n_patients=8)
+    fit_quickly(adata, cv=2)
     seen = []
 
     def nearest_mean(train, test):
-        seen.append((set(train.obs["patient"]), set(test.obs["patient"]), "response" in test.obs, list(test.uns)))
+        leftovers = [*test.uns, *(key for key in test.obsm if key != "X_regulons"), *test.obs.filter(like="attention")]
+        seen.append((set(train.obs["patient"]), set(test.obs["patient"]), "response" in test.obs, leftovers))
         score = pd.Series(test.obsm["X_regulons"][:, 0], index=test.obs["patient"].to_numpy()).groupby(level=0).mean()
         return pd.DataFrame({"R": score, "NR": 1 - score})
 
     compare(adata, methods="tcellmil", reps=["X_regulons"], own={"first regulon": nearest_mean})
     assert len(seen) == 8
-    for train, test, labelled, uns in seen:
-        assert not train & test and not labelled and not uns
+    for train, test, labelled, leftovers in seen:
+        assert not train & test and not labelled and not leftovers
     expected = pd.Series(adata.obsm["X_regulons"][:, 0]).groupby(adata.obs["patient"].to_numpy()).mean()
     np.testing.assert_allclose(predictions_of(adata, "first regulon", "")["prob_R"], expected, rtol=1e-6)
 

@@ -104,3 +104,41 @@ def test_bad_groups_are_named(samples, fit_quickly, change, key, error, message)
     with pytest.raises(error, match=message):
         fit_quickly(samples, group_key=key)
     assert "tcellmil" not in samples.uns
+
+
+def test_an_unlabelled_sample_is_not_predicted_by_replicas_that_trained_on_its_group():
+    labels, groups = np.array([0, 1, 0, 1, 0, 1, -1]), np.array([0, 1, 2, 3, 4, 5, 0])
+    replicas = make_replicas("loo", labels, groups=groups)
+    judges = replicas.test[:, 6]
+    assert judges.sum() == 1 and not replicas.train[judges, 0].any()
+
+
+def test_new_samples_need_no_group(samples, make_cohort, fit_quickly):
+    fit_quickly(samples, "cohort", cv=2, group_key="donor")
+    new = make_cohort(n_patients=4, seed=1, prefix="N")
+    tm.tl.predict(new, samples)
+    assert len(tm.get.predictions(new)) == 4
+
+
+def test_a_benchmark_keeps_groups_together_and_exchanges_them_whole(samples):
+    tm.tl.benchmark(
+        samples,
+        "patient",
+        "response",
+        methods=["gaussian_nb", "majority"],
+        reps=["X_regulons"],
+        cv="loo",
+        group_key="donor",
+        n_boot=20,
+        n_permutations=20,
+        progress=False,
+    )
+    donor = samples.obs.groupby("patient", observed=True)["donor"].first()
+    y = (samples.obs.groupby("patient", observed=True)["response"].first() == "R").to_numpy()
+    table = tm.get.benchmark(samples, part="predictions")
+    prior = table[table["method"] == "majority"].set_index("patient")["prob_R"]
+    for patient in donor.index:  # the prior of the patients of all other donors
+        others = (donor != donor[patient]).to_numpy()
+        assert prior[patient] == pytest.approx(y[others].mean())
+    tested = tm.get.benchmark(samples)
+    assert set(tested.loc[tested["method"] == "majority", "test"]) == {"exchange"}

@@ -88,3 +88,30 @@ def test_bad_input_is_named_and_nothing_is_written(fitted, options, error, messa
 def test_a_missing_result_names_the_verb(fitted):
     with pytest.raises(KeyError, match=r"run tl.permutation_test\(adata\) first"):
         tm.get.permutation_test(fitted)
+
+
+def test_labels_are_drawn_again_where_held_out_patients_are_of_one_class(make_cohort, fit_quickly):
+    adata = make_cohort()
+    names = [f"P{i}" for i in range(8)]
+    fit_quickly(adata, cv=[(names[:5], names[5:])])
+    tm.tl.permutation_test(adata, 12, progress=False)
+    assert part(adata, "null")["auroc"].notna().all()
+
+
+def test_labels_are_drawn_again_where_a_cohort_is_of_one_class(make_cohort, fit_quickly):
+    adata = make_cohort()
+    fit_quickly(adata, "cohort", cv="cohort")
+    tm.tl.permutation_test(adata, 12, within_cohorts=False, progress=False)
+    assert len(part(adata, "null")) == 12
+
+
+def test_a_null_that_would_not_be_made_as_the_fit_was_is_refused(make_cohort, fit_quickly):
+    from sklearn.model_selection import StratifiedKFold
+
+    adata = make_cohort()
+    fit_quickly(adata, cv=StratifiedKFold(2))
+    with pytest.raises(ValueError, match=r"fitted with a StratifiedKFold, whose splits may depend on the labels"):
+        tm.tl.permutation_test(adata, 2, progress=False)
+    fit_quickly(adata, cv=2, calibration="temperature")
+    with pytest.raises(ValueError, match=r"the permuted fits are not calibrated; fit with calibration=None"):
+        tm.tl.permutation_test(adata, 2, progress=False)

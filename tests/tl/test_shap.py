@@ -168,3 +168,14 @@ def test_bad_input_is_named_and_nothing_is_written(fitted, options, error, messa
     with pytest.raises(error, match=message):
         tm.tl.shap(fitted, **{"progress": False} | options)
     assert (set(fitted.uns), set(fitted.obsm)) == before
+
+
+@pytest.mark.parametrize("target", ["NR", "R"])
+def test_base_values_and_values_of_the_target_class_make_its_probability(fitted, target):
+    tm.tl.shap(fitted, "bag", target_class=target, **QUICK)
+    explanation = tm.get.shap_explanation(fitted)
+    patient = fitted.obs["patient"].to_numpy()
+    for name in ("P0", "P3"):
+        own = patient == name
+        total = explanation.base_values[own][0] + explanation.values[own].sum()
+        assert total == pytest.approx(tm.get.predictions(fitted).loc[name, f"prob_{target}"], abs=2e-3)

@@ -32,6 +32,8 @@ TOLERANCE = 0.005
 MIN_TOLERANCE = 1e-4
 #: ... by doubling the points of the quarter of the paths that are off most, at most this often.
 MAX_DOUBLINGS = 20
+#: No path gets more points; what is still off then is recorded and warned about.
+MAX_STEPS = 2048
 
 #: Points on paths are run together up to about this many values.
 _CHUNK_VALUES = 4e6
@@ -137,6 +139,8 @@ def explain_bag(
             break
         size = missing[:, off].abs().amax(dim=1)
         for p in torch.nonzero(size >= size.quantile(0.75))[:, 0].tolist():
+            if steps[p] >= MAX_STEPS:
+                continue
             steps[p] *= 2
             paths[p] = _integrate(stack, cells, references[p], cohort, output, steps[p])
     values = torch.stack(paths).mean(dim=0).permute(1, 0, 2).numpy()

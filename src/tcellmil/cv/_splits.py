@@ -65,7 +65,8 @@ def make_replicas(
         number of stratified folds, a scikit-learn splitter, an iterable of ``(train names, test names)``, or
         ``None``: train on every labelled patient and hold out none.
     labels
-        ``(n_bags,)`` class codes. A patient with label -1 is never trained on and is in the test set of every replica.
+        ``(n_bags,)`` class codes. A patient with label -1 is never trained on and is in the test set of every replica
+        (that trains on no other sample of its group).
     names
         ``(n_bags,)`` patient names; needed for splits by name and used in messages.
     cohorts
@@ -103,7 +104,7 @@ def make_replicas(
             row = np.zeros((2, len(labels)), dtype=bool)
             row[0, train] = True
             row[1, test] = True
-            row[1, labels < 0] = True
+            row[1, (labels < 0) & ~np.isin(groups, groups[row[0]])] = True
             _check_fold(name, row[0], row[1], labels, names)
             _check_groups(name, row[0], row[1] & (labels >= 0), groups, names)
             rows.append((replica_seed, name, row))

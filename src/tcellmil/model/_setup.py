@@ -154,7 +154,7 @@ def make_setup(
     )
 
 
-def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
+def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True, splits: bool = True) -> Bags:
     """Patients of ``adata`` as bags, by a model's setup.
 
     Parameters
@@ -165,6 +165,8 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
         Which columns and representation to read; cohorts that it does not know become -1.
     labels
         Read labels. For new patients there are none.
+    splits
+        Read what splits need, the groups. New patients are not split.
 
     Raises
     ------
@@ -194,7 +196,7 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True) -> Bags:
         n_cohorts=len(setup.cohorts),
         covariates=_covariates(adata, samples, setup),
         n_continuous=len(setup.continuous_covariate_keys),
-        groups=_groups(adata, samples, setup.group_key).to_dict() if labels and setup.group_key else None,
+        groups=_groups(adata, samples, setup.group_key).to_dict() if splits and setup.group_key else None,
     )
 
 

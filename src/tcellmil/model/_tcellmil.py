@@ -380,7 +380,7 @@ class TcellMIL(BaseModelClass):
     def predict_new(self, adata: AnnData) -> tuple[Bags, BagPredictions]:
         """New patients by all replicas, as arrays."""
         self._check_fitted()
-        bags = read_bags(adata, self.setup, labels=self.setup.label_key in adata.obs)
+        bags = read_bags(adata, self.setup, labels=self.setup.label_key in adata.obs, splits=False)
         self._warn_of_known_patients(bags)
         return bags, predict_bags(self.module, bags)
 

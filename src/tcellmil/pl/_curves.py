@@ -152,7 +152,10 @@ def _fits(
         fits[name] = (stored(adata, name, "params"), _known(table), metrics(adata, name).set_index("metric"))
     many = [name for name, (params, _, _) in fits.items() if len(params["classes"]) > 2]
     if many and len(fits) > 1:
-        raise ValueError(f"{many[0]!r} has {len(fits[many[0]][0]['classes'])} classes; draw one such key at a time")
+        raise ValueError(
+            f"{many[0]!r} has {len(fits[many[0]][0]['classes'])} classes; draw one such fit at a time, "
+            "one method of a benchmark with methods=[...]"
+        )
     return fits
 
 

@@ -98,6 +98,7 @@ def bootstrap_differences(
     n_boot: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of the difference of each metric between two classifiers of the same patients.
 
@@ -109,7 +110,7 @@ def bootstrap_differences(
         Class codes, ``(n_patients,)``.
     proba, reference
         Class probabilities of each classifier, ``(n_patients, n_classes)``.
-    n_boot, level, seed
+    n_boot, level, seed, groups
         As in :func:`bootstrap_metrics`.
 
     Returns
@@ -127,7 +128,7 @@ def bootstrap_differences(
     """
     y_true, proba = checked_predictions(y_true, proba)
     _, reference = checked_predictions(y_true, reference)
-    counts = _resamples(y_true, proba.shape[1], n_boot, seed)
+    counts = _resamples(y_true, proba.shape[1], n_boot, seed, groups)
     difference = weighted_metrics(y_true, proba, counts) - weighted_metrics(y_true, reference, counts)
     low, high = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high

@@ -116,6 +116,7 @@ def swap_test(
     metrics: Sequence[str] = METRICS,
     n_permutations: int = 2000,
     seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Paired permutation test over patients: what if the two methods' predictions of a patient were swapped?
 
@@ -135,6 +136,8 @@ def swap_test(
         Number of random exchanges.
     seed
         For the exchanges.
+    groups
+        ``(n_patients,)`` codes: rows that are exchanged together, such as several samples of a patient.
 
     Returns
     -------
@@ -167,7 +170,8 @@ def swap_test(
         return (weighted_metrics(y_true, a, weights) - weighted_metrics(y_true, b, weights))[0, columns]
 
     observed = difference(proba, reference)
-    swaps = np.random.default_rng(seed).random((n_permutations, len(y_true))) < 0.5
+    member = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    swaps = (np.random.default_rng(seed).random((n_permutations, member.max() + 1)) < 0.5)[:, member]
     permuted = [
         difference(np.where(swap[:, None], reference, proba), np.where(swap[:, None], proba, reference))
         for swap in swaps

@@ -39,6 +39,8 @@ def benchmark(
     n_seeds: int = 1,
     seed: int = 0,
     positive_class: str | None = None,
+    unlabelled: str = "error",
+    group_key: str | None = None,
     network: dict | None = None,
     training: dict | None = None,
     n_boot: int = 2000,
@@ -83,12 +85,16 @@ def benchmark(
         Column of ``obs`` for ``composition``; without it, that row is left out of ``"all"``.
     own
         Your own methods by name, or adapters to other packages: ``function(train, test)`` gets the cells of a fold's
-        training patients, and of its held-out patients without their labels, and returns probabilities, a row a
+        training patients, and of its held-out patients without their labels (``obs``, ``X``, layers and ``reps``),
+        and returns probabilities, a row a
         held-out patient and a column a class. Called once a fold and seed.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
     positive_class
         The label that counts as positive; the last in alphabetical order by default.
+    unlabelled, group_key
+        As in :func:`tcellmil.tl.fit_mil`. With groups, resamples and exchanges are of groups, and an exchange takes the
+        place of DeLong's and McNemar's tests, which count samples as independent. Covariates are not used here.
     network, training
         Options for all methods of the engine: :class:`tcellmil.nn.NetworkConfig`,
         :class:`tcellmil.cv.TrainingConfig`. What defines a method takes precedence.
@@ -158,7 +164,7 @@ def benchmark(
 
     bags = {}
     for rep in reps:
-        cells = only_what_is_read(adata, sample_key, label_key, batch_key, rep)
+        cells = only_what_is_read(adata, sample_key, label_key, batch_key, rep, group_key=group_key)
         setup = make_setup(
             cells,
             sample_key=sample_key,
@@ -166,10 +172,21 @@ def benchmark(
             batch_key=batch_key,
             use_rep=rep,
             positive_class=positive_class,
+            unlabelled=unlabelled,
+            group_key=group_key,
         )
         bags[rep] = setup, read_bags(cells, setup)
     setup, first = bags[reps[0]]
-    replicas = make_replicas(cv, first.labels, names=first.names, cohorts=first.cohorts, n_seeds=n_seeds, seed=seed)
+    chosen = _for_classes(chosen, len(setup.classes), methods)
+    replicas = make_replicas(
+        cv,
+        first.labels,
+        names=first.names,
+        cohorts=first.cohorts,
+        groups=first.groups,
+        n_seeds=n_seeds,
+        seed=seed,
+    )
 
     runs = []
     for rep in reps:
@@ -187,7 +204,7 @@ def benchmark(
             runs.append(_run_simple(method, "", composition(first, groups), first, replicas))
         elif method.kind == "majority":
             runs.append(_run_simple(method, "", np.zeros((first.n_bags, 1)), first, replicas))
-    runs += [_run_own(name, function, adata, setup, first, replicas) for name, function in own.items()]
+    runs += [_run_own(name, function, adata, reps, setup, first, replicas) for name, function in own.items()]
 
     reference = next((run for run in runs if (run["method"], run["rep"]) == (REFERENCE, reps[0])), runs[0])
     metrics = _metrics(runs, reference, first, replicas, cv, n_boot, n_permutations, seed)
@@ -237,6 +254,18 @@ def _groups(adata: AnnData, cell_type_key: str | None, chosen: list[Method], met
     if types.isna().any():
         raise ValueError(f"cell_type_key {cell_type_key!r} is missing for {int(types.isna().sum())} cells; fill it in")
     return types.astype(str).to_numpy()
+
+
+def _for_classes(chosen: list[Method], n_classes: int, methods) -> list[Method]:
+    """Without the methods that are for two classes, where there are more."""
+    two_only = [method.name for method in chosen if method.network.get("instance_weight", 0) > 0]
+    if n_classes == 2 or not two_only:
+        return chosen
+    named = [name for name in two_only if name in ([methods] if isinstance(methods, str) else methods)]
+    if named:
+        raise ValueError(f"methods {some(named)} are for two classes, there are {n_classes}; leave them out")
+    logger.info(f"benchmark: {some(two_only)} are for two classes and left out")
+    return [method for method in chosen if method.name not in two_only]
 
 
 def _run_mil(
@@ -289,14 +318,16 @@ def _run_simple(method: Method, rep: str, features: np.ndarray, bags: Bags, repl
     return _run(method.name, rep, method.kind, probabilities, time.perf_counter() - start, "", options)
 
 
-def _run_own(name: str, function, adata: AnnData, setup: Setup, bags: Bags, replicas: Replicas) -> dict:
+def _run_own(
+    name: str, function, adata: AnnData, reps: list[str], setup: Setup, bags: Bags, replicas: Replicas
+) -> dict:
     """A method from elsewhere: it is handed the training patients, and the held-out ones without their labels."""
     start = time.perf_counter()
     sample = adata.obs[setup.sample_key].astype(str)
     found = np.full((len(replicas), bags.n_bags, bags.n_classes), np.nan)
     for k in range(len(replicas)):
         patients = [bags.names[side[k]] for side in (replicas.train, replicas.test)]
-        train, test = (_cells_of(adata, sample.isin(names)) for names in patients)
+        train, test = (_cells_of(adata, sample.isin(names), reps) for names in patients)
         del test.obs[setup.label_key]
         table = function(train, test)
         wanted = pd.Index(patients[1]), list(setup.classes)
@@ -313,9 +344,12 @@ def _run_own(name: str, function, adata: AnnData, setup: Setup, bags: Bags, repl
     return _run(name, "", "own", found, time.perf_counter() - start, "", {})
 
 
-def _cells_of(adata: AnnData, mask: pd.Series) -> AnnData:
-    """Some cells and what is known of each; ``uns`` may hold results that saw the labels and stays behind."""
+def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
+    """Some cells, their expression, ``obs`` and ``reps``: results of earlier fits, which saw labels, stay behind."""
     part = adata[mask.to_numpy()].copy()
+    part.obs = part.obs.drop(columns=[c for c in map(_keys.attention, adata.uns) if c in part.obs])
+    for key in set(part.obsm) - set(reps):
+        del part.obsm[key]
     part.uns.clear()
     return part
 
@@ -341,11 +375,12 @@ def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_perm
 
     judged = (bags.labels >= 0) & np.isfinite(reference["mean"]).all(axis=1)
     y = bags.labels[judged]
+    groups = None if bags.groups is None else bags.groups[judged]
     in_pairs = isinstance(cv, str) and cv == "leave_pair_out"
     tables = []
     for run in runs:
         order = pair_order(run["probabilities"], replicas, bags.labels) if in_pairs else None
-        table = bootstrap_metrics(y, run["mean"][judged], n_boot=n_boot, seed=seed, pair_order=order)
+        table = bootstrap_metrics(y, run["mean"][judged], n_boot=n_boot, seed=seed, pair_order=order, groups=groups)
         table.insert(0, "method", run["method"])
         table.insert(1, "rep", run["rep"])
         tables.append((table, run))
@@ -354,28 +389,31 @@ def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_perm
         difference = table["value"] - base["value"]
         is_reference = run is reference
         table["difference"] = np.nan if is_reference else difference
-        compared = _compare(y, run["mean"][judged], reference["mean"][judged], in_pairs, n_boot, n_permutations, seed)
+        compared = _compare(
+            y, run["mean"][judged], reference["mean"][judged], groups, in_pairs, n_boot, n_permutations, seed
+        )
         for name, values in compared.items():
             empty = "" if name == "test" else np.nan
             table[name] = empty if is_reference else values
     return pd.concat([table for table, _ in tables], ignore_index=True)
 
 
-def _compare(y, proba, reference, in_pairs: bool, n_boot, n_permutations, seed) -> dict[str, np.ndarray]:
+def _compare(y, proba, reference, groups, in_pairs: bool, n_boot, n_permutations, seed) -> dict[str, np.ndarray]:
     """Paired intervals and p-values of all metrics, in their order."""
     from tcellmil.stats import bootstrap_differences, delong_test, mcnemar_test, swap_test
     from tcellmil.stats._metrics import METRICS
 
-    low, high = bootstrap_differences(y, proba, reference, n_boot=n_boot, seed=seed)
-    _, p = swap_test(y, proba, reference, n_permutations=n_permutations, seed=seed)
+    low, high = bootstrap_differences(y, proba, reference, n_boot=n_boot, seed=seed, groups=groups)
+    _, p = swap_test(y, proba, reference, n_permutations=n_permutations, seed=seed, groups=groups)
     test = np.full(len(METRICS), "exchange", dtype=object)
     i, j = METRICS.index("accuracy"), METRICS.index("auroc")
-    p[i] = mcnemar_test(proba.argmax(axis=1) == y, reference.argmax(axis=1) == y)[1]
-    test[i] = "McNemar"
+    if groups is None:
+        p[i] = mcnemar_test(proba.argmax(axis=1) == y, reference.argmax(axis=1) == y)[1]
+        test[i] = "McNemar"
     if in_pairs:  # AUROC is over pairs, each by networks of its own: no test here knows their dependence
         low[j] = high[j] = p[j] = np.nan
         test[j] = ""
-    elif proba.shape[1] == 2 and np.bincount(y).min() > 1:
+    elif groups is None and proba.shape[1] == 2 and np.bincount(y).min() > 1:
         p[j] = delong_test(y, proba[:, 1], reference[:, 1])[1]
         test[j] = "DeLong"
     return {"difference_ci_low": low, "difference_ci_high": high, "p": p, "test": test}
@@ -386,7 +424,7 @@ def _predictions(run: dict, setup: Setup, bags: Bags) -> pd.DataFrame:
     mean = run["mean"]
     known = np.isfinite(mean).all(axis=1)
     table = pd.DataFrame({"method": run["method"], "rep": run["rep"], "patient": bags.names.astype(object)})
-    table["label"] = classes[bags.labels]
+    table["label"] = np.where(bags.labels >= 0, classes[bags.labels], "")
     table["predicted"] = np.where(known, classes[np.nan_to_num(mean).argmax(axis=1)], "")
     for c, name in enumerate(classes):
         table[f"prob_{name}"] = mean[:, c]

@@ -100,6 +100,7 @@ def permutation_test(
     if isinstance(n_permutations, bool) or int(n_permutations) != n_permutations or n_permutations < 1:
         raise ValueError(f"n_permutations={n_permutations!r} must be a whole number of at least 1")
     model = get_model(adata, key=key)
+    _check_repeatable(model)
     bags = model.bags()
     cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
     rng = np.random.default_rng([seed, 5])
@@ -176,13 +177,31 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np
             own = np.flatnonzero((cohorts[first] == cohort) & (of_group >= 0))
             of_group[own] = rng.permutation(of_group[own])
         labels = of_group[group]
-        replicas = _splits(model, bags, labels)
-        counts = [(replicas.train & (labels == c)).sum(axis=1).min() for c in range(bags.n_classes)]
-        if min(counts) > 0:
+        try:
+            replicas = _splits(model, bags, labels)
+        except ValueError:  # a fold of these labels would train on one class only
+            continue
+        judged = replicas.test.any(axis=0)
+        sides = [*replicas.train, judged]
+        if all((side & (labels == c)).any() for side in sides for c in range(bags.n_classes)):
             return labels, replicas
     raise ValueError(
-        "under permuted labels a fold of your own splits hardly ever trains on every class; use other folds"
+        "under permuted labels the folds hardly ever train on and hold out patients of every class; use other folds"
     )
+
+
+def _check_repeatable(model: TcellMIL) -> None:
+    """Raise where the null would not be made as the fit was."""
+    from tcellmil.cv._splits import SCHEMES
+
+    if model.training.get("calibration"):
+        raise ValueError("the permuted fits are not calibrated; fit with calibration=None for this test")
+    cv = model.training["cv"]
+    if cv not in (*SCHEMES, "custom") and not cv.isdigit():
+        raise ValueError(
+            f"the model was fitted with a {cv}, whose splits may depend on the labels and cannot be drawn again; "
+            "fit with a number of folds, such as cv=5, or with splits by name"
+        )
 
 
 def _splits(model: TcellMIL, bags: Bags, labels: np.ndarray) -> Replicas:

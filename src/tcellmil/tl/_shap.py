@@ -104,9 +104,9 @@ def shap(
       ``median_abs`` (median over patients of the absolute ``weighted_mean``; of ``total`` with ``level="bag"``),
       ``weighted_abs``, and a Wilcoxon signed-rank test over patients of the weighted difference, Benjamini-Hochberg
       over regulons;
-    - ``["additivity"]``: a row a patient: the background's ``expected`` output, the ``output``, the ``explained``
-      difference, and the mean absolute ``error`` over what was explained; ``["params"]`` has the largest patient's
-      error relative to the range of the predictions.
+    - ``["additivity"]``: a row a patient, of the target class: the background's ``expected`` output, the ``output``,
+      the ``explained`` difference, and the mean absolute ``error`` over what was explained; ``["params"]`` has the
+      largest patient's error relative to the range of the predictions.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def shap(
     options = {"background": background, "output": output, "seed": seed}
     options |= {"n_samples": n_samples} if level == "cell" else {"n_steps": n_steps}
     bags, attention = _attention(model)
-    values, additivity = _explain(model, bags, level, options, progress)
+    values, additivity = _explain(model, bags, code, level, options, progress)
 
     names, classes = model.feature_names(), model.setup.classes
     patients = _by_patient(bags, values, attention, names, classes)
@@ -183,7 +183,9 @@ def _attention(model: TcellMIL) -> tuple[Bags, np.ndarray]:
     return bags, predictions.attention.astype(np.float64)
 
 
-def _explain(model: TcellMIL, bags: Bags, level: str, options: dict, progress: bool) -> tuple[np.ndarray, pd.DataFrame]:
+def _explain(
+    model: TcellMIL, bags: Bags, code: int, level: str, options: dict, progress: bool
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Values ``(cell, class, feature)``, the mean over each patient's replicas, and how well they add up."""
     from tqdm.auto import tqdm
 
@@ -197,15 +199,15 @@ def _explain(model: TcellMIL, bags: Bags, level: str, options: dict, progress: b
         replicas = np.flatnonzero(shown_to[:, i])
         parts = [explain(model.module.select(np.array([k])), bags, i, **options) for k in replicas]
         values[bags.bag(i)] = np.mean([part.values for part in parts], axis=0)
-        rows.append(_additivity(str(bags.names[i]), parts))
+        rows.append(_additivity(str(bags.names[i]), parts, code))
     return values, pd.DataFrame(rows)
 
 
-def _additivity(patient: str, parts: list[Explanation]) -> dict:
-    """Of the last class; with two classes the other has the same errors."""
-    expected = np.mean([part.expected[-1] for part in parts])
-    output = np.mean([part.output[:, -1] for part in parts], axis=0)
-    error = np.mean([part.error[:, -1] for part in parts], axis=0)
+def _additivity(patient: str, parts: list[Explanation], code: int) -> dict:
+    """Of the target class: what its values start from, what they should add up to, and what they do."""
+    expected = np.mean([part.expected[code] for part in parts])
+    output = np.mean([part.output[:, code] for part in parts], axis=0)
+    error = np.mean([part.error[:, code] for part in parts], axis=0)
     return {
         "patient": patient,
         "expected": expected,
