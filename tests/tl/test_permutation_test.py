@@ -22,7 +22,7 @@ def test_p_counts_the_permutations_that_are_as_good(fitted):
 
 
 def test_a_permutation_is_a_fit_on_the_permuted_labels(make_cohort, fit_quickly):
-    """Permuting two patients of each class has few outcomes; each is found again by fitting those labels."""
+    """The same labels, drawn again by hand and fitted by themselves, give the same metrics."""
     adata = make_cohort(n_patients=6)
     fit_quickly(adata, cv=2)
     tm.tl.permutation_test(adata, 5, seed=3, progress=False)
@@ -114,4 +114,21 @@ def test_a_null_that_would_not_be_made_as_the_fit_was_is_refused(make_cohort, fi
         tm.tl.permutation_test(adata, 2, progress=False)
     fit_quickly(adata, cv=2, calibration="temperature")
     with pytest.raises(ValueError, match=r"the permuted fits are not calibrated; fit with calibration=None"):
+        tm.tl.permutation_test(adata, 2, progress=False)
+
+
+def test_when_no_labels_can_be_split_the_reason_is_given(make_cohort, fit_quickly, monkeypatch):
+    import tcellmil.tl._permutation_test as module
+
+    adata = make_cohort()
+    fit_quickly(adata, cv=2)
+
+    def refuse(*_):
+        raise ValueError("a fold would train on one class")
+
+    monkeypatch.setattr(module, "_splits", refuse)
+    monkeypatch.setattr(module, "MAX_DRAWS", 3)
+    with pytest.raises(
+        ValueError, match=r"hardly ever train on .*\(the last that was drawn: a fold would train on one"
+    ):
         tm.tl.permutation_test(adata, 2, progress=False)

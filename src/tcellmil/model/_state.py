@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -93,6 +94,27 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
         ),
     )
     return stack, Setup.from_dict(config["setup"]), _text(splits["patients"]), config["training"]
+
+
+def write_folder(state: dict, path: Path) -> None:
+    """Write a state into a folder that is there: ``model.json`` and ``arrays.npz``."""
+    (path / "model.json").write_text(json.dumps(json.loads(state["config"]), indent=2))
+    arrays = {f"weights/{name}": w for name, w in state["weights"].items()}
+    splits = {name: v.astype(str) if v.dtype == object else v for name, v in state["splits"].items()}
+    arrays |= {f"splits/{name}": v for name, v in splits.items()}
+    np.savez_compressed(path / "arrays.npz", **arrays)
+
+
+def read_folder(path: Path) -> dict:
+    """The state that :func:`write_folder` wrote. Only JSON and plain arrays are read; nothing is executed."""
+    if not (path / "model.json").exists():
+        raise ValueError(f"{path} holds no model.json; it is not a folder that TcellMIL.save wrote")
+    state = {"config": (path / "model.json").read_text(), "weights": {}, "splits": {}}
+    with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
+        for name in arrays.files:
+            part, _, key = name.partition("/")
+            state[part][key] = arrays[name]
+    return state
 
 
 def _with_prefix(weights: dict, prefix: str) -> dict[str, np.ndarray]:

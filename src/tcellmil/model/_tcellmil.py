@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from pathlib import Path
@@ -26,7 +25,7 @@ from tcellmil.nn._network import NetworkConfig
 
 from ._registry import quiet_scvi, registry_without_data
 from ._setup import make_setup, read_bags
-from ._state import from_state, to_state
+from ._state import from_state, read_folder, to_state, write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -300,11 +299,7 @@ class TcellMIL(BaseModelClass):
                 raise ValueError(f"{path} already exists; choose another folder or pass overwrite=True")
             shutil.rmtree(path)
         path.mkdir(parents=True)
-        (path / "model.json").write_text(json.dumps(json.loads(state["config"]), indent=2))
-        arrays = {f"weights/{name}": w for name, w in state["weights"].items()}
-        splits = {name: v.astype(str) if v.dtype == object else v for name, v in state["splits"].items()}
-        arrays |= {f"splits/{name}": v for name, v in splits.items()}
-        np.savez_compressed(path / "arrays.npz", **arrays)
+        write_folder(state, path)
         if save_anndata:
             if self.adata is None:
                 raise ValueError("this model holds no data to save; pass save_anndata=False")
@@ -323,13 +318,7 @@ class TcellMIL(BaseModelClass):
             data predicts new patients only.
         """
         path = Path(dir_path)
-        if not (path / "model.json").exists():
-            raise ValueError(f"{path} holds no model.json; it is not a folder that TcellMIL.save wrote")
-        state = {"config": (path / "model.json").read_text(), "weights": {}, "splits": {}}
-        with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
-            for name in arrays.files:
-                part, _, key = name.partition("/")
-                state[part][key] = arrays[name]
+        state = read_folder(path)
         if adata is None and (path / "adata.h5ad").exists():
             from anndata import read_h5ad
 

@@ -30,11 +30,11 @@ class StandardisedInput(nn.Module):
         self.centre.copy_(centre)
         self.spread.copy_(spread)
 
-    def standardise(self, x: Tensor) -> Tensor:
-        """Features in units of their spread, no further than :data:`MAX_SPREAD` from the centre.
+    def standardise(self, x: Tensor, replicas: slice = slice(None)) -> Tensor:
+        """Features in units of their spread, no further than :data:`MAX_SPREAD` from the centre, for some replicas.
 
         Scores such as AUCell's fill a narrow part of [-1, 1], and their spreads differ a hundredfold between
         features: a plain squared error would leave the quiet ones, which may mark a rare population, to be
         forgotten. The limit keeps a few far-off cells from taking over.
         """
-        return ((x - self.centre) / self.spread).clamp(-MAX_SPREAD, MAX_SPREAD)
+        return ((x - self.centre[replicas]) / self.spread[replicas]).clamp(-MAX_SPREAD, MAX_SPREAD)

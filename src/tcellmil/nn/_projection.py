@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._input_units import MAX_SPREAD, StandardisedInput
+from ._input_units import StandardisedInput
 
 
 class StackedProjection(StandardisedInput):
@@ -33,7 +33,7 @@ class StackedProjection(StandardisedInput):
 
         Of the two directions of an axis, the one in which its largest entry is positive.
         """
-        x = ((x - self.centre[k]) / self.spread[k]).clamp(-MAX_SPREAD, MAX_SPREAD).double()
+        x = self.standardise(x[None], slice(k, k + 1))[0].double()
         _, axes = torch.linalg.eigh(torch.cov(x.T))
         axes = axes.flip(1)[:, : self.components.shape[2]]
         largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))

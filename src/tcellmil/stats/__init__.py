@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_rank_correlation": ["rank_correlation"],
         "_mixed_model": ["random_intercept"],
         "_cluster_agreement": ["cluster_agreement"],
-        "_paired_tests": ["delong_test", "mcnemar_test", "swap_test"],
+        "_paired_tests": ["compare_predictions", "delong_test", "mcnemar_test", "swap_test"],
         "_rank_agreement": ["rank_agreement"],
     },
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
+from tcellmil.stats._bootstrap import bootstrap_differences
 from tcellmil.stats._metrics import METRICS, checked_predictions, pairs_won, weighted_metrics
 
 
@@ -179,3 +181,59 @@ def swap_test(
     # Rounding must not decide whether a permutation that gives the same difference counts.
     as_large = (np.abs(permuted) >= np.abs(observed) - 1e-12).sum(axis=0)
     return observed, (1 + as_large) / (1 + n_permutations)
+
+
+def compare_predictions(
+    y_true: np.ndarray,
+    proba: np.ndarray,
+    reference: np.ndarray,
+    *,
+    in_pairs: bool = False,
+    groups: np.ndarray | None = None,
+    n_boot: int = 2000,
+    n_permutations: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Paired interval and p-value of every metric, each by the test that fits it.
+
+    AUROC of two classes by :func:`delong_test`, accuracy by :func:`mcnemar_test`, all else by :func:`swap_test`. With
+    groups, whose samples are not independent, all by :func:`swap_test`.
+
+    Parameters
+    ----------
+    y_true
+        Class codes, ``(n_patients,)``.
+    proba, reference
+        Class probabilities of two methods, ``(n_patients, n_classes)``.
+    in_pairs
+        AUROC was taken over pairs, each ranked by networks of its own (leave-pair-out). No test here knows their
+        dependence: it gets none.
+    groups, n_boot, n_permutations, seed
+        As in :func:`bootstrap_differences` and :func:`swap_test`.
+
+    Returns
+    -------
+    A row a metric, in the order of :func:`classification_metrics`: ``difference_ci_low``, ``difference_ci_high``, ``p``
+    and ``test`` (``"DeLong"``, ``"McNemar"``, ``"exchange"`` or empty).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, p = np.arange(8) % 2, np.linspace(0.1, 0.9, 8)
+    >>> p = np.column_stack([1 - p, p])
+    >>> compare_predictions(y, p, p[:, ::-1], n_boot=50, n_permutations=50)["test"].tolist()[:3]
+    ['DeLong', 'exchange', 'McNemar']
+    """
+    low, high = bootstrap_differences(y_true, proba, reference, n_boot=n_boot, seed=seed, groups=groups)
+    _, p = swap_test(y_true, proba, reference, n_permutations=n_permutations, seed=seed, groups=groups)
+    test = np.full(len(METRICS), "exchange", dtype=object)
+    accuracy, auroc = METRICS.index("accuracy"), METRICS.index("auroc")
+    if groups is None:
+        right = [(table.argmax(axis=1) == y_true) for table in (proba, reference)]
+        p[accuracy], test[accuracy] = mcnemar_test(*right)[1], "McNemar"
+    if in_pairs:
+        low[auroc] = high[auroc] = p[auroc] = np.nan
+        test[auroc] = ""
+    elif groups is None and proba.shape[1] == 2 and np.bincount(y_true).min() > 1:
+        p[auroc], test[auroc] = delong_test(y_true, proba[:, 1], reference[:, 1])[1], "DeLong"
+    return pd.DataFrame({"difference_ci_low": low, "difference_ci_high": high, "p": p, "test": test})

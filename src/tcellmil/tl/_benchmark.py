@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tcellmil.model._setup import Setup
 
 REFERENCE = "tcellmil"
+DESCRIPTION = ("kind", "seconds", "encoders", "options")
 
 
 def benchmark(
@@ -236,9 +237,6 @@ def benchmark(
     return adata if copy else None
 
 
-DESCRIPTION = ("kind", "seconds", "encoders", "options")
-
-
 def _groups(adata: AnnData, cell_type_key: str | None, chosen: list[Method], methods) -> np.ndarray | None:
     """The cell type of each cell, or ``None`` where composition is not compared."""
     from tcellmil.cv._methods import COMPOSITION
@@ -371,7 +369,7 @@ def _run(method: str, rep: str, kind: str, probabilities, seconds: float, encode
 
 def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_permutations, seed) -> pd.DataFrame:
     from tcellmil.cv import pair_order
-    from tcellmil.stats import bootstrap_metrics
+    from tcellmil.stats import bootstrap_metrics, compare_predictions
 
     judged = (bags.labels >= 0) & np.isfinite(reference["mean"]).all(axis=1)
     y = bags.labels[judged]
@@ -385,38 +383,15 @@ def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_perm
         table.insert(1, "rep", run["rep"])
         tables.append((table, run))
     base = next(table for table, run in tables if run is reference)
+    options = {"n_boot": n_boot, "n_permutations": n_permutations, "seed": seed, "groups": groups}
     for table, run in tables:
-        difference = table["value"] - base["value"]
-        is_reference = run is reference
-        table["difference"] = np.nan if is_reference else difference
-        compared = _compare(
-            y, run["mean"][judged], reference["mean"][judged], groups, in_pairs, n_boot, n_permutations, seed
-        )
-        for name, values in compared.items():
-            empty = "" if name == "test" else np.nan
-            table[name] = empty if is_reference else values
+        table["difference"] = table["value"] - base["value"]
+        compared = compare_predictions(y, run["mean"][judged], reference["mean"][judged], in_pairs=in_pairs, **options)
+        table[list(compared)] = compared
+        if run is reference:
+            table[["difference", "difference_ci_low", "difference_ci_high", "p"]] = np.nan
+            table["test"] = ""
     return pd.concat([table for table, _ in tables], ignore_index=True)
-
-
-def _compare(y, proba, reference, groups, in_pairs: bool, n_boot, n_permutations, seed) -> dict[str, np.ndarray]:
-    """Paired intervals and p-values of all metrics, in their order."""
-    from tcellmil.stats import bootstrap_differences, delong_test, mcnemar_test, swap_test
-    from tcellmil.stats._metrics import METRICS
-
-    low, high = bootstrap_differences(y, proba, reference, n_boot=n_boot, seed=seed, groups=groups)
-    _, p = swap_test(y, proba, reference, n_permutations=n_permutations, seed=seed, groups=groups)
-    test = np.full(len(METRICS), "exchange", dtype=object)
-    i, j = METRICS.index("accuracy"), METRICS.index("auroc")
-    if groups is None:
-        p[i] = mcnemar_test(proba.argmax(axis=1) == y, reference.argmax(axis=1) == y)[1]
-        test[i] = "McNemar"
-    if in_pairs:  # AUROC is over pairs, each by networks of its own: no test here knows their dependence
-        low[j] = high[j] = p[j] = np.nan
-        test[j] = ""
-    elif groups is None and proba.shape[1] == 2 and np.bincount(y).min() > 1:
-        p[j] = delong_test(y, proba[:, 1], reference[:, 1])[1]
-        test[j] = "DeLong"
-    return {"difference_ci_low": low, "difference_ci_high": high, "p": p, "test": test}
 
 
 def _predictions(run: dict, setup: Setup, bags: Bags) -> pd.DataFrame:

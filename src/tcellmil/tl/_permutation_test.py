@@ -171,6 +171,7 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np
         raise ValueError(
             "samples of one group have different labels or cohorts; such labels cannot be permuted by group"
         )
+    refused: ValueError | None = None
     for _ in range(MAX_DRAWS):
         of_group = bags.labels[first]
         for cohort in np.unique(cohorts):
@@ -179,7 +180,8 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np
         labels = of_group[group]
         try:
             replicas = _splits(model, bags, labels)
-        except ValueError:  # a fold of these labels would train on one class only
+        except ValueError as error:  # these labels cannot be split so; others may
+            refused = error
             continue
         judged = replicas.test.any(axis=0)
         sides = [*replicas.train, judged]
@@ -187,7 +189,8 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np
             return labels, replicas
     raise ValueError(
         "under permuted labels the folds hardly ever train on and hold out patients of every class; use other folds"
-    )
+        + (f" (the last that was drawn: {refused})" if refused else "")
+    ) from refused
 
 
 def _check_repeatable(model: TcellMIL) -> None:
