@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,10 @@ from tcellmil.cv._calibration import fit_temperatures
 from tcellmil.cv._config import TrainingConfig
 from tcellmil.cv._fit import fit_stack
 from tcellmil.cv._fitted import FittedStack
+from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
 from tcellmil.cv._splits import make_replicas
+from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, SURVIVAL
 from tcellmil.nn._network import NetworkConfig
 
 from ._registry import quiet_scvi, registry_without_data
@@ -67,6 +70,13 @@ class TcellMIL(BaseModelClass):
         super().__init__(adata, registry)
         arguments = dict(self.registry_["setup_args"])
         self.setup = make_setup(adata, **arguments) if adata is not None else None
+        if self.setup is not None:
+            if network.get("outcome", self.setup.outcome) != self.setup.outcome:
+                raise ValueError(
+                    f"outcome={network['outcome']!r}, but the data was set up for {self.setup.outcome!r}; "
+                    "pass outcome to setup_anndata"
+                )
+            self.network = replace(self.network, outcome=self.setup.outcome)
         self.module: FittedStack | None = None
         self.training: dict = {}
         self._patients: np.ndarray | None = None
@@ -88,6 +98,9 @@ class TcellMIL(BaseModelClass):
         continuous_covariate_keys: Sequence[str] | None = None,
         categorical_covariate_keys: Sequence[str] | None = None,
         group_key: str | None = None,
+        outcome: str = "classes",
+        event_key: str | None = None,
+        class_order: Sequence[str] | None = None,
     ) -> None:
         """Say which columns and representation the model reads.
 
@@ -98,7 +111,8 @@ class TcellMIL(BaseModelClass):
         sample_key
             Column of ``obs`` with the patient.
         label_key
-            Column of ``obs`` with the label, the same for all cells of a patient. Two classes or more.
+            Column of ``obs`` with the label, the same for all cells of a patient. Two classes or more; or what
+            ``outcome`` says.
         batch_key
             Column of ``obs`` with the cohort.
         use_rep
@@ -117,6 +131,9 @@ class TcellMIL(BaseModelClass):
         group_key
             Column of ``obs`` that says which samples must stay together in every split, such as the patient of several
             samples.
+        outcome, event_key, class_order
+            What the label is: classes, ordered classes, a number, or a time to event; see
+            :func:`tcellmil.tl.fit_mil`.
 
         Raises
         ------
@@ -134,6 +151,9 @@ class TcellMIL(BaseModelClass):
             "continuous_covariate_keys": continuous_covariate_keys,
             "categorical_covariate_keys": categorical_covariate_keys,
             "group_key": group_key,
+            "outcome": outcome,
+            "event_key": event_key,
+            "class_order": class_order,
         }
         make_setup(adata, **arguments)
         fields = [ObsmField("representation", use_rep, is_count_data=False), CategoricalObsField("sample", sample_key)]
@@ -180,6 +200,10 @@ class TcellMIL(BaseModelClass):
         """
         check_fields(training, TrainingConfig, "training")
         check_choice(calibration, (None, "temperature"), "calibration")
+        if calibration is not None and self.network.outcome not in OF_CLASSES:
+            raise ValueError(
+                f"calibration={calibration!r} is for probabilities of classes, the outcome is {self.network.outcome!r}"
+            )
         config = TrainingConfig(**training)
         bags = self.bags()
         replicas = make_replicas(
@@ -188,6 +212,8 @@ class TcellMIL(BaseModelClass):
             names=bags.names,
             cohorts=bags.cohorts,
             groups=bags.groups,
+            residuals=null_residuals(bags, self.network.outcome),
+            strata=strata(bags, self.network.outcome, cv),
             n_seeds=n_seeds,
             seed=seed,
         )
@@ -202,11 +228,11 @@ class TcellMIL(BaseModelClass):
         self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
         self.training["calibration"] = calibration or ""
         self.history_table = history
-        self.history_ = _history(history)
+        self.history_ = _history(history, self.network.outcome)
         self.is_trained_ = True
 
     def predict(self, adata: AnnData | None = None) -> pd.DataFrame:
-        """Class probabilities of patients.
+        """Class probabilities of patients, or their predicted number or risk.
 
         Parameters
         ----------
@@ -218,7 +244,9 @@ class TcellMIL(BaseModelClass):
         -------
         A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over
         replicas), ``prob_sd`` (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and
-        ``cohort`` if cohorts are used.
+        ``cohort`` if cohorts are used. Where the outcome is a number: ``label``, ``predicted`` and ``predicted_sd``, in
+        its units. Where it is a time to event: ``time``, ``event``, ``risk`` (the log hazard, 0 for the mean training
+        patient) and ``risk_sd``.
         """
         bags, predictions = self._predict(adata)
         return self.predictions_table(bags, predictions)
@@ -236,20 +264,33 @@ class TcellMIL(BaseModelClass):
 
     def predictions_table(self, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
         """The table of :meth:`predict` from its arrays."""
-        classes = np.array(self.setup.classes)
-        seen = predictions.n_replicas > 0
-        best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
         table = pd.DataFrame(index=pd.Index(bags.names.astype(object), name="patient"))
-        table["label"] = np.where(bags.labels >= 0, classes[bags.labels], "").astype(object)
-        table["predicted"] = np.where(seen, classes[best], "").astype(object)
-        for i, name in enumerate(classes):
-            table[f"prob_{name}"] = predictions.probabilities[:, i]
-        table["prob_sd"] = predictions.sd
+        columns = self._class_columns if self.setup.outcome in OF_CLASSES else self._value_columns
+        for name, values in columns(bags, predictions).items():
+            table[name] = values
         table["n_cells"] = bags.sizes
         table["n_replicas"] = predictions.n_replicas
         if self.setup.batch_key is not None:
             table["cohort"] = np.where(bags.cohorts >= 0, np.array(self.setup.cohorts)[bags.cohorts], "").astype(object)
         return table
+
+    def _class_columns(self, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
+        classes = np.array(self.setup.classes)
+        seen = predictions.n_replicas > 0
+        best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
+        return {
+            "label": np.where(bags.labels >= 0, classes[bags.labels], "").astype(object),
+            "predicted": np.where(seen, classes[best], "").astype(object),
+            **{f"prob_{name}": predictions.probabilities[:, i] for i, name in enumerate(classes)},
+            "prob_sd": predictions.sd,
+        }
+
+    def _value_columns(self, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
+        survival = self.setup.outcome == SURVIVAL
+        observed, predicted = (["time", "event"], "risk") if survival else (["label"], "predicted")
+        targets = np.full((bags.n_bags, len(observed)), np.nan) if bags.targets is None else bags.targets
+        columns = {name: targets[:, i].astype(float) for i, name in enumerate(observed)}
+        return columns | {predicted: predictions.probabilities[:, 0], f"{predicted}_sd": predictions.sd}
 
     def to_state(self) -> dict:
         """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
@@ -265,13 +306,14 @@ class TcellMIL(BaseModelClass):
             model = cls(registry=registry_without_data(setup, cls.__name__), **network)
         else:
             names = ("sample_key", "label_key", "batch_key", "use_rep")
-            names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key")
+            names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key", "outcome", "event_key")
             arguments = {name: getattr(setup, name) for name in names}
             cls.setup_anndata(
                 adata,
                 **arguments,
                 unlabelled=setup.unlabelled,
-                positive_class=setup.classes[-1],
+                positive_class=setup.classes[-1] if setup.outcome == CLASSES else None,
+                class_order=setup.classes if setup.outcome == ORDERED else None,
                 scaling="unit_interval" if setup.unit_interval else "standard",
             )
             model = cls(adata, **network)
@@ -354,8 +396,8 @@ class TcellMIL(BaseModelClass):
         return np.array(self.setup.features or numbered, dtype=object)
 
     def class_code(self, target_class: str | None = None) -> int:
-        """Position of a class among ``setup.classes``; of the positive one, the last, by default."""
-        classes = self.setup.classes
+        """Position of a class among ``setup.outputs``; of the positive one, the last, by default."""
+        classes = self.setup.outputs
         if target_class is None:
             return len(classes) - 1
         check_choice(target_class, classes, "target_class")
@@ -369,7 +411,8 @@ class TcellMIL(BaseModelClass):
     def predict_new(self, adata: AnnData) -> tuple[Bags, BagPredictions]:
         """New patients by all replicas, as arrays."""
         self._check_fitted()
-        bags = read_bags(adata, self.setup, labels=self.setup.label_key in adata.obs, splits=False)
+        keys = [key for key in (self.setup.label_key, self.setup.event_key) if key is not None]
+        bags = read_bags(adata, self.setup, labels=all(key in adata.obs for key in keys), splits=False)
         self._warn_of_known_patients(bags)
         return bags, predict_bags(self.module, bags)
 
@@ -381,8 +424,10 @@ class TcellMIL(BaseModelClass):
             "label_key": setup.label_key,
             "batch_key": setup.batch_key or "",
             "use_rep": setup.use_rep,
-            "classes": np.array(setup.classes, dtype=object),
-            "positive_class": setup.classes[-1],
+            "classes": np.array(setup.outputs, dtype=object),
+            "positive_class": setup.outputs[-1],
+            "outcome": setup.outcome,
+            "event_key": setup.event_key or "",
             **{name: training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
         }
 
@@ -422,9 +467,10 @@ def cv_name(cv: object) -> str:
     return type(cv).__name__ if hasattr(cv, "split") else "custom"
 
 
-def _history(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _history(table: pd.DataFrame, outcome: str) -> dict[str, pd.DataFrame]:
     """Losses in the manner of scvi-tools: a table a metric, epochs in rows, replicas in columns."""
-    names = {"autoencoder": "reconstruction_loss", "mil": "cross_entropy"}
+    losses = {CONTINUOUS: "squared_error", SURVIVAL: "partial_likelihood"}
+    names = {"autoencoder": "reconstruction_loss", "mil": losses.get(outcome, "cross_entropy")}
     history = {}
     for stage, rows in table.groupby("stage", sort=False):
         for part in ("train", "validation"):

@@ -47,6 +47,61 @@ def bag_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor
     return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
 
 
+def bag_squared_error(outputs: Tensor, targets: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+    """Weighted mean squared error of each replica over its bags, in units of ``scale``.
+
+    Parameters
+    ----------
+    outputs, targets
+        ``(replica, bag)``.
+    weights
+        ``(replica, bag)``: 0 where the replica does not train on the bag.
+    scale
+        ``(replica, 1)``: standard deviation of each replica's own targets.
+
+    Returns
+    -------
+    ``(replica,)``; 0 for a replica without a bag in the batch.
+    """
+    total = weights.sum(dim=-1)
+    loss = ((outputs - targets) / scale).square()
+    return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
+
+
+def bag_cox_loss(log_hazard: Tensor, time: Tensor, event: Tensor, weights: Tensor) -> Tensor:
+    """Negative partial log-likelihood of each replica over its bags, by torchsurv, a mean over its events.
+
+    Risk sets are those of the batch; ties are Efron's.
+
+    Parameters
+    ----------
+    log_hazard
+        ``(replica, bag)``.
+    time, event
+        ``(replica, bag)``; an event is 1, a censored time 0.
+    weights
+        ``(replica, bag)``: 0 where the replica does not train on the bag.
+
+    Returns
+    -------
+    ``(replica,)``; 0 for a replica whose bags in the batch hold no event.
+
+    References
+    ----------
+    Cox (1975), Biometrika 62, 269; Efron (1977), JASA 72, 557; Monod et al. (2024), TorchSurv.
+    """
+    from torchsurv.loss.cox import neg_partial_log_likelihood
+
+    losses = []
+    for row, own in enumerate(weights > 0):
+        known = event[row, own].bool()
+        if not known.any():
+            losses.append(log_hazard.new_zeros(()))
+            continue
+        losses.append(neg_partial_log_likelihood(log_hazard[row, own], known, time[row, own], ties_method="efron"))
+    return torch.stack(losses)
+
+
 def instance_cross_entropy(
     logits: Tensor, scores: Tensor, labels: Tensor, weights: Tensor, present: Tensor, *, negative: float = 0.3
 ) -> Tensor:
