@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 REFERENCE = "tcellmil"
 DESCRIPTION = ("kind", "seconds", "encoders", "options")
+#: Packages that are run in an environment of their own.
+ELSEWHERE = {"multimil": "pass own={'multimil': tcellmil.external.multimil(python, ...)}, which says how to install it"}
 
 
 def benchmark(
@@ -35,7 +38,7 @@ def benchmark(
     *,
     ablations: bool = False,
     cell_type_key: str | None = None,
-    own: Mapping[str, Callable[[AnnData, AnnData], pd.DataFrame]] | None = None,
+    own: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
     cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
     seed: int = 0,
@@ -88,10 +91,10 @@ def benchmark(
     cell_type_key
         Column of ``obs`` for ``composition``; without it, that row is left out of ``"all"``.
     own
-        Your own methods by name, or adapters to other packages: ``function(train, test)`` gets the cells of a fold's
-        training patients, and of its held-out patients without their labels (``obs``, ``X``, layers and ``reps``),
-        and returns probabilities, a row a
-        held-out patient and a column a class. Called once a fold and seed.
+        Your own methods by name, or adapters to other packages (:func:`tcellmil.external.multimil`):
+        ``function(train, test)`` gets the cells of a fold's training patients, and of its held-out patients without
+        their labels (``obs``, ``X``, layers and ``reps``), and returns probabilities, a row a held-out patient and a
+        column a class. Called once a fold and seed; a function with an argument ``seed`` is given it.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
     positive_class
@@ -153,6 +156,9 @@ def benchmark(
     from tcellmil.model._tcellmil import cv_name
     from tcellmil.nn import NetworkConfig
 
+    for name, how in ELSEWHERE.items():
+        if name in ([methods] if isinstance(methods, str) else methods):
+            raise ImportError(f"methods has {name!r}, which cannot be imported beside tcellmil; {how}")
     network, training, own = network or {}, training or {}, dict(own or {})
     check_fields(network, NetworkConfig, "network")
     check_fields(training, TrainingConfig, "training")
@@ -345,13 +351,14 @@ def _run_own(
 ) -> dict:
     """A method from elsewhere: it is handed the training patients, and the held-out ones without their labels."""
     start = time.perf_counter()
+    takes_seed = "seed" in _arguments(function)
     sample = adata.obs[setup.sample_key].astype(str)
     found = np.full((len(replicas), bags.n_bags, bags.n_classes), np.nan)
     for k in range(len(replicas)):
         patients = [bags.names[side[k]] for side in (replicas.train, replicas.test)]
         train, test = (_cells_of(adata, sample.isin(names), reps) for names in patients)
         del test.obs[setup.label_key]
-        table = function(train, test)
+        table = function(train, test, **({"seed": int(replicas.seed[k])} if takes_seed else {}))
         wanted = pd.Index(patients[1]), list(setup.classes)
         if (
             not isinstance(table, pd.DataFrame)
@@ -363,7 +370,16 @@ def _run_own(
                 f"{some(wanted[0])} and columns {some(wanted[1])}"
             )
         found[k, replicas.test[k]] = table.loc[wanted[0], wanted[1]].to_numpy()
-    return _run(name, "", "own", found, time.perf_counter() - start, "", {})
+    # An adapter says what it reads and how it was told to train.
+    rep, options = getattr(function, "use_rep", ""), getattr(function, "options", {})
+    return _run(name, rep, "own", found, time.perf_counter() - start, "", options)
+
+
+def _arguments(function: Callable) -> Sequence[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except ValueError:  # some functions that are not written in Python do not say
+        return []
 
 
 def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
