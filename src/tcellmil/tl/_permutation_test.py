@@ -38,12 +38,13 @@ def permutation_test(
     r"""Repeat the whole fit on permuted labels, for a p-value of the metric itself.
 
     Labels are shuffled among the labelled patients; splits that depend on labels are drawn again, scaling, autoencoder
-    and classifier are trained again, and the out-of-fold metric is taken. With the metric m of the fit and
+    and classifier are trained again, temperatures are fitted again where the fit was calibrated, and the out-of-fold
+    metric is taken. With the metric m of the fit and
     :math:`m^*` of the permutations, :math:`p = (1 + \#\{m^* \ge m\}) / (1 + n)`. Unlike the bootstrap intervals, this
     includes all that training can do by chance. Replicas of several permutations train in one stack.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on, and uses its splits,
-    seeds, network and training. The time is that of the fit times ``n_permutations``.
+    seeds, network, training and calibration. The time is that of the fit times ``n_permutations``.
 
     Parameters
     ----------
@@ -133,9 +134,11 @@ def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> 
     """Metrics of the whole fit under permuted labels, a row a permutation."""
     from tqdm.auto import tqdm
 
-    from tcellmil.cv import Replicas, TrainingConfig, fit_stack, replica_probabilities
+    from tcellmil.cv import Replicas, TrainingConfig, fit_stack, fit_temperatures, replica_probabilities
 
-    training = {f.name: model.training[f.name] for f in fields(TrainingConfig) if f.name in model.training}
+    training = TrainingConfig(
+        **{f.name: model.training[f.name] for f in fields(TrainingConfig) if f.name in model.training}
+    )
     at_once = max(1, BLOCK // len(model.module))
     rows = []
     with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
@@ -145,15 +148,11 @@ def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> 
                 np.concatenate([getattr(r, name) for _, r in drawn]) for name in ("seed", "fold", "train", "test")
             ]
             labels = np.concatenate([np.repeat(own[None], len(r), axis=0) for own, r in drawn])
-            stack, _ = fit_stack(
-                bags,
-                Replicas(*together),
-                model.network,
-                TrainingConfig(**training),
-                unit_interval=model.setup.unit_interval,
-                labels=labels,
-                progress=False,
-            )
+            what = bags, Replicas(*together), model.network, training
+            how = {"unit_interval": model.setup.unit_interval, "labels": labels, "progress": False}
+            stack, _ = fit_stack(*what, **how)
+            if model.training.get("calibration"):
+                stack.temperature = fit_temperatures(*what, **how)
             probabilities = np.split(replica_probabilities(stack, bags), np.cumsum([len(r) for _, r in drawn])[:-1])
             rows += [_metrics(model, p, own, r) for p, (own, r) in zip(probabilities, drawn, strict=True)]
             bar.update(len(drawn))
@@ -171,6 +170,8 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np
         raise ValueError(
             "samples of one group have different labels or cohorts; such labels cannot be permuted by group"
         )
+    # Temperatures are found by splitting the training patients of each replica once more.
+    least = 2 if model.training.get("calibration") else 1
     refused: ValueError | None = None
     for _ in range(MAX_DRAWS):
         of_group = bags.labels[first]
@@ -183,9 +184,8 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np
         except ValueError as error:  # these labels cannot be split so; others may
             refused = error
             continue
-        judged = replicas.test.any(axis=0)
-        sides = [*replicas.train, judged]
-        if all((side & (labels == c)).any() for side in sides for c in range(bags.n_classes)):
+        sides = [(replicas.test.any(axis=0), 1), *((train, least) for train in replicas.train)]
+        if all(len(np.unique(group[side & (labels == c)])) >= n for side, n in sides for c in range(bags.n_classes)):
             return labels, replicas
     raise ValueError(
         "under permuted labels the folds hardly ever train on and hold out patients of every class; use other folds"
@@ -197,8 +197,6 @@ def _check_repeatable(model: TcellMIL) -> None:
     """Raise where the null would not be made as the fit was."""
     from tcellmil.cv._splits import SCHEMES
 
-    if model.training.get("calibration"):
-        raise ValueError("the permuted fits are not calibrated; fit with calibration=None for this test")
     cv = model.training["cv"]
     if cv not in (*SCHEMES, "custom") and not cv.isdigit():
         raise ValueError(
