@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +37,9 @@ class Bags:
     groups
         ``(n_bags,)``: code of what must not be split between training and test, such as the patient of several samples;
         ``None``: every bag by itself.
+    blocks
+        Number of features of each representation, where the columns of ``x`` are several of them side by side; each
+        then has a scaling and an encoder of its own. Empty: one representation.
     """
 
     x: np.ndarray
@@ -50,6 +53,13 @@ class Bags:
     covariates: np.ndarray | None = None
     n_continuous: int = 0
     groups: np.ndarray | None = None
+    blocks: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.blocks and (min(self.blocks) < 1 or sum(self.blocks) != self.x.shape[1]):
+            raise ValueError(
+                f"blocks={self.blocks} must be numbers of features that add up to the {self.x.shape[1]} columns of x"
+            )
 
     @classmethod
     def from_cells(
@@ -65,6 +75,7 @@ class Bags:
         covariates: dict[str, Sequence[float]] | None = None,
         n_continuous: int = 0,
         groups: dict[str, str] | None = None,
+        blocks: Sequence[int] = (),
     ) -> Bags:
         """Sort cells by bag and, within a bag, by name: no random draw then depends on the order of the table."""
         bag_of_cell = np.asarray(bag_of_cell, dtype=str)
@@ -83,6 +94,7 @@ class Bags:
             covariates=None if not covariates else np.array([covariates[name] for name in names], dtype=np.float32),
             n_continuous=n_continuous,
             groups=None if groups is None else np.unique([groups[name] for name in names], return_inverse=True)[1],
+            blocks=tuple(int(n_features) for n_features in blocks),
         )
 
     @property
@@ -122,6 +134,13 @@ class Bags:
     def pseudobulk(self) -> np.ndarray:
         """Mean of each feature over the cells of each bag, ``(n_bags, n_features)`` float64."""
         return np.add.reduceat(self.x.astype(np.float64), self.offsets[:-1], axis=0) / self.sizes[:, None]
+
+    def split(self) -> list[Bags]:
+        """The same cells with each of the representations by itself."""
+        if len(self.blocks) < 2:
+            return [self]
+        parts = np.split(self.x, np.cumsum(self.blocks)[:-1], axis=1)
+        return [replace(self, x=np.ascontiguousarray(part), blocks=()) for part in parts]
 
     def bag(self, i: int) -> slice:
         """Rows of bag ``i``."""
