@@ -147,7 +147,8 @@ def _one_a_block(unit_interval: bool | Sequence[bool], n_blocks: int) -> list[bo
         return [bool(unit_interval)] * n_blocks
     if len(unit_interval) != n_blocks:
         raise ValueError(
-            f"unit_interval has {len(unit_interval)} values, the bags have {n_blocks} representations; give one for each"
+            f"unit_interval has {len(unit_interval)} values, the bags have {n_blocks} representations; "
+            "give one for each"
         )
     return [bool(value) for value in unit_interval]
 
