@@ -69,6 +69,9 @@ def check_mudata(data: MuData) -> None:
         raise ValueError(
             f"obs_names of mdata are not unique: {some(_repeated(data.obs_names))}; rename the cells of its modalities"
         )
+    cells = set().union(*(part.obs_names for part in data.mod.values()))
+    if cells != set(data.obs_names) or data.n_vars != sum(part.n_vars for part in data.mod.values()):
+        raise ValueError("modalities of mdata have changed since it was made; call mdata.update()")
 
 
 def has_obs_column(data: AnnData | MuData, key: str) -> bool:

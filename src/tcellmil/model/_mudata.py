@@ -69,7 +69,7 @@ def _check_same_cells(mdata: MuData, modalities: Sequence[str]) -> None:
     mask = " & ".join(f"mdata.obsm[{mod!r}]" for mod in modalities)
     raise ValueError(
         f"modalities {some(modalities)} must have the same cells: {counts}, mdata has {mdata.n_obs}, and {len(in_all)} "
-        f"are in all of them. Keep these: mdata.update(); mdata = mdata[{mask}].copy(), or muon.pp.intersect_obs(mdata)"
+        f"are in all of them. Keep these: mdata = mdata[{mask}].copy(), or muon.pp.intersect_obs(mdata)"
     )
 
 

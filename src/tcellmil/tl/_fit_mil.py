@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_data, check_fields, is_mudata, some
+from tcellmil._checks import check_data, check_fields, some
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -181,8 +181,6 @@ def fit_mil(
     if _keys.representation(key_added) in use_rep:
         overwritten = _keys.representation(key_added)
         raise ValueError(f"key_added={key_added!r} would overwrite use_rep={overwritten!r}; choose another key_added")
-    if is_mudata(adata) and _keys.representation(key_added) in adata.mod:
-        raise ValueError(f"key_added={key_added!r} would overwrite the mask of a modality in obsm; choose another")
     covariates = (continuous_covariate_keys, categorical_covariate_keys)
     cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates, group_key)
     TcellMIL.setup_anndata(

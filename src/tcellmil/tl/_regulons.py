@@ -213,18 +213,14 @@ def _add_modality(mdata: MuData, name: str, obs_names: pd.Index, scores: np.ndar
     import mudata
     from anndata import AnnData
 
-    before = mdata.mod.get(name)
-    var = pd.DataFrame(index=pd.Index(result["names"], dtype=object))
-    mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=obs_names.copy()), var=var, uns={name: result})
     options = mudata.set_options(pull_on_update=False)  # columns of obs stay as they are
     try:
+        if name in mdata.mod:  # first without its names: a MuData refuses names that come and go at the same time
+            mdata.mod[name] = AnnData(obs=mdata.mod[name].obs[[]])
+            mdata.update()
+        var = pd.DataFrame(index=pd.Index(result["names"], dtype=object))
+        mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=obs_names.copy()), var=var, uns={name: result})
         mdata.update()
-    except Exception:
-        if before is None:
-            del mdata.mod[name]
-        else:
-            mdata.mod[name] = before
-        raise
     finally:
         mudata.set_options(**options.opts)
 
