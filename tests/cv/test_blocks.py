@@ -192,6 +192,7 @@ def test_the_values_of_a_bag_add_up_over_all_blocks(make_blocks, fit_blocks, spl
 
 def test_a_shift_of_a_feature_of_the_second_block_is_that_of_its_values(make_blocks, fit_blocks, split):
     bags = make_blocks()
+    bags = replace(bags, x=np.clip(bags.x, -1, 1))  # all on the networks' scale, before and after
     stack, _ = fit_blocks(bags, split("loo", bags), max_epochs=20, lr=1e-2)
     amounts = np.full((1, bags.n_bags, 1), 0.4)
     everywhere = np.ones(len(bags.x), dtype=bool)
