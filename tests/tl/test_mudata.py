@@ -147,7 +147,7 @@ def test_a_second_modality_that_knows_the_label_helps(make_mudata):
     responder = (mdata.obs["response"] == "R").loc[mdata["prot"].obs_names].to_numpy()
     mdata["prot"].X[:, 2] += 2 * responder
     options = {"cv": 3, "n_seeds": 2, "accelerator": "cpu", "progress": False, "n_boot": 50}
-    options |= {"network": {"n_latent": 8}}
+    options |= {"network": {"n_latent": 8, "n_hidden": 16}, "max_epochs_ae": 20, "max_epochs": 30}
     auroc = {}
     for name, use_rep in {"alone": {"regulons": "X"}, "both": BOTH}.items():
         tm.tl.fit_mil(mdata, "patient", "response", use_rep=use_rep, key_added=name, **options)
@@ -403,8 +403,8 @@ def without_a_matrix(mdata):
             fewer_cells,
             {},
             ValueError,
-            r"modalities \['regulons', 'prot'\] must have the same cells: 'regulons' has 120, 'prot' has 117, mdata has "
-            r"120, and 117 are in all of them. Keep these: mdata = mdata\[mdata.obsm\['regulons'\] & "
+            r"modalities \['regulons', 'prot'\] must have the same cells: 'regulons' has 120, 'prot' has 117, mdata "
+            r"has 120, and 117 are in all of them. Keep these: mdata = mdata\[mdata.obsm\['regulons'\] & "
             r"mdata.obsm\['prot'\]\].copy\(\), or muon.pp.intersect_obs\(mdata\)",
         ),
         (changed, {}, ValueError, r"modalities of mdata have changed since it was made; call mdata.update\(\)"),
@@ -422,7 +422,7 @@ def without_a_matrix(mdata):
             None,
             {"use_rep": {"prot": "X_umap"}},
             KeyError,
-            r"names 'X_umap' of modality 'prot', which is not in its obsm; there are \['X_pca'\], and 'X' for its matrix",
+            r"names 'X_umap' of modality 'prot', which is not in its obsm; there are \['X_pca'\], and 'X' for its",
         ),
         (
             None,
