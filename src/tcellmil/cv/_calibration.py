@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tcellmil.nn._network import NetworkConfig
@@ -22,7 +24,7 @@ def fit_temperatures(
     network: NetworkConfig,
     training: TrainingConfig,
     *,
-    unit_interval: bool,
+    unit_interval: bool | Sequence[bool],
     n_folds: int = 3,
     labels: np.ndarray | None = None,
     progress: bool = True,

@@ -17,12 +17,12 @@ def registry_without_data(setup: Setup, model_name: str) -> dict:
     return {
         "scvi_version": __version__,
         "model_name": model_name,
-        "setup_method_name": "setup_anndata",
+        "setup_method_name": "setup_mudata" if any(":" in place for place in setup.use_rep) else "setup_anndata",
         "setup_args": {
             "sample_key": setup.sample_key,
             "label_key": setup.label_key,
             "batch_key": setup.batch_key,
-            "use_rep": setup.use_rep,
+            "use_rep": setup.use_rep if len(setup.use_rep) > 1 else setup.use_rep[0],
         },
         "field_registries": {},
     }

@@ -26,7 +26,7 @@ class NetworkConfig:
     Parameters
     ----------
     n_hidden, n_latent
-        Hidden width and latent size of the autoencoder.
+        Hidden width and latent size of the autoencoder; of several representations, of each one's autoencoder.
     n_attention
         Hidden width of the attention network.
     compression
@@ -95,6 +95,10 @@ class NetworkConfig:
         if self.compression == "pca":
             return replace(self, n_latent=min(self.n_latent, n_features))
         return self
+
+    def latent_sizes(self, blocks: Sequence[int]) -> tuple[int, ...]:
+        """Latent size of each of several representations, given how many features each has."""
+        return tuple(self.for_features(n_features).n_latent for n_features in blocks)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""

@@ -65,7 +65,8 @@ def history(
     ['Mean squared error', 'Cross-entropy']
     """
     table = stored(adata, key, "history")
-    stages = [stage for stage in STAGES if (table["stage"] == stage).any()]
+    # Of several representations, each has an autoencoder: "autoencoder:<name>".
+    stages = [stage for kind in STAGES for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
     axes = make_axes(len(stages), ax, (4.2, 3.4))
     for panel, stage in zip(axes, stages, strict=True):
         _draw_stage(panel, table[table["stage"] == stage], stage)
@@ -88,10 +89,12 @@ def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str) -> None:
         ax.add_collection(LineCollection(lines, colors=color, linewidths=0.6, alpha=alpha, rasterized=len(lines) > 50))
         running = loss.notna().mean(axis=1) >= 0.5
         ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
-    title, ylabel = STAGES[stage]
+    kind, _, representation = stage.partition(":")
+    title, ylabel = STAGES[kind]
+    title = f"{title} of {representation}" if representation else title
     ax.set_title(f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", fontsize="medium")
     ax.set(xlabel="Epoch", ylabel=ylabel)
-    if stage == "autoencoder":
+    if kind == "autoencoder":
         ax.set_yscale("log")
         plain_log(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

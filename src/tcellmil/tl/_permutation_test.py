@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice
+from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def permutation_test(
     >>> tm.get.permutation_test(adata).columns.tolist()
     ['metric', 'value', 'null_mean', 'null_sd', 'p', 'n_permutations']
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import model as get_model
     from tcellmil.stats._metrics import METRICS
 

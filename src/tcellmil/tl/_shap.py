@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice
+from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
     from tcellmil.cv import Bags, Explanation
     from tcellmil.model import TcellMIL
@@ -23,7 +24,7 @@ MAX_ERROR = 0.05  # of the range of the predictions
 
 
 def shap(
-    adata: AnnData,
+    adata: AnnData | MuData,
     level: str = "cell",
     background: int = 5000,
     *,
@@ -36,7 +37,7 @@ def shap(
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Attribute predictions to regulons, cell by cell.
 
     The whole model after the regulon scores is explained, autoencoder, attention and classifier, and each patient by
@@ -63,7 +64,7 @@ def shap(
     Parameters
     ----------
     adata
-        With a fitted model in ``uns[key]``.
+        An AnnData or a MuData with a fitted model in ``uns[key]``.
     level
         ``"cell"`` or ``"bag"``.
     background
@@ -132,7 +133,7 @@ def shap(
     >>> adata.obsm["X_shap"].shape == adata.obsm["X_regulons"].shape
     True
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.cv._explain import OUTPUTS
     from tcellmil.get import model as get_model
 
