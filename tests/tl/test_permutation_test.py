@@ -150,11 +150,11 @@ def test_labels_that_stay_where_they_are_give_the_metrics_of_the_fit(
 
     adata = make_cohort(n_patients=8)
     fit_quickly(adata, "cohort", n_seeds=2, calibration=calibration)
-    draw, labels = module._permuted, tm.get.model(adata).bags().labels
+    draw, bags = module._permuted, tm.get.model(adata).bags()
 
     def first_as_it_is(model, *args):
         drawn = draw(model, *args)
-        return (labels, model.module.replicas) if not seen else drawn
+        return (bags, model.module.replicas) if not seen else drawn
 
     seen = []
     monkeypatch.setattr(module, "_permuted", lambda *args: (first_as_it_is(*args), seen.append(1))[0])
@@ -187,3 +187,58 @@ def test_when_no_labels_can_be_split_the_reason_is_given(make_cohort, fit_quickl
         ValueError, match=r"hardly ever train on .*\(the last that was drawn: a fold would train on one"
     ):
         tm.tl.permutation_test(adata, 2, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "options"),
+    [
+        ("age", {"outcome": "continuous"}),
+        ("days", {"outcome": "survival", "event_key": "died"}),
+        ("grade", {"outcome": "ordered", "class_order": ["low", "mid", "high"]}),
+    ],
+)
+def test_other_outcomes_are_permuted_whole_and_fitted_again(make_cohort, column, options):
+    """Number, or time and event together, or grade of another patient; the null is that of fits by hand."""
+    n = 12
+    rng = np.random.default_rng(0)
+    of_patient = pd.DataFrame(
+        {
+            "age": 50 + 3.0 * np.arange(n),
+            "days": rng.exponential(100, n).round(2),
+            "died": np.arange(n) % 3 < 2,
+            "grade": np.array(["low", "mid", "high"])[np.arange(n) % 3],
+        },
+        index=sorted(f"P{i}" for i in range(n)),
+    )
+    quick = {"max_epochs": 2, "max_epochs_ae": 2, "n_boot": 20, "cv": 3, "progress": False, "accelerator": "cpu"}
+
+    def fit(table):
+        adata = make_cohort(n_patients=n)
+        for name in table:
+            adata.obs[name] = adata.obs["patient"].map(table[name]).astype(table[name].dtype)
+        tm.tl.fit_mil(adata, "patient", column, network={"n_hidden": 8, "n_latent": 4}, **options, **quick)
+        return adata
+
+    adata = fit(of_patient)
+    tm.tl.permutation_test(adata, 2, seed=3, progress=False)
+    rng = np.random.default_rng([3, 5])
+    for permutation in range(2):
+        shuffled = of_patient.iloc[rng.permutation(n)].set_axis(of_patient.index)
+        expected = tm.get.metrics(fit(shuffled)).set_index("metric")["value"]
+        found = part(adata, "null").iloc[permutation][expected.index].astype(float)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    test = part(adata, "test").iloc[0]
+    assert test["metric"] == {"age": "pearson", "days": "concordance", "grade": "weighted_kappa"}[column]
+    assert test["p"] in (1 / 3, 2 / 3, 1)
+
+
+def test_of_errors_lower_counts_as_better(make_cohort):
+    adata = make_cohort(n_patients=8)
+    adata.obs["age"] = 10.0 * pd.Categorical(adata.obs["patient"]).codes
+    quick = {"max_epochs": 2, "max_epochs_ae": 2, "cv": 2, "progress": False}
+    tm.tl.fit_mil(adata, "patient", "age", outcome="continuous", network={"n_hidden": 8, "n_latent": 4}, **quick)
+    tm.tl.permutation_test(adata, 4, metric="mae", progress=False)
+    null, test = part(adata, "null"), part(adata, "test").iloc[0]
+    assert test["p"] == (1 + (null["mae"] <= test["value"] + 1e-12).sum()) / 5
+    with pytest.raises(ValueError, match="metric='auroc' is not known; choose from 'r2', 'pearson'"):
+        tm.tl.permutation_test(adata, 1, metric="auroc", progress=False)

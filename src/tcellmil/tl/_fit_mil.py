@@ -8,23 +8,11 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_fields, some
 from tcellmil._log import logger
+from tcellmil.tl._metrics import SHOWN, measure_with_intervals
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
-
-    from tcellmil.cv import Bags
-    from tcellmil.model import TcellMIL
-
-
-#: Of each kind of outcome, the metric that is told, and how it is called.
-SHOWN = {
-    "classes": ("auroc", "AUROC"),
-    "ordered": ("weighted_kappa", "weighted kappa"),
-    "continuous": ("pearson", "Pearson correlation"),
-    "survival": ("concordance", "concordance"),
-}
 
 
 def fit_mil(
@@ -192,7 +180,7 @@ def fit_mil(
     ((320, 96), 8)
     """
     check_data(adata)
-    from tcellmil.cv import TrainingConfig
+    from tcellmil.cv import TrainingConfig, pair_order, replica_probabilities
     from tcellmil.model import TcellMIL
     from tcellmil.model._representations import places
     from tcellmil.model._setup import only_what_is_read
@@ -238,7 +226,10 @@ def fit_mil(
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
     bags, predicted = model.out_of_fold()
     predictions = model.predictions_table(bags, predicted)
-    metrics = _metrics(model, bags, predictions, n_boot=n_boot, seed=seed)
+    order = None
+    if model.training["cv"] == "leave_pair_out":
+        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
+    metrics = measure_with_intervals(outcome, bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
     result = {
         **model.to_state(),
         "params": model.params(),
@@ -258,26 +249,3 @@ def fit_mil(
         f"{int(row['n'])} patients, {len(model.module)} replicas, cv={model.training['cv']!r}"
     )
     return adata if copy else None
-
-
-def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    from tcellmil.cv import pair_order, replica_probabilities
-    from tcellmil.stats import bootstrap_metrics, bootstrap_ordered, bootstrap_regression, bootstrap_survival
-
-    judged = (bags.labels >= 0) & (predictions["n_replicas"].to_numpy() > 0)
-    if not judged.any():
-        raise ValueError("no labelled patient was held out by any fold; there is nothing to measure")
-    options = {"n_boot": n_boot, "seed": seed, "groups": None if bags.groups is None else bags.groups[judged]}
-    outcome, table = model.setup.outcome, predictions.loc[judged]
-    if outcome == "continuous":
-        return bootstrap_regression(table["label"].to_numpy(), table["predicted"].to_numpy(), **options)
-    if outcome == "survival":
-        columns = (table[name].to_numpy() for name in ("time", "event", "risk"))
-        return bootstrap_survival(*columns, **options)
-    probabilities = table[[f"prob_{name}" for name in model.setup.classes]].to_numpy()
-    if outcome == "ordered" and model.training["cv"] != "leave_pair_out":
-        return bootstrap_ordered(bags.labels[judged], probabilities, **options)
-    order = None
-    if model.training["cv"] == "leave_pair_out":
-        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
-    return bootstrap_metrics(bags.labels[judged], probabilities, pair_order=order, **options)
