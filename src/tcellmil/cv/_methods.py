@@ -48,6 +48,12 @@ _MIL = (
 _ABLATIONS = (
     Method("no_autoencoder", "mil", {"compression": None}),
     Method("pca_for_autoencoder", "mil", {"compression": "pca"}),
+    Method(
+        "embedding_for_autoencoder",
+        "mil",
+        {"compression": None, "n_embed": 64, "attention": "gated"},
+        {**_PEER_TRAINING, "n_cells_bag": 20},
+    ),
     Method("no_batch_encoding", "mil", {"batch_encoding": None}),
     Method("film", "mil", {"batch_encoding": "film"}),
     Method("latent_16", "mil", {"n_latent": 16}),
