@@ -73,9 +73,9 @@ def benchmark(
     - ``composition``: logistic regression on the shares of cell types (with ``cell_type_key``); ``covariates``: on the
       covariates alone (with ``continuous_covariate_keys`` or ``categorical_covariate_keys``), which is what cells have
       to add to; ``majority``: the class prior;
-    - with ``ablations``: ``no_autoencoder``, ``pca_for_autoencoder`` (as many components), ``embedding_for_autoencoder``
-      (a layer of 64 that is trained with the labels, under gated attention), ``no_batch_encoding``, ``film`` in place of
-      concatenation, ``latent_16`` and ``latent_96``.
+    - with ``ablations``: ``no_autoencoder``, ``pca_for_autoencoder`` (as many components),
+      ``embedding_for_autoencoder`` (a layer of 64 that is trained with the labels, under gated attention),
+      ``no_batch_encoding``, ``film`` in place of concatenation, ``latent_16`` and ``latent_96``.
 
     Parameters
     ----------
