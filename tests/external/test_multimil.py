@@ -1,11 +1,12 @@
 """MultiMIL in another interpreter: what it is handed, what comes back, and what is said when it cannot run."""
 
+import copy
 import importlib.util
 import json
 import os
 import stat
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -182,14 +183,17 @@ class FakeClassifier:
     def __init__(self, adata, **options):
         self.calls.append(("model", None, options))
         self.classes = sorted(set(adata.obs["label"]))
+        self.module = SimpleNamespace(min_cont_sample_cov=[50.0], max_cont_sample_cov=[55.0])
 
     def train(self, **options):
         self.calls.append(("train", None, options))
 
     @classmethod
     def load_query_data(cls, adata, reference_model):
-        cls.calls.append(("query", adata.copy(), {}))
-        return reference_model
+        query = copy.copy(reference_model)
+        query.module = SimpleNamespace(min_cont_sample_cov=[56.0], max_cont_sample_cov=[56.0])
+        cls.calls.append(("query", adata.copy(), query.module))
+        return query
 
     def get_model_output(self, adata, batch_size):
         adata.obsm["full_predictions_label"] = pd.DataFrame(adata.X[:, :2], adata.obs_names, self.classes)
@@ -214,7 +218,8 @@ def test_the_script_calls_multimil_and_averages_the_probabilities_of_a_patients_
     tm.external.multimil(python, "patient", "response", "X_pca", **keys)(train, test, seed=3)
     monkeypatch.chdir(handed(record)[2])
     _run_multimil.main()
-    (_, seen, setup), (_, _, model), (_, _, training), (_, query, _) = FakeClassifier.calls
+    (_, seen, setup), (_, _, model), (_, _, training), (_, query, module) = FakeClassifier.calls
+    assert (module.min_cont_sample_cov, module.max_cont_sample_cov) == ([50.0], [55.0])
     assert setup == {"categorical_covariate_keys": ["label", "sample"], "continuous_covariate_keys": ["covariate 0"]}
     assert model == {
         "sample_key": "sample",

@@ -56,10 +56,11 @@ def multimil(
         multimil-env/bin/pip install 'multimil==0.3.2' 'setuptools<81'
 
     What the other process gets of a fold's held-out patients are cells, names and covariates. It has MultiMIL's
-    defaults but for two: a bag is as many cells as the smallest training patient has, 128 at most (MultiMIL drops
+    defaults but for three: a bag is as many cells as the smallest training patient has, 128 at most (MultiMIL drops
     patients with fewer cells than a bag); and where a tenth of the cells of the smallest training patient do not fill
-    a bag, there are no cells to stop early by, and it trains for all epochs on all cells of the training patients. A
-    patient's probability is the mean over its cells' bags.
+    a bag, there are no cells to stop early by, and it trains for all epochs on all cells of the training patients;
+    covariates are scaled by the range of the training patients (MultiMIL takes that of the patients that it predicts).
+    A patient's probability is the mean over its cells' bags.
 
     Parameters
     ----------

@@ -33,6 +33,9 @@ def main() -> None:
     model = classifier(train, sample_key=SAMPLE, classification=[LABEL], **options["model"])
     model.train(**options["training"])
     query = classifier.load_query_data(test, reference_model=model)
+    for bound in ("min_cont_sample_cov", "max_cont_sample_cov"):
+        # MultiMIL takes the range from the patients that it predicts, and divides by 0 where these are alike.
+        setattr(query.module, bound, getattr(model.module, bound))
     query.get_model_output(test, batch_size=options["training"]["batch_size"])
 
     logits = test.obsm["full_predictions_" + LABEL]  # those of its bag, for each cell
