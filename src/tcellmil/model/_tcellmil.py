@@ -11,13 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scvi.data import AnnDataManager
-from scvi.data.fields import (
-    CategoricalObsField,
-    MuDataCategoricalObsField,
-    MuDataLayerField,
-    MuDataObsmField,
-    ObsmField,
-)
 from scvi.model.base import BaseModelClass
 
 from tcellmil._checks import (
@@ -39,13 +32,14 @@ from tcellmil.cv._fitted import FittedStack
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
 from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._splits import make_replicas
-from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, SURVIVAL
+from tcellmil.nn._heads import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.nn._network import NetworkConfig
 
-from ._registry import quiet_scvi, registry_without_data
-from ._representations import MATRIX, labels, numbered
+from ._registry import quiet_scvi, registry_fields, registry_without_data
+from ._representations import numbered
 from ._setup import make_setup, read_bags
 from ._state import from_state, read_folder, to_state, write_folder
+from ._tables import predictions_table, wide_history, with_named_stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -163,28 +157,9 @@ class TcellMIL(BaseModelClass):
         KeyError, ValueError
             If columns, labels or values cannot be used; the message says which and what to do.
         """
-        arguments = {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key,
-            "use_rep": use_rep,
-            "unlabelled": unlabelled,
-            "positive_class": positive_class,
-            "scaling": scaling,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "group_key": group_key,
-            "outcome": outcome,
-            "event_key": event_key,
-            "class_order": class_order,
-        }
+        method = cls._get_setup_method_args(**locals())
         check_adata(adata)
-        setup = make_setup(adata, **arguments)
-        fields = [ObsmField(name, place, is_count_data=False) for name, place in _field_names(setup.use_rep)]
-        fields.append(CategoricalObsField("sample", sample_key))
-        if batch_key is not None:
-            fields.append(CategoricalObsField("batch", batch_key))
-        cls._register(adata, fields, "setup_anndata", arguments)
+        cls._register(adata, method)
 
     @classmethod
     def setup_mudata(
@@ -244,42 +219,16 @@ class TcellMIL(BaseModelClass):
         >>> model.get_latent_representation().shape
         (320, 16)
         """
-        arguments = {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key,
-            "use_rep": use_rep,
-            "unlabelled": unlabelled,
-            "positive_class": positive_class,
-            "scaling": scaling,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "group_key": group_key,
-            "outcome": outcome,
-            "event_key": event_key,
-            "class_order": class_order,
-        }
+        method = cls._get_setup_method_args(**locals())
         check_mudata(mdata)
-        setup = make_setup(mdata, **arguments)
-        fields = []
-        for name, place in _field_names(setup.use_rep):
-            mod, colon, key = place.partition(":")
-            options = {"is_count_data": False, "correct_data_format": False, "mod_key": mod if colon else None}
-            if colon and key == MATRIX:
-                fields.append(MuDataLayerField(name, None, **options))
-            else:
-                fields.append(MuDataObsmField(name, key if colon else place, **options))
-        for name, column in {"sample": sample_key, "batch": batch_key}.items():
-            if column is not None:
-                mod, _, own = (None, "", column) if column in mdata.obs else column.partition(":")
-                fields.append(MuDataCategoricalObsField(name, own, mod_key=mod))
-        cls._register(mdata, fields, "setup_mudata", arguments)
+        cls._register(mdata, method)
 
     @classmethod
-    def _register(cls, data: AnnData | MuData, fields: list, method_name: str, arguments: dict) -> None:
-        method = {"model_name": cls.__name__, "setup_method_name": method_name, "setup_args": arguments}
+    def _register(cls, data: AnnData | MuData, method: dict) -> None:
+        """Check everything that is read, and tell scvi-tools about it; ``method`` is the call of the set-up."""
+        setup = make_setup(data, **method["setup_args"])
         with quiet_scvi():
-            manager = AnnDataManager(fields=fields, setup_method_args=method)
+            manager = AnnDataManager(fields=registry_fields(data, setup), setup_method_args=method)
             manager.register_fields(data)
         cls.register_manager(manager)
 
@@ -342,12 +291,11 @@ class TcellMIL(BaseModelClass):
             self.module.temperature = fit_temperatures(
                 bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
             )
-        history["stage"] = _named_stages(history["stage"], self.setup.use_rep)
         self._patients = bags.names
         self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
         self.training["calibration"] = calibration or ""
-        self.history_table = history
-        self.history_ = _history(history, self.network.outcome)
+        self.history_table = with_named_stages(history, self.setup.use_rep)
+        self.history_ = wide_history(self.history_table, self.network.outcome)
         self.is_trained_ = True
 
     def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
@@ -368,7 +316,7 @@ class TcellMIL(BaseModelClass):
         patient) and ``risk_sd``.
         """
         bags, predictions = self._predict(adata)
-        return self.predictions_table(bags, predictions)
+        return predictions_table(self.setup, bags, predictions)
 
     def get_attention(self, adata: AnnData | MuData | None = None) -> pd.Series:
         """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
@@ -383,36 +331,6 @@ class TcellMIL(BaseModelClass):
         """
         bags, predictions = self._predict(adata)
         return bags.to_input_order(predictions.latent)
-
-    def predictions_table(self, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
-        """The table of :meth:`predict` from its arrays."""
-        table = pd.DataFrame(index=pd.Index(bags.names.astype(object), name="patient"))
-        columns = self._class_columns if self.setup.outcome in OF_CLASSES else self._value_columns
-        for name, values in columns(bags, predictions).items():
-            table[name] = values
-        table["n_cells"] = bags.sizes
-        table["n_replicas"] = predictions.n_replicas
-        if self.setup.batch_key is not None:
-            table["cohort"] = np.where(bags.cohorts >= 0, np.array(self.setup.cohorts)[bags.cohorts], "").astype(object)
-        return table
-
-    def _class_columns(self, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
-        classes = np.array(self.setup.classes)
-        seen = predictions.n_replicas > 0
-        best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
-        return {
-            "label": np.where(bags.labels >= 0, classes[bags.labels], "").astype(object),
-            "predicted": np.where(seen, classes[best], "").astype(object),
-            **{f"prob_{name}": predictions.probabilities[:, i] for i, name in enumerate(classes)},
-            "prob_sd": predictions.sd,
-        }
-
-    def _value_columns(self, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
-        survival = self.setup.outcome == SURVIVAL
-        observed, predicted = (["time", "event"], "risk") if survival else (["label"], "predicted")
-        targets = np.full((bags.n_bags, len(observed)), np.nan) if bags.targets is None else bags.targets
-        columns = {name: targets[:, i].astype(float) for i, name in enumerate(observed)}
-        return columns | {predicted: predictions.probabilities[:, 0], f"{predicted}_sd": predictions.sd}
 
     def to_state(self) -> dict:
         """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
@@ -598,29 +516,3 @@ def cv_name(cv: object) -> str:
     if isinstance(cv, str | int | np.integer):
         return str(cv)
     return type(cv).__name__ if hasattr(cv, "split") else "custom"
-
-
-def _field_names(use_rep: Sequence[str]) -> list[tuple[str, str]]:
-    """A name for each representation in the registry of scvi-tools, and its place."""
-    names = ["representation"] if len(use_rep) == 1 else [f"representation_{label}" for label in labels(use_rep)]
-    return list(zip(names, use_rep, strict=True))
-
-
-def _named_stages(stages: pd.Series, use_rep: Sequence[str]) -> pd.Series:
-    """Of several representations, the autoencoders by name instead of by number."""
-    named = {f"autoencoder.{b}": f"autoencoder:{label}" for b, label in enumerate(labels(use_rep))}
-    return stages.replace(named) if len(use_rep) > 1 else stages
-
-
-def _history(table: pd.DataFrame, outcome: str) -> dict[str, pd.DataFrame]:
-    """Losses in the manner of scvi-tools: a table a metric, epochs in rows, replicas in columns."""
-    losses = {CONTINUOUS: "squared_error", SURVIVAL: "partial_likelihood"}
-    names = {"autoencoder": "reconstruction_loss", "mil": losses.get(outcome, "cross_entropy")}
-    history = {}
-    for stage, rows in table.groupby("stage", sort=False):
-        kind, colon, representation = stage.partition(":")
-        for part in ("train", "validation"):
-            wide = rows.pivot(index="epoch", columns="replica", values=f"{part}_loss")
-            if wide.notna().any(axis=None):
-                history[f"{names[kind]}_{part}{colon}{representation}"] = wide
-    return history

@@ -184,6 +184,7 @@ def fit_mil(
     from tcellmil.model import TcellMIL
     from tcellmil.model._representations import places
     from tcellmil.model._setup import only_what_is_read
+    from tcellmil.model._tables import predictions_table
     from tcellmil.nn import NetworkConfig
 
     network, training = network or {}, training or {}
@@ -225,7 +226,7 @@ def fit_mil(
     model = TcellMIL(cells, **network)
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
     bags, predicted = model.out_of_fold()
-    predictions = model.predictions_table(bags, predicted)
+    predictions = predictions_table(model.setup, bags, predicted)
     order = None
     if model.training["cv"] == "leave_pair_out":
         order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
