@@ -1,6 +1,6 @@
 """When does the autoencoder help, and when does it hurt? Ablations on simulated cohorts that judge no default.
 
-    python benchmarks/autoencoder.py --csv FILE [--seeds 100 ... 107] [--jobs 2]
+    python benchmarks/autoencoder.py [--seeds 100 ... 107] [--jobs 2] [--csv FILE]
 
 The cohorts are those of seeds from 100, on which defaults may be chosen; tests and the accuracy table use others.
 """
@@ -8,15 +8,14 @@ The cohorts are those of seeds from 100, on which defaults may be chosen; tests 
 import argparse
 import datetime
 import logging
-import os
 import platform
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _jobs import run_jobs
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "autoencoder.md"
 VARIANTS = ("tcellmil", "no_autoencoder", "pca_for_autoencoder", "embedding_for_autoencoder")
@@ -49,6 +48,7 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
 def page(table: pd.DataFrame) -> str:
     """The page of the docs: means, and differences to the autoencoder with their standard errors over cohorts."""
     wide = table.pivot_table(index=["cohort", "seed"], columns="method", values="value", sort=False)
+    wide = wide.reindex(list(COHORTS), level="cohort")
     rows = []
     for cohort, part in wide.groupby(level="cohort", sort=False):
         row = {"cohort": cohort, "cohorts": len(part)} | {m: f"{part[m].mean():.2f}" for m in VARIANTS}
@@ -78,17 +78,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 108)))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--csv", required=True, help="results are added here as they come; what is there is not rerun")
+    parser.add_argument("--csv", help="results are added here as they come; what is there is not run again")
     arguments = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
-    file = Path(arguments.csv)
-    done = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["method", "value", "cohort", "seed"])
-    there = set(zip(done["cohort"], done["seed"], strict=True))
-    jobs = [(name, seed) for seed in arguments.seeds for name in COHORTS if (name, seed) not in there]
-    with ProcessPoolExecutor(arguments.jobs) as pool:
-        for part in pool.map(run, jobs):
-            part.to_csv(file, mode="a", header=not file.exists(), index=False)
-    text = page(pd.read_csv(file))
+    jobs = [(name, seed) for seed in arguments.seeds for name in COHORTS]
+    text = page(run_jobs(run, jobs, arguments.jobs, arguments.csv))
     PAGE.write_text(text + "\n")
     print(text)
