@@ -61,9 +61,9 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
         f"{versions}. Rebalanced leave-one-out, defaults throughout.",
         "## Cohorts whose answer is known",
         f"Mean AUROC over {n_seeds} cohorts of 24 patients (`pbmc_cohort`, seeds {table['seed'].min()} to "
-        f"{table['seed'].max()}), by size of the planted effect, on regulon activities, one seed of the networks; *rare*: driver cells are {RARE:.0%} of a patient's, "
-        "with the effect in brackets. The standard error of a mean is about 0.05 to 0.1 where methods are between "
-        "chance and certainty.",
+        f"{table['seed'].max()}), by size of the planted effect, on regulon activities, one seed of the networks; "
+        f"*rare*: driver cells are {RARE:.0%} of a patient's, with the effect in brackets. The standard error of a "
+        "mean is about 0.05 to 0.1 where methods are between chance and certainty.",
         _auroc_by_effect(table).to_markdown(floatfmt=".2f"),
     ]
     if len(melanoma):
