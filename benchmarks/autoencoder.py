@@ -42,8 +42,8 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
 
     adata = tm.datasets.pbmc_cohort(seed=seed, **COHORTS[name])
     tm.tl.regulons(adata)
-    options = {"methods": VARIANTS, "reps": ["X_regulons"], "cv": N_FOLDS, "n_boot": 1, "n_permutations": 1, "progress": False}
-    tm.tl.benchmark(adata, "patient", "response", "cohort", **options)
+    options = {"methods": VARIANTS, "reps": ["X_regulons"], "cv": N_FOLDS, "n_boot": 1, "n_permutations": 1}
+    tm.tl.benchmark(adata, "patient", "response", "cohort", progress=False, **options)
     return tm.get.benchmark(adata, metric="auroc")[["method", "value"]].assign(cohort=name, seed=seed)
 
 
