@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_fields, some
 from tcellmil._log import logger
+from tcellmil._outcome_kinds import SHOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,15 +16,6 @@ if TYPE_CHECKING:
 
     from tcellmil.cv import Bags
     from tcellmil.model import TcellMIL
-
-
-#: Of each kind of outcome, the metric that is told, and how it is called.
-SHOWN = {
-    "classes": ("auroc", "AUROC"),
-    "ordered": ("weighted_kappa", "weighted kappa"),
-    "continuous": ("pearson", "Pearson correlation"),
-    "survival": ("concordance", "concordance"),
-}
 
 
 def fit_mil(
