@@ -21,7 +21,7 @@ from ._fitted import FittedStack
 from ._plans import StackedPlan
 from ._scaling import Scaling, scale_cells
 from ._splits import Replicas
-from ._stages import centre_risks, fit_projection, train_autoencoder, train_classifier
+from ._stages import bags_per_step, centre_risks, fit_projection, train_autoencoder, train_classifier
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.
@@ -151,7 +151,7 @@ def _check_events(outcome: str, targets: np.ndarray, replicas: Replicas) -> None
 
 def _chunks(bags: Bags, replicas: Replicas, network: NetworkConfig, training: TrainingConfig) -> list[np.ndarray]:
     n_cells_bag = min(training.n_cells_bag or bags.sizes.max(), bags.sizes.max())
-    floats = 6 * training.bags_per_batch * n_cells_bag * (network.n_latent + network.n_attention)
+    floats = 6 * bags_per_step(bags, network, training) * n_cells_bag * (network.n_latent + network.n_attention)
     if training.encoder == "per_fold":
         floats += len(bags.x) * network.n_latent
     size = max(1, int(STACK_BYTES / (4 * floats)))

@@ -133,7 +133,8 @@ class FittedStack:
 
         Returns
         -------
-        Probabilities or number ``(replica, class)``, attention ``(replica, cell)`` and latent ``(n_encoders, cell, n_latent)``.
+        Probabilities or number ``(replica, class)``, attention ``(replica, cell)`` and latent
+        ``(n_encoders, cell, n_latent)``.
         """
         z = self.encode(self.scale(bags.x[bags.bag(i)]))
         probabilities, attention = self.classify(z[:, None], bags.side[i])

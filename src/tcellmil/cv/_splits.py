@@ -110,9 +110,7 @@ def make_replicas(
         cv = list(cv)  # an iterator must serve every seed
     rows = []
     for replica_seed in range(seed, seed + n_seeds):
-        for name, train, test in _folds(
-            cv, labels, labelled, names, cohorts, groups, residuals, strata, replica_seed
-        ):
+        for name, train, test in _folds(cv, labels, labelled, names, cohorts, groups, residuals, strata, replica_seed):
             row = np.zeros((2, len(labels)), dtype=bool)
             row[0, train] = True
             row[1, test] = True

@@ -210,7 +210,7 @@ def train_classifier(
         targets=None if network.outcome in OF_CLASSES else torch.from_numpy(np.nan_to_num(targets)),
     )
     rngs = [_rng(seed, _CLASSIFIER) for seed in seeds]
-    size, n_cells = training.bags_per_batch, training.n_cells_bag
+    size, n_cells = bags_per_step(bags, network, training), training.n_cells_bag
     n_batches = -(-len(labelled) // size)
 
     def draw(generators) -> Iterator[dict[str, Tensor]]:
@@ -229,6 +229,11 @@ def train_classifier(
         stage="attention",
     )
     return plan
+
+
+def bags_per_step(bags: Bags, network: NetworkConfig, training: TrainingConfig) -> int:
+    """Bags in a batch: of times to event all of them, so that risk sets are whole."""
+    return int((bags.labels >= 0).sum()) if network.outcome == SURVIVAL else training.bags_per_batch
 
 
 @torch.no_grad()

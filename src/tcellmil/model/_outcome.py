@@ -84,8 +84,8 @@ def classes_of(
 def _in_order(present: pd.Index, label_key: str, class_order: Sequence[str] | None) -> list[str]:
     if class_order is None:
         raise ValueError(
-            f"outcome='ordered' needs the order of the classes {some(sorted(present))}: pass class_order, lowest first, "
-            f"or make obs[{label_key!r}] an ordered categorical"
+            f"outcome='ordered' needs the order of the classes {some(sorted(present))}: "
+            f"pass class_order, lowest first, or make obs[{label_key!r}] an ordered categorical"
         )
     order = [str(name) for name in class_order]
     unknown, twice = [name for name in present if name not in order], len(set(order)) < len(order)
@@ -149,7 +149,6 @@ def targets_of(values: pd.Series, events: pd.Series | None, label_key: str, even
     if event_key is None:
         return numbers_of(values, label_key).to_frame("number")
     return times_of(values, events, label_key, event_key)
-
 
 
 def check_enough(targets: pd.DataFrame, label_key: str, event_key: str | None) -> None:

@@ -141,7 +141,9 @@ def make_setup(
         check_enough(targets, label_key, event_key)
     cohorts = [] if batch_key is None else sorted(_cohorts(adata, samples, batch_key).unique())
     continuous, categorical = _keys_of(continuous_covariate_keys), _keys_of(categorical_covariate_keys)
-    twice = sorted({*continuous} & {*categorical} | {*continuous, *categorical} & {label_key, event_key, sample_key, batch_key})
+    twice = sorted(
+        {*continuous} & {*categorical} | {*continuous, *categorical} & {label_key, event_key, sample_key, batch_key}
+    )
     if twice:
         raise ValueError(f"columns {some(twice)} are named twice: as covariates, and as something else")
     for key in continuous:

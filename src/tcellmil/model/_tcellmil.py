@@ -20,8 +20,8 @@ from tcellmil.cv._calibration import fit_temperatures
 from tcellmil.cv._config import TrainingConfig
 from tcellmil.cv._fit import fit_stack
 from tcellmil.cv._fitted import FittedStack
-from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
+from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._splits import make_replicas
 from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, SURVIVAL
 from tcellmil.nn._network import NetworkConfig

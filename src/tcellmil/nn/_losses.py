@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -84,7 +86,7 @@ def bag_cox_loss(log_hazard: Tensor, time: Tensor, event: Tensor, weights: Tenso
 
     Returns
     -------
-    ``(replica,)``; 0 for a replica whose bags in the batch hold no event.
+    ``(replica,)``; 0 for a replica whose bags in the batch hold no event, or that has one bag.
 
     References
     ----------
@@ -95,10 +97,13 @@ def bag_cox_loss(log_hazard: Tensor, time: Tensor, event: Tensor, weights: Tenso
     losses = []
     for row, own in enumerate(weights > 0):
         known = event[row, own].bool()
-        if not known.any():
+        if not known.any() or len(known) == 1:  # torchsurv takes no patient alone, whose likelihood is 1
             losses.append(log_hazard.new_zeros(()))
             continue
-        losses.append(neg_partial_log_likelihood(log_hazard[row, own], known, time[row, own], ties_method="efron"))
+        data = log_hazard[row, own], known, time[row, own]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Ties in `time` detected", UserWarning)  # once a step; they are handled
+            losses.append(neg_partial_log_likelihood(*data, ties_method="efron", reduction="sum") / known.sum())
     return torch.stack(losses)
 
 

@@ -201,7 +201,7 @@ def bootstrap_survival(
     """
     time, event, risk = checked_survival(time, event, risk)
     check_bootstrap(n_boot, level)
-    comparable = comparable_pairs(time, event).T.astype(float)
+    comparable = comparable_pairs(time, event).astype(float)
     counts = draw_resamples(
         len(time),
         n_boot,

@@ -77,9 +77,9 @@ def fit_mil(
         that the class prior is the same in all folds. ``"loo"``: plain leave-one-out (the paper), biased in small
         cohorts: the training set always lacks one patient of the held-out class. ``"leave_pair_out"``: hold out one
         patient of each of two classes at a time; the AUROC is the share of pairs ranked rightly. A number:
-        stratified folds. Where the outcome is a number or a time, the dropped patient is the one that keeps the mean in
-        place, and folds are stratified by ranges of the number or by events. ``"cohort"``: leave one cohort out. Or your own: pairs of patient names ``(train, test)``,
-        or a scikit-learn splitter.
+        stratified folds. ``"cohort"``: leave one cohort out. Or your own: pairs of patient names ``(train, test)``,
+        or a scikit-learn splitter. Where the outcome is a number or a time, the dropped patient is the one that keeps
+        the mean in place, and folds are stratified by ranges of the number or by events.
     n_seeds, seed
         Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
     encoder
