@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -155,6 +155,11 @@ def group_of_patient(patients: pd.DataFrame, params: Mapping) -> pd.Series:
 def observed_columns(params: Mapping) -> list[str]:
     """Columns of the predictions with what was observed."""
     return ["time", "event"] if outcome_of(params) == SURVIVAL else ["label"]
+
+
+def expected_level(patients: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
+    """Mean of the levels of ordered classes, 0 for the lowest, weighed by their probabilities."""
+    return sum(level * patients[f"prob_{name}"] for level, name in enumerate(classes))
 
 
 def predicted_column(params: Mapping) -> str:

@@ -44,9 +44,9 @@ def regulators(
 
     Reads what :func:`tcellmil.get.regulators` joins. To the right, cells with higher activity get more attention
     (``tau_within``, Kendall's tau within a patient, mean over patients); upwards, SHAP values are for the followed
-    class, or for a higher number or risk (``shap_difference``, attention-weighted, mean over patients). Blue points are significantly correlated with
-    attention. A circle is a regulon whose perturbation and SHAP agree, a diamond one where they do not, a small point
-    one where that is unclear or where :func:`tcellmil.tl.perturb` was not run.
+    class, or for a higher number or risk (``shap_difference``, attention-weighted, mean over patients). Blue points are
+    significantly correlated with attention. A circle is a regulon whose perturbation and SHAP agree, a diamond one
+    where they do not, a small point one where that is unclear or where :func:`tcellmil.tl.perturb` was not run.
 
     Parameters
     ----------
