@@ -28,7 +28,7 @@ OUTPUTS = ("probability", "logit", "value")
 
 #: Quadrature is refined until a bag's values add up to within this share of what they should add up to ...
 TOLERANCE = 0.005
-#: ... or to this, where that is next to nothing (of a number, times its spread over the training patients) ...
+#: ... or to this, where that is next to nothing (of a number or log hazard, times its spread) ...
 MIN_TOLERANCE = 1e-4
 #: ... by doubling the points of the quarter of the paths that are off most, at most this often.
 MAX_DOUBLINGS = 20
@@ -130,7 +130,7 @@ def explain_bag(
         ends = [_output(stack.logits(x[None, None], cohort)[0], output)[0].double() for x in (cells, *references)]
     found, at_reference = ends[0], torch.stack(ends[1:])
     expected = at_reference.mean(dim=0)
-    tolerance = (TOLERANCE * (found - expected).abs()).clamp(min=MIN_TOLERANCE * _unit(stack, output))
+    tolerance = (TOLERANCE * (found - expected).abs()).clamp(min=MIN_TOLERANCE * _unit(stack, ends, output))
     steps = [n_steps] * len(references)
     paths = [_integrate(stack, cells, reference, cohort, output, n_steps) for reference in references]
     for _ in range(MAX_DOUBLINGS):
@@ -219,9 +219,11 @@ def _output(logits: Tensor, output: str) -> Tensor:
     return values[:, 1:] if logits.shape[1] == 2 else values
 
 
-def _unit(stack: FittedStack, output: str) -> float:
-    """What a small difference is measured by: 1, or the spread of the number that is predicted."""
-    return float(stack.classifier["head.scale"].max()) if output == "value" else 1.0
+def _unit(stack: FittedStack, ends: list[Tensor], output: str) -> float:
+    """What a small difference is measured by: 1, or the spread of the numbers, observed or predicted."""
+    if output != "value":
+        return 1.0
+    return max(float(stack.classifier["head.scale"].max()), float(max(ends) - min(ends)))
 
 
 def _all_classes(values, found, expected, output):

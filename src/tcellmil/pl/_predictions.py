@@ -170,32 +170,29 @@ def _draw_numbers(adata, key: str, known: pd.DataFrame, params: Mapping, target_
     """Observed against predicted, on the same scale, by cohort."""
     from matplotlib.ticker import MaxNLocator
 
-    cohort = known["cohort"].replace("", UNKNOWN) if "cohort" in known else None
-    (panel,) = make_axes(1, ax, (4.2 if cohort is None else 5.4, 4.4))
-    if cohort is None:
+    names = sorted(set(known["cohort"]) - {""}) if "cohort" in known else []
+    (panel,) = make_axes(1, ax, (4.2, 4.4 + 0.22 * (len(names) + 1 if names else 0)))
+    if not names:
         panel.scatter(known["predicted"], known["label"], color=BLUE, **POINTS)
     else:
-        names = sorted(set(cohort) - {UNKNOWN})
-        for name, color in {**class_colors(names), UNKNOWN: GREY}.items():
-            own = known[cohort == name]
+        colors = class_colors(names)
+        for cohort in (*names, ""):
+            own = known[known["cohort"] == cohort]
+            label = f"{shorten(cohort or UNKNOWN, 28)}, n = {len(own)}"
             if len(own):
-                panel.scatter(
-                    own["predicted"], own["label"], color=color, label=f"{shorten(name, 20)}, n = {len(own)}", **POINTS
-                )
-        panel.legend(
-            title=shorten(params["batch_key"], 20),
-            title_fontsize="small",
-            loc="upper left",
-            bbox_to_anchor=(1, 1),
-            frameon=False,
-            fontsize="small",
-        )
+                panel.scatter(own["predicted"], own["label"], color=colors.get(cohort, GREY), label=label, **POINTS)
+        style = {"title": shorten(params["batch_key"], 28), "title_fontsize": "small", "fontsize": "small"}
+        style |= {"alignment": "left", "frameon": False}
+        if ax is None:
+            panel.figure.legend(loc="outside lower center", **style)
+        else:
+            panel.legend(loc="upper left", bbox_to_anchor=(0, -0.16), **style)
     both = known[["predicted", "label"]].to_numpy()
     margin = 0.05 * (np.ptp(both) or 1)
     limits = (both.min() - margin, both.max() + margin)
     panel.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, zorder=1)
     name = shorten(params["label_key"], 24)
-    panel.set(xlim=limits, ylim=limits, aspect="equal")
+    panel.set(xlim=limits, ylim=limits)
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     panel.set(xlabel=f"Predicted {name}{_out_of_fold(adata, key)}", ylabel=f"Observed {name}")

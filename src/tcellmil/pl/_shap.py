@@ -127,7 +127,8 @@ def shap(
     title = of_fit["label_key"] if by == "label" else "class"
     axes[0].get_legend().set_title(shorten(title, 24), prop={"size": "small"})
     towards = _towards(params) if by == "label" else "SHAP value for the class"
-    axes[0].set_xlabel(f"{towards}\n({params['output']}, {SUMMARIES[summary]})")
+    unit = f"{params['output']}, " if has_classes(of_fit) else ""  # the name of a number says it
+    axes[0].set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
     axes[0].set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
     return finish(axes, show, own=ax is None)
 

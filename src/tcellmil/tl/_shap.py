@@ -57,7 +57,9 @@ def shap(
     In both, a value is :math:`\phi_{jr} = \mathbb{E}_b [(x_{jr} - b_{jr}) \int_0^1 \partial_{jr} f(b + \alpha (x -
     b)) \, d\alpha]` (expected gradients). Its sign says which way the regulon's activity *as it is in this cell* is
     associated with the prediction, compared with the background; it is not the slope: where activity above the
-    background lowers the prediction, activity below it has a positive value.
+    background lowers the prediction, activity below it has a positive value. Patients on either side of the background
+    cancel in a mean over patients, and in its test, however much a regulon matters to each of them: for that, read
+    ``median_abs``. It is so for a number, whose background is all training patients, even more than for classes.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on.
 
