@@ -24,11 +24,11 @@ from torch import Tensor
 from ._bags import Bags
 from ._fitted import FittedStack
 
-OUTPUTS = ("probability", "logit")
+OUTPUTS = ("probability", "logit", "value")
 
 #: Quadrature is refined until a bag's values add up to within this share of what they should add up to ...
 TOLERANCE = 0.005
-#: ... or to this, where that is next to nothing ...
+#: ... or to this, where that is next to nothing (of a number or log hazard, times its spread) ...
 MIN_TOLERANCE = 1e-4
 #: ... by doubling the points of the quarter of the paths that are off most, at most this often.
 MAX_DOUBLINGS = 20
@@ -81,7 +81,8 @@ def explain_cells(
     n_samples
         Points on paths from random background cells, for each cell.
     output
-        ``"probability"`` or ``"logit"``, the log-odds of a class against all others.
+        ``"probability"`` or ``"logit"``, the log-odds of a class against all others; ``"value"``, the number or the log
+        hazard, where that is the outcome.
     seed
         For the background and the points.
     """
@@ -115,7 +116,7 @@ def explain_bag(
     n_steps
         Points of the quadrature on each path to begin with; doubled where the values do not add up.
     output
-        ``"probability"`` or ``"logit"``, the log-odds of a class against all others.
+        As in :func:`explain_cells`.
     seed
         For the background.
     """
@@ -129,7 +130,7 @@ def explain_bag(
         ends = [_output(stack.logits(x[None, None], cohort)[0], output)[0].double() for x in (cells, *references)]
     found, at_reference = ends[0], torch.stack(ends[1:])
     expected = at_reference.mean(dim=0)
-    tolerance = (TOLERANCE * (found - expected).abs()).clamp(min=MIN_TOLERANCE)
+    tolerance = (TOLERANCE * (found - expected).abs()).clamp(min=MIN_TOLERANCE * _unit(stack, ends, output))
     steps = [n_steps] * len(references)
     paths = [_integrate(stack, cells, reference, cohort, output, n_steps) for reference in references]
     for _ in range(MAX_DOUBLINGS):
@@ -206,6 +207,8 @@ class _CellNetwork(torch.nn.Module):
 
 def _output(logits: Tensor, output: str) -> Tensor:
     """What is explained, ``(row, class)``; of two classes only the last, the first being its mirror image."""
+    if output == "value":
+        return logits
     if output == "probability":
         values = logits.softmax(dim=-1)
     else:
@@ -216,9 +219,16 @@ def _output(logits: Tensor, output: str) -> Tensor:
     return values[:, 1:] if logits.shape[1] == 2 else values
 
 
+def _unit(stack: FittedStack, ends: list[Tensor], output: str) -> float:
+    """What a small difference is measured by: 1, or the spread of the numbers, observed or predicted."""
+    if output != "value":
+        return 1.0
+    return max(float(stack.classifier["head.scale"].max()), float(max(ends) - min(ends)))
+
+
 def _all_classes(values, found, expected, output):
     """Add the first of two classes: probabilities add up to 1 and log-odds to 0, attributions in both cases to 0."""
-    if found.shape[1] > 1:
+    if found.shape[1] > 1 or output == "value":
         return values.astype(np.float32), found, expected
     total = 1.0 if output == "probability" else 0.0
     return (

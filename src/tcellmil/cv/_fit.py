@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tcellmil._outcome_kinds import OF_CLASSES, SURVIVAL
 from tcellmil.nn._autoencoder import StackedAutoencoder
-from tcellmil.nn._heads import OF_CLASSES, SURVIVAL
 from tcellmil.nn._network import NetworkConfig
 from tcellmil.nn._projection import StackedProjection
 

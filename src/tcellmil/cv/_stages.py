@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tcellmil._outcome_kinds import CONTINUOUS, OF_CLASSES, SURVIVAL
 from tcellmil.nn._autoencoder import StackedAutoencoder
-from tcellmil.nn._heads import CONTINUOUS, OF_CLASSES, SURVIVAL
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
 from tcellmil.nn._projection import StackedProjection
 

@@ -17,5 +17,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_calibration": ["calibration"],
         "_permutation_test": ["permutation_test"],
         "_regulators": ["regulators"],
+        "_risk_groups": ["risk_groups"],
     },
 )

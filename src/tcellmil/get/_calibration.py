@@ -8,6 +8,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice
+from tcellmil._outcome_kinds import check_has_classes
 from tcellmil.get._mil import predictions, stored
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def calibration(
     KeyError
         If nothing was written under ``key``.
     ValueError
-        If the class is not known.
+        If the class is not known, or the outcome is a number or a time to event.
 
     Examples
     --------
@@ -54,6 +55,7 @@ def calibration(
     from tcellmil.stats import calibration_curve
 
     table, params = predictions(adata, key), stored(adata, key, "params")
+    check_has_classes(params, key, "calibration is")
     classes = [str(name) for name in params["classes"]]
     target = classes[-1] if target_class is None else target_class
     check_choice(target, classes, "target_class")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_obs_column, check_result
+from tcellmil._outcome_kinds import ALL_PATIENTS, SURVIVAL, has_classes, outcome_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,7 +29,9 @@ def predictions(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     -------
     A copy, one row a patient: ``label`` (empty if unlabelled), ``predicted``, ``prob_<class>`` (mean over the replicas
     that held the patient out), ``prob_sd`` (spread over the seeds, of the positive class), ``n_cells``, ``n_replicas``
-    and, where a batch key was given, ``cohort``.
+    and, where a batch key was given, ``cohort``. Where the outcome is a number, ``label`` and ``predicted`` are numbers
+    (``label`` NaN if unknown), and ``predicted_sd`` is in place of the columns of probabilities. Where it is a time to
+    event: ``time``, ``event`` (1, or 0 for a censored time), ``risk`` (the log hazard) and ``risk_sd``.
 
     Raises
     ------
@@ -59,7 +63,8 @@ def metrics(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     Returns
     -------
     A copy, one row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
-    :func:`tcellmil.stats.classification_metrics`.
+    :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordered_metrics`,
+    :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises
     ------
@@ -96,7 +101,9 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     Returns
     -------
     One row a cell, in the order of ``adata``: ``sample``, ``attention``, ``relative``, ``label`` (empty if unlabelled),
-    ``predicted``. Attention is NaN, and ``predicted`` empty, for cells of patients that no replica held out.
+    ``predicted``. Attention is NaN, and ``predicted`` empty, for cells of patients that no replica held out. Where the
+    outcome is a number or a time to event, ``label`` is ``"all patients"`` (empty if the outcome is unknown), and
+    ``predicted`` is the number or the log hazard, NaN for patients that no replica held out.
 
     Raises
     ------
@@ -113,7 +120,8 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     [1.0]
     """
     patients = stored(adata, key, "predictions")
-    sample_key = str(stored(adata, key, "params")["sample_key"])
+    params = stored(adata, key, "params")
+    sample_key = str(params["sample_key"])
     column = _keys.attention(key)
     if column not in adata.obs:
         raise KeyError(f"adata.obs has no {column!r}; run {_verb(key)} first")
@@ -125,11 +133,38 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
             "sample": sample.to_numpy(),
             "attention": value,
             "relative": value * of_cell["n_cells"].to_numpy(dtype=float),
-            "label": of_cell["label"].astype(object).fillna("").to_numpy(),
-            "predicted": of_cell["predicted"].astype(object).fillna("").to_numpy(),
+            "label": group_of_patient(patients, params).reindex(sample).fillna("").to_numpy(),
+            "predicted": (
+                of_cell["predicted"].astype(object).fillna("")
+                if has_classes(params)
+                else of_cell[predicted_column(params)].astype(float)
+            ).to_numpy(),
         },
         index=adata.obs_names.copy(),
     )
+
+
+def group_of_patient(patients: pd.DataFrame, params: Mapping) -> pd.Series:
+    """Group of each patient of a table of predictions, one of :func:`patient_groups`; empty without an outcome."""
+    if has_classes(params):
+        return patients["label"].astype(object).fillna("")
+    known = patients[observed_columns(params)].notna().all(axis=1)
+    return known.map({True: ALL_PATIENTS, False: ""}).astype(object)
+
+
+def observed_columns(params: Mapping) -> list[str]:
+    """Columns of the predictions with what was observed."""
+    return ["time", "event"] if outcome_of(params) == SURVIVAL else ["label"]
+
+
+def expected_level(patients: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
+    """Mean of the levels of ordered classes, 0 for the lowest, weighed by their probabilities."""
+    return sum(level * patients[f"prob_{name}"] for level, name in enumerate(classes))
+
+
+def predicted_column(params: Mapping) -> str:
+    """Column of the predictions with what was predicted."""
+    return "risk" if outcome_of(params) == SURVIVAL else "predicted"
 
 
 def stored(adata: AnnData, key: str, part: str) -> dict | pd.DataFrame:

@@ -60,6 +60,9 @@ def perturbation(
     ``epistasis`` and ``epistasis_logit`` (of the statistics: ``mean_epistasis``, ``median_epistasis``,
     ``mean_epistasis_logit``, which is what is tested, and no ``mad``).
 
+    Where the outcome is a number or a time to event, ``value_base`` and ``value`` (the number, or the log hazard) stand
+    in place of ``prob_base`` and ``prob``, there are no columns of logits, and the statistics have ``outcome``.
+
     Raises
     ------
     KeyError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
+from tcellmil._outcome_kinds import has_classes
 from tcellmil.get._mil import stored
 from tcellmil.get._perturbation import nearest_dose, perturbation
 
@@ -74,7 +76,8 @@ def regulators(
     - ``regulon``;
     - ``effect``: the median change of the probability of ``target_class`` over patients in ``direction``;
     - ``favours``: the class that more of the regulon makes more probable (``"not <class>"`` for any but the followed
-      one of several), ``"unclear"`` where that is not significant;
+      one of several), ``"unclear"`` where that is not significant. Where the outcome is a number or a time to event,
+      whether more of the regulon goes with a ``"higher"`` or a ``"lower"`` number or risk;
     - ``agreement``: ``"concordant"``, ``"discordant"`` or ``"unclear"``;
     - ``reason``: why it is unclear, such as ``"up and down both raise the probability"``, and empty where it is not;
     - ``attended``: whether cells with higher activity get ``"more"`` or ``"less"`` attention, by the sign of
@@ -85,6 +88,9 @@ def regulators(
     - ``tau_within``, ``rho_within`` (mean over patients of the correlation with attention), ``mixed_coef`` (mixed
       model), each with its ``_padj``;
     - ``target_class``.
+
+    Where the outcome is a number or a time to event, ``effect`` and ``delta`` are changes of the number or of the log
+    hazard, ``shap_difference`` is the SHAP value itself, and ``target_class`` is the name of the number, or ``"risk"``.
 
     Raises
     ------
@@ -122,7 +128,8 @@ def regulators(
     there = {part: place in adata.uns for part, (place, _) in places.items()}
     _check_parts(there, places)
 
-    classes = [str(name) for name in stored(adata, key, "params")["classes"]]
+    params = stored(adata, key, "params")
+    classes = [str(name) for name in params["classes"]]
     target, parts = "", []
     if there["perturbation"]:
         stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key)
@@ -142,7 +149,8 @@ def regulators(
     target = target or classes[-1]
 
     table = pd.concat(parts, axis=1).reindex(columns=_columns()).astype(float)
-    table = _judged(table, direction, alpha, classes, target, there)
+    table = _judged(table, direction, alpha, _favoured(params, classes, target), has_classes(params))
+    table = table.assign(target_class=target)
     size = pd.DataFrame({"effect": -table["effect"].abs(), "shap": -table["shap_difference"].abs()})
     return table.loc[size.sort_values(["effect", "shap"], kind="stable").index].rename_axis("regulon").reset_index()
 
@@ -201,32 +209,41 @@ def _explained(stats: pd.DataFrame, explained: str, target: str, classes: list[s
     return table.assign(shap_difference=-table["shap_difference"])
 
 
-def _judged(table: pd.DataFrame, direction: str, alpha: float, classes: list[str], target: str, there) -> pd.DataFrame:
-    """The table with what follows from it in front."""
+def _favoured(params: Mapping, classes: list[str], target: str) -> tuple[str, str]:
+    """What a higher and what a lower prediction is in favour of."""
+    if not has_classes(params):
+        return "higher", "lower"
+    return target, [name for name in classes if name != target][0] if len(classes) == 2 else f"not {target}"
+
+
+def _judged(
+    table: pd.DataFrame, direction: str, alpha: float, favoured: tuple[str, str], of_classes: bool
+) -> pd.DataFrame:
+    """The table with what follows from it in front; ``favoured`` by a higher and by a lower prediction."""
+    predicted, explained = ("probability", "SHAP difference") if of_classes else ("prediction", "SHAP value")
     more = table[f"median_delta_{direction}"] * (1 if direction == "up" else -1)
     up, down = table["median_delta_up"], table["median_delta_down"]
     both = (table[["padj_up", "padj_down"]] < alpha).all(axis=1) & (np.sign(up) == np.sign(down))
     moves = (table[f"padj_{direction}"] < alpha) & (more != 0) & ~both
     contributes = (table["shap_padj"] < alpha) & (table["shap_difference"] != 0)
-    other = [name for name in classes if name != target][0] if len(classes) == 2 else f"not {target}"
     attended = (table["tau_within_padj"] < alpha) & (table["tau_within"] != 0)
 
     reasons = {
         "not perturbed": table["movable"].isna(),
         "cannot be moved": table["movable"] == 0,
         "no SHAP values": table["shap_difference"].isna(),
-        "up and down both raise the probability": both & (up > 0),
-        "up and down both lower the probability": both & (up < 0),
+        f"up and down both raise the {predicted}": both & (up > 0),
+        f"up and down both lower the {predicted}": both & (up < 0),
         "neither is significant": ~moves & ~contributes,
         "the change is not significant": ~moves,
-        "the SHAP difference is not significant": ~contributes,
+        f"the {explained} is not significant": ~contributes,
     }
     reason = np.select(list(reasons.values()), list(reasons), default="")
     same = np.sign(more) == np.sign(table["shap_difference"])
     front = pd.DataFrame(
         {
             "effect": table[f"median_delta_{direction}"],
-            "favours": np.select([moves & (more > 0), moves & (more < 0)], [target, other], default=UNCLEAR),
+            "favours": np.select([moves & (more > 0), moves & (more < 0)], list(favoured), default=UNCLEAR),
             "agreement": np.where(reason != "", UNCLEAR, np.where(same, "concordant", "discordant")),
             "reason": reason,
             "attended": np.select(
@@ -237,4 +254,4 @@ def _judged(table: pd.DataFrame, direction: str, alpha: float, classes: list[str
         },
         index=table.index,
     )
-    return front.join(table).assign(target_class=target)
+    return front.join(table)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tcellmil._checks import check_choice, check_data, check_finite, check_obs_column, is_mudata, some
+from tcellmil._outcome_kinds import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL
 from tcellmil.cv._bags import Bags
-from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL
 
 from ._mudata import as_anndata
 from ._outcome import check_arguments, check_enough, classes_of, targets_of

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tcellmil._outcome_kinds import CONTINUOUS, OF_CLASSES, SURVIVAL
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._out_of_fold import BagPredictions
-from tcellmil.nn._heads import CONTINUOUS, OF_CLASSES, SURVIVAL
 
 from ._representations import labels
 from ._setup import Setup

@@ -24,6 +24,7 @@ from tcellmil._checks import (
     is_mudata,
     some,
 )
+from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._calibration import fit_temperatures
 from tcellmil.cv._config import TrainingConfig
@@ -32,7 +33,6 @@ from tcellmil.cv._fitted import FittedStack
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
 from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._splits import make_replicas
-from tcellmil.nn._heads import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.nn._network import NetworkConfig
 
 from ._registry import quiet_scvi, registry_fields, registry_without_data

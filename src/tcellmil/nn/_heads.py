@@ -6,13 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CLASSES, ORDERED, CONTINUOUS, SURVIVAL = "classes", "ordered", "continuous", "survival"
-
-#: Kinds of outcome: classes, ordered classes, a number, time to event.
-OUTCOMES = (CLASSES, ORDERED, CONTINUOUS, SURVIVAL)
-
-#: Kinds that are predicted as probabilities of classes; of the others the network predicts one number.
-OF_CLASSES = (CLASSES, ORDERED)
+from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 
 
 class StackedThresholds(nn.Module):

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from tcellmil._outcome_kinds import CLASSES, OUTCOMES
+
 from ._attention import StackedAttention, max_of_bags, pool_bags
 from ._cohort import StackedClassifier
-from ._heads import CLASSES, OUTCOMES, make_head
+from ._heads import make_head
 from ._layers import StackedLayerNorm, StackedLinear
 
 COMPRESSIONS = ("autoencoder", "pca", None)

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_history": ["history"],
         "_perturb": ["perturb"],
         "_perturb_dose": ["perturb_dose"],
+        "_predictions": ["predictions"],
         "_shap": ["shap"],
         "_attention_enrichment": ["attention_enrichment"],
         "_attention_correlation": ["attention_correlation"],

@@ -9,6 +9,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice, check_obs_column
+from tcellmil._outcome_kinds import patient_groups
 from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
 from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells, point_size
@@ -37,7 +38,8 @@ def attention(
 
     Reads ``obs[key + "_attention"]`` and ``uns[key]``. Attention is shown relative to uniform, that is times the number
     of cells of the patient: 1 means as much as if all cells of the patient counted the same. Without ``basis`` and
-    ``groupby``, cells are grouped by the label of their patient.
+    ``groupby``, cells are grouped by the label of their patient. Where the outcome is a number or a time to event, all
+    patients with a known outcome are one group.
 
     By group, a box is over the cells of a group from patients with one label, with whiskers from the 5th to the 95th
     percentile. Groups are in the order of their median, the highest first.
@@ -82,7 +84,7 @@ def attention(
     """
     check_choice(color_scale, ("log", "rank", "linear"), "color_scale")
     cells = get.attention(adata, key)
-    classes = [str(name) for name in stored(adata, key, "params")["classes"]]
+    classes = patient_groups(stored(adata, key, "params"))
     place = None if basis is None else place_cells(adata, basis)
     by_label = basis is None and groupby is None
     groups = cells["label"].replace("", "unlabelled") if by_label else _groups(adata, groupby)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys, get
+from tcellmil._outcome_kinds import patient_groups
 from tcellmil.get._mil import stored
 from tcellmil.pl._attention import RELATIVE
 from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
@@ -35,7 +36,8 @@ def attention_enrichment(
     whiskers reach to the 5th and 95th percentile. A point is a patient, joined between the two. Groups are in the
     order of their median difference, the highest first, with the number of patients that were tested and of those
     that are enriched on their own (adjusted p < 0.05). Stars are the test over patients, of all classes together.
-    Groups that were tested in no patient are counted below the axis, not drawn.
+    Groups that were tested in no patient are counted below the axis, not drawn. Where the outcome is a number or a time
+    to event, all patients with a known outcome take the place of a class.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def attention_enrichment(
     """
     table = get.attention_enrichment(adata, key, enrichment_key=enrichment_key)
     stats = get.attention_enrichment(adata, key, stats=True, enrichment_key=enrichment_key)
-    classes = [str(name) for name in stored(adata, key, "params")["classes"]]
+    classes = patient_groups(stored(adata, key, "params"))
     table = table[table["p"].notna()].assign(label=lambda rows: rows["label"].replace("", UNLABELLED))
     ranked = stats[stats["n_patients"] > 0].sort_values("median_difference", ascending=False, kind="stable")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
+from tcellmil._outcome_kinds import quantity
 from tcellmil.get._attention_stability import stability
 from tcellmil.pl._canvas import BLUE, GREY, VERMILLION, draw_boxes, finish, make_axes, shorten
 
@@ -34,7 +35,7 @@ def attention_stability(
 
     Left, the rank correlation of the attention of each patient's cells between seeds and between folds: a point is a
     patient, a box is over patients, with whiskers from the 5th to the 95th percentile. Right, the regulators of largest
-    importance, the half difference of the probability between up and down: a point is the mean, a line the standard
+    importance, the half difference of the prediction between up and down: a point is the mean, a line the standard
     deviation over seeds (folds), and beside it the share of them that has the regulon among its most important ones.
     Open points have another sign in some of them.
 
@@ -93,7 +94,7 @@ def attention_stability(
     _draw_attention(axes[0], attention)
     summary = regulators.set_index("across").loc[across]
     _draw_regulators(axes[1], drawn, summary, across)
-    axes[1].set_xlabel(f"Change in probability of {shorten(params['target_class'], 24)}")
+    axes[1].set_xlabel(f"Change in {quantity(params, shorten(params['target_class'], 24))}")
     _explain(axes, across, int(summary["n_top"]), own=ax is None)
     return finish(axes, show, own=ax is None)
 

@@ -53,7 +53,7 @@ def calibration(
     KeyError
         If nothing was written under ``key``.
     ValueError
-        If the class is not known or there is no bin.
+        If the class is not known, there is no bin, or the outcome is a number or a time to event.
 
     Examples
     --------

@@ -9,6 +9,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import some
+from tcellmil._outcome_kinds import check_has_classes
 from tcellmil.get import benchmark, metrics, predictions
 from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import GREY, PALETTE, class_colors, finish, make_axes, shorten
@@ -63,7 +64,7 @@ def roc(
     KeyError
         If nothing was written under ``key``.
     ValueError
-        If several keys are given and one has more than two classes.
+        If several keys are given and one has more than two classes, or an outcome is a number or a time to event.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def prc(
     KeyError
         If nothing was written under ``key``.
     ValueError
-        If several keys are given and one has more than two classes.
+        If several keys are given and one has more than two classes, or an outcome is a number or a time to event.
 
     Examples
     --------
@@ -145,7 +146,10 @@ def _fits(
     """Parameters, labelled predictions and metrics of each key, or of each method of a benchmark."""
     fits = {}
     for name in [key] if isinstance(key, str) else list(key):
-        if isinstance(adata.uns.get(name), dict) and "methods" in adata.uns[name]:
+        result = adata.uns.get(name)
+        result = result if isinstance(result, dict) else {}
+        check_has_classes(result.get("params", {}), name, "ROC and precision-recall curves are")
+        if "methods" in result:
             fits |= _compared(adata, name, methods)
             continue
         table = predictions(adata, name)

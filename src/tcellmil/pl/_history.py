@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
+from tcellmil._outcome_kinds import CONTINUOUS, SURVIVAL, outcome_of
 from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import BLUE, VERMILLION, finish, make_axes, plain_log
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 STAGES = {
     "autoencoder": ("Autoencoder", "Mean squared error"),
     "mil": ("Classifier", "Cross-entropy"),
+}
+#: Of the second stage, where the outcome is no class; a squared error is in units of the training patients' variance.
+OF_VALUES = {
+    CONTINUOUS: ("Regression", "Mean squared error / variance"),
+    SURVIVAL: ("Hazard", "Negative log partial likelihood"),
 }
 LOSSES = {"train_loss": ("training", BLUE), "validation_loss": ("validation", VERMILLION)}
 
@@ -65,15 +71,16 @@ def history(
     ['Mean squared error', 'Cross-entropy']
     """
     table = stored(adata, key, "history")
+    shown = STAGES | {"mil": OF_VALUES.get(outcome_of(stored(adata, key, "params")), STAGES["mil"])}
     # Of several representations, each has an autoencoder: "autoencoder:<name>".
     stages = [stage for kind in STAGES for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
     axes = make_axes(len(stages), ax, (4.2, 3.4))
     for panel, stage in zip(axes, stages, strict=True):
-        _draw_stage(panel, table[table["stage"] == stage], stage)
+        _draw_stage(panel, table[table["stage"] == stage], stage, *shown[stage.partition(":")[0]])
     return finish(axes, show, own=ax is None)
 
 
-def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str) -> None:
+def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str, title: str, ylabel: str) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
 
@@ -90,7 +97,6 @@ def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str) -> None:
         running = loss.notna().mean(axis=1) >= 0.5
         ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
     kind, _, representation = stage.partition(":")
-    title, ylabel = STAGES[kind]
     title = f"{title} of {representation}" if representation else title
     ax.set_title(f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", fontsize="medium")
     ax.set(xlabel="Epoch", ylabel=ylabel)

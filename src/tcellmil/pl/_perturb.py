@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
+from tcellmil._outcome_kinds import quantity
 from tcellmil.get import perturbation
 from tcellmil.get._perturbation import nearest_dose
 from tcellmil.pl._canvas import BLUE, VERMILLION, draw_boxes, finish, make_axes, shorten
@@ -33,10 +34,11 @@ def perturb(
 ) -> Axes | np.ndarray:
     """Draw the regulons whose perturbation changes the predictions most.
 
-    Reads ``uns[key + "_perturbation"]`` and the ``_stats`` beside it. For each direction, the regulons
-    with the highest (blue) and the lowest (orange) median change of the predicted probability. A box is over patients,
-    whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are significant (adjusted
-    p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never drawn.
+    Reads ``uns[key + "_perturbation"]`` and the ``_stats`` beside it. For each direction, the regulons with the highest
+    (blue) and the lowest (orange) median change of the predicted probability, number (in its own units) or log hazard.
+    A box is over patients, whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are
+    significant (adjusted p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never
+    drawn.
 
     Parameters
     ----------
@@ -106,8 +108,9 @@ def perturb(
 
 
 def change_label(stats: pd.DataFrame) -> str:
-    """What is drawn, with the class whose probability was followed."""
-    return f"Change in probability of {shorten(stats['target_class'].iloc[0], 24)}"
+    """What is drawn: a change in the probability of the class that was followed, in the number or the log hazard."""
+    target = shorten(stats["target_class"].iloc[0], 24)
+    return f"Change in {quantity(stats.iloc[0], target)}"
 
 
 def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:

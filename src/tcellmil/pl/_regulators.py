@@ -9,8 +9,10 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
+from tcellmil._outcome_kinds import has_classes, target_in_words
 from tcellmil.get import attention_correlation, shap
 from tcellmil.get import regulators as get_regulators
+from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import BLUE, GREY, finish, make_axes, shorten
 from tcellmil.pl._labels import label_points
 
@@ -42,9 +44,9 @@ def regulators(
 
     Reads what :func:`tcellmil.get.regulators` joins. To the right, cells with higher activity get more attention
     (``tau_within``, Kendall's tau within a patient, mean over patients); upwards, SHAP values are for the followed
-    class (``shap_difference``, attention-weighted, mean over patients). Blue points are significantly correlated with
-    attention. A circle is a regulon whose perturbation and SHAP agree, a diamond one where they do not, a small point
-    one where that is unclear or where :func:`tcellmil.tl.perturb` was not run.
+    class, or for a higher number or risk (``shap_difference``, attention-weighted, mean over patients). Blue points are
+    significantly correlated with attention. A circle is a regulon whose perturbation and SHAP agree, a diamond one
+    where they do not, a small point one where that is unclear or where :func:`tcellmil.tl.perturb` was not run.
 
     Parameters
     ----------
@@ -116,8 +118,9 @@ def regulators(
     (panel,) = make_axes(1, ax, (5.2, 4.6))
     _draw(panel, drawn, (drawn[column] < alpha).to_numpy())
     panel.set_xlabel("Correlation with attention (Kendall's tau)")
-    target = shorten(table["target_class"].iloc[0], 24)
-    panel.set_ylabel(f"SHAP difference for {target}\n(weighted by attention)")
+    target, params = shorten(table["target_class"].iloc[0], 24), stored(adata, key, "params")
+    explained = "SHAP difference" if has_classes(params) else "SHAP value"
+    panel.set_ylabel(f"{explained} for {target_in_words(params, target)}\n(weighted by attention)")
     left_out = f", {len(table) - len(drawn)} without a value" if len(drawn) < len(table) else ""
     panel.set_title(f"{len(drawn)} regulons{left_out}, means over {n_patients} patients", fontsize="medium")
     _explain(panel, drawn, f"adjusted p < {alpha:g} ({name_of_test})", own=ax is None)

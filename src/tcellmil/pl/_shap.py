@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,9 +10,10 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice
+from tcellmil._outcome_kinds import has_classes, patient_groups, target_in_words
 from tcellmil.get import predictions
 from tcellmil.get import shap as get_shap
-from tcellmil.get._mil import stored
+from tcellmil.get._mil import group_of_patient, stored
 from tcellmil.get._shap import shap_of_cells, stored_shap
 from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, shorten
 from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells
@@ -61,7 +62,8 @@ def shap(
         These regulons, instead of the top ones.
     by
         ``"label"``: values of the target class, a box for the patients of each label. ``"output"``: a box for the
-        values of each class, over all patients (as in the paper; with two classes they mirror each other).
+        values of each class, over all patients (as in the paper; with two classes they mirror each other). Where the
+        outcome is a number or a time to event, both are a box for all patients with a known outcome.
     summary
         ``"weighted_mean"`` (by attention), ``"mean"`` or ``"total"``; by default what
         :func:`tcellmil.tl.shap` orders by, ``"total"`` for ``level="bag"``.
@@ -113,29 +115,35 @@ def shap(
 
     fit = params["key"]
     table = get_shap(adata, "patients", key, shap_key=shap_key)
-    classes = [str(name) for name in stored(adata, fit, "params")["classes"]]
-    table = _boxes_by(table, predictions(adata, fit), by, params["target_class"])
-    colors = {**class_colors(classes), UNLABELLED: GREY}
+    of_fit = stored(adata, fit, "params")
+    by = by if has_classes(of_fit) else "label"
+    table = _boxes_by(table, group_of_patient(predictions(adata, fit), of_fit), by, params["target_class"])
+    colors = {**class_colors(patient_groups(of_fit)), UNLABELLED: GREY}
     names = order[:n_top]
     groups = [name for name in colors if (table["group"] == name).any()]
     longest = max(len(shorten(name)) for name in names)
     axes = make_axes(1, ax, (4.4 + 0.075 * longest, 1.5 + len(names) * (0.1 + 0.11 * len(groups))))
     _draw_boxes_by_group(axes[0], table[table["regulon"].isin(names)], names, groups, colors, summary)
-    title = stored(adata, fit, "params")["label_key"] if by == "label" else "class"
+    title = of_fit["label_key"] if by == "label" else "class"
     axes[0].get_legend().set_title(shorten(title, 24), prop={"size": "small"})
-    towards = f"SHAP value for {shorten(params['target_class'], 24)}" if by == "label" else "SHAP value for the class"
-    axes[0].set_xlabel(f"{towards}\n({params['output']}, {SUMMARIES[summary]})")
+    towards = _towards(params) if by == "label" else "SHAP value for the class"
+    unit = f"{params['output']}, " if has_classes(of_fit) else ""  # the name of a number says it
+    axes[0].set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
     axes[0].set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
     return finish(axes, show, own=ax is None)
 
 
-def _boxes_by(table: pd.DataFrame, patients: pd.DataFrame, by: str, target: str) -> pd.DataFrame:
+def _towards(params: Mapping) -> str:
+    """What values are of: the class, the number or the log hazard."""
+    return f"SHAP value for {shorten(target_in_words(params, params['target_class']), 24)}"
+
+
+def _boxes_by(table: pd.DataFrame, group_of: pd.Series, by: str, target: str) -> pd.DataFrame:
     """The rows to draw, with a column ``group`` that says which box they belong to."""
     if by == "output":
         return table.assign(group=table["class"])
     table = table[table["class"] == target]
-    label = patients["label"].astype(object).replace("", UNLABELLED).fillna(UNLABELLED)
-    return table.assign(group=label.reindex(table["patient"]).to_numpy())
+    return table.assign(group=group_of.replace("", UNLABELLED).reindex(table["patient"]).to_numpy())
 
 
 def _draw_boxes_by_group(ax: Axes, table: pd.DataFrame, names, groups, colors, summary: str) -> None:
@@ -174,7 +182,7 @@ def _on_embedding(adata, names, basis, params, values: pd.DataFrame, ax, show) -
         limit = float(np.quantile(np.abs(value[known]), 0.99)) or 1.0
         points = draw_cells(panel, place[known], value[known], cmap="coolwarm", norm=Normalize(-limit, limit))
         bar = panel.figure.colorbar(points, ax=panel, shrink=0.8, aspect=25, extend="both")
-        bar.set_label(f"SHAP value for {shorten(params['target_class'], 24)}")
+        bar.set_label(_towards(params))
         bar.outline.set_visible(False)
         label_embedding(panel, basis)
         panel.set_title(shorten(name), fontsize="medium")

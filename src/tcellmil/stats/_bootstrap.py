@@ -136,6 +136,11 @@ def check_bootstrap(n_boot: int, level: float) -> None:
     """ValueError if there is no such number of resamples or no such level."""
     if n_boot < 1:
         raise ValueError(f"n_boot={n_boot} must be at least 1")
+    check_level(level)
+
+
+def check_level(level: float) -> None:
+    """ValueError if no interval can have this coverage."""
     if not 0 < level < 1:
         raise ValueError(f"level={level} must be between 0 and 1, such as 0.95")
 

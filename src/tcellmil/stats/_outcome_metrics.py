@@ -174,17 +174,8 @@ def checked_survival(
     time: np.ndarray, event: np.ndarray, risk: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As float64, bool and float64, or a ValueError that says what does not fit."""
-    time = _finite_numbers("time", time)
-    event = _finite_numbers("event", event, like=("time", time))
+    time, event = checked_times(time, event)
     risk = _finite_numbers("risk", risk, like=("time", time))
-    if (time < 0).any():
-        raise ValueError(f"time must be at least 0, got {time.min():g}; {int((time < 0).sum())} patients are below")
-    other = np.setdiff1d(event, [0, 1])
-    if other.size:
-        raise ValueError(
-            f"event must be 1 (the event) or 0 (censored), got also {', '.join(f'{value:g}' for value in other[:5])}"
-        )
-    event = event == 1
     if not event.any():
         raise ValueError(f"no pair of patients is comparable: all {len(event)} are censored (event is 0)")
     if not comparable_pairs(time, event).any():
@@ -193,6 +184,20 @@ def checked_survival(
             "other patient"
         )
     return time, event, risk
+
+
+def checked_times(time: np.ndarray, event: np.ndarray, at_least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """As float64 and bool, or a ValueError that says what does not fit."""
+    time = _finite_numbers("time", time, at_least=at_least)
+    event = _finite_numbers("event", event, like=("time", time))
+    if (time < 0).any():
+        raise ValueError(f"time must be at least 0, got {time.min():g}; {int((time < 0).sum())} patients are below")
+    other = np.setdiff1d(event, [0, 1])
+    if other.size:
+        raise ValueError(
+            f"event must be 1 (the event) or 0 (censored), got also {', '.join(f'{value:g}' for value in other[:5])}"
+        )
+    return time, event == 1
 
 
 def comparable_pairs(time: np.ndarray, event: np.ndarray) -> np.ndarray:
@@ -352,14 +357,16 @@ def _ratio(
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), otherwise), where=defined)
 
 
-def _finite_numbers(name: str, values: np.ndarray, like: tuple[str, np.ndarray] | None = None) -> np.ndarray:
+def _finite_numbers(
+    name: str, values: np.ndarray, like: tuple[str, np.ndarray] | None = None, at_least: int = 2
+) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind not in "iufb":
         raise ValueError(f"{name} must be numbers, got {values.dtype}")
     if values.ndim != 1:
         raise ValueError(f"{name} must be (n_patients,), got shape {values.shape}")
-    if like is None and len(values) < 2:
-        raise ValueError(f"metrics need at least 2 patients, got {len(values)}")
+    if like is None and len(values) < at_least:
+        raise ValueError(f"metrics need at least {at_least} patients, got {len(values)}")
     if like is not None and len(values) != len(like[1]):
         raise ValueError(f"{name} has {len(values)} patients, but {like[0]} has {len(like[1])}")
     values = values.astype(float)

@@ -75,10 +75,11 @@ def attention_enrichment(
     -------
     ``None``, or the changed copy. Written:
 
-    - ``uns["attention_enrichment"]``: a row a patient and group with ``label`` (of the patient; empty if unlabelled),
-      ``n_cells``, ``observed`` (median relative attention), ``null`` (median of the permuted medians), ``difference``,
-      ``excess`` in (-1, 1), ``p`` and ``padj`` (Benjamini-Hochberg over all patients and groups). NaN where nothing was
-      tested: fewer than ``min_cells`` cells, or all of the patient's cells;
+    - ``uns["attention_enrichment"]``: a row a patient and group with ``label`` (of the patient, as in
+      :func:`tcellmil.get.attention`; empty if unlabelled), ``n_cells``, ``observed`` (median relative attention),
+      ``null`` (median of the permuted medians), ``difference``, ``excess`` in (-1, 1), ``p`` and ``padj``
+      (Benjamini-Hochberg over all patients and groups). NaN where nothing was tested: fewer than ``min_cells`` cells,
+      or all of the patient's cells;
     - ``uns["attention_enrichment_stats"]``: a row a group with ``n_patients`` (tested), ``mean_difference``,
       ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj`` (over groups), the same of the paper's test
       with ``_difference`` behind, and ``n_enriched`` (patients with padj < 0.05). NaN for a group that was tested in no

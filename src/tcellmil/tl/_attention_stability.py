@@ -42,10 +42,11 @@ def attention_stability(
 
     *Regulators*: the importance of a regulon for a replica is the mean, over the patients that the replica held out, of
     half the difference between the probability with the regulon shifted up and shifted down by ``n_mad`` median
-    absolute deviations (:func:`tcellmil.tl.perturb`); above 0, a higher activity goes with a higher probability. Across
-    seeds, runs are compared, the importance for a run being the mean over its patients; across folds, the replicas of
-    a run, averaged over runs. The order of regulons is compared by Spearman's correlation and Kendall's W, the
-    ``n_top`` regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
+    absolute deviations (:func:`tcellmil.tl.perturb`); above 0, a higher activity goes with a higher probability. Where
+    the outcome is a number or a time to event, it is the number, in its own units, or the log hazard. Across seeds,
+    runs are compared, the importance for a run being the mean over its patients; across folds, the replicas of a run,
+    averaged over runs. The order of regulons is compared by Spearman's correlation and Kendall's W, the ``n_top``
+    regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
 
     To read it: the replicas of different folds share most of their training patients, which makes them agree on
     attention; but each judges other patients, so that with leave-one-out disagreement on the regulators is also a
@@ -64,7 +65,7 @@ def attention_stability(
     n_mad
         Size of the shift in median absolute deviations over all cells, above 0.
     target_class
-        The class whose probability is followed; the positive one by default.
+        The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
     key
         Name of the fitted result.
     key_added
@@ -141,7 +142,8 @@ def attention_stability(
         "top": _top(groups, names[movable], n_top),
         "params": {
             "key": key,
-            "target_class": model.setup.classes[code],
+            "target_class": model.setup.outputs[code],
+            "outcome": model.setup.outcome,
             "n_top": int(n_top),
             "n_mad": float(n_mad),
             "n_seeds": len(np.unique(run_of_replica)),
@@ -228,7 +230,7 @@ def _changes(
 def _shifted(
     stack: FittedStack, bags: Bags, movable: np.ndarray, size: np.ndarray, shown_to: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities ``(feature, bag, class)`` with each feature shifted up and down; NaN for bags that none sees."""
+    """Predictions ``(feature, bag, class)`` with each feature shifted up and down; NaN for bags that none sees."""
     from tcellmil.cv import perturb_bags
 
     features = np.tile(np.flatnonzero(movable), 2)[:, None]

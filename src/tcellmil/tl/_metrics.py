@@ -10,13 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from tcellmil.cv import Bags
 
-#: Of each kind of outcome, the metric that is told first, and how it is called.
-SHOWN = {
-    "classes": ("auroc", "AUROC"),
-    "ordered": ("weighted_kappa", "weighted kappa"),
-    "continuous": ("pearson", "Pearson correlation"),
-    "survival": ("concordance", "concordance"),
-}
+#: Errors.
 LOWER_IS_BETTER = ("brier", "mae", "rmse", "mae_levels")
 
 
@@ -35,7 +29,7 @@ def measure(outcome: str, bags: Bags, predicted: np.ndarray, pair_order: np.ndar
     Parameters
     ----------
     outcome
-        One of :data:`SHOWN`.
+        One of :data:`tcellmil._outcome_kinds.OUTCOMES`.
     bags
         Holds what was observed.
     predicted

@@ -11,7 +11,8 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
-from tcellmil.tl._metrics import LOWER_IS_BETTER, SHOWN, measure, metric_names
+from tcellmil._outcome_kinds import SHOWN
+from tcellmil.tl._metrics import LOWER_IS_BETTER, measure, metric_names
 
 if TYPE_CHECKING:
     from anndata import AnnData

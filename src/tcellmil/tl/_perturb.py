@@ -12,6 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data, some
 from tcellmil._log import logger
+from tcellmil._outcome_kinds import OF_CLASSES
 from tcellmil.tl._perturb_table import Effects
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def perturb(
     is never quite additive, and however little it departs, in the same direction in most patients it is significant:
     read the size beside the change of the pair.
 
+    Where the outcome is a number or a time to event, the change is of the predicted number itself, in its own units, or
+    of the log hazard; it is this change, and its epistasis, that is tested.
+
     R regulons are R (R - 1) / 2 pairs, each predicted for every patient, direction and dose. Measured with 64 patients
     of 600 cells, 154 regulons, one seed and both directions on one core: 15 s for the regulons, and 18 minutes for
     their 11781 pairs (from 435 of them), whose table has 1.5 million rows (0.3 GB in a file). Time is proportional to
@@ -84,7 +88,7 @@ def perturb(
     combine
         1: regulons alone. 2: also all pairs of them.
     target_class
-        The class whose probability is followed; the positive one by default.
+        The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
     key
         Name of the fitted result.
     key_added
@@ -111,6 +115,11 @@ def perturb(
     - and ``uns["tcellmil_perturbation_pairs_stats"]``: a row a pair, direction and ``n_mad`` with ``n_patients``, the
       same means and median of ``delta`` and of ``epistasis``, the test of ``epistasis_logit`` (``statistic``, ``p``,
       ``padj``), ``movable`` and ``target_class``. A pair with a member that cannot be moved is not movable.
+
+    Where the outcome is a number or a time to event: ``value_base`` and ``value``, the predicted number or log hazard,
+    in place of ``prob_base`` and ``prob``; no columns of logits; ``statistic`` and ``p`` of ``delta`` (of pairs, of
+    ``epistasis``); and in the statistics ``target_class`` is the name of the number, or ``"risk"``, with ``outcome``
+    beside it.
 
     With ``combine=1``, pairs of an earlier run under the same name are removed: they belong to the table that is
     replaced.
@@ -157,7 +166,9 @@ def perturb(
     asked |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
     singles = _effects(chosen[:, None], ["regulon"], **asked)
-    stats = singles.statistics("delta_logit").assign(target_class=model.setup.classes[code])
+    outcome = model.setup.outcome
+    target = {"target_class": model.setup.outputs[code]} | ({} if outcome in OF_CLASSES else {"outcome": outcome})
+    stats = singles.statistics().assign(**target)
     stats.insert(stats.columns.get_loc("movable"), "mad", np.repeat(np.median(deviation, axis=0)[chosen], n_shifts))
     key_added = _keys.perturbation(key) if key_added is None else key_added
     result = {key_added: singles.table(), _keys.stats_of(key_added): stats}
@@ -167,7 +178,7 @@ def perturb(
         logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts a patient")
         joint = _effects(pairs, ["regulon_1", "regulon_2"], **asked)
         joint.add_epistasis(singles)
-        pair_stats = joint.statistics("epistasis_logit").assign(target_class=model.setup.classes[code])
+        pair_stats = joint.statistics().assign(**target)
         result |= {pairs_key: joint.table(), pairs_stats_key: pair_stats}
     adata = adata.copy() if copy else adata
     for name in (pairs_key, pairs_stats_key):
@@ -290,4 +301,5 @@ def _effects(
         progress=progress,
     )
     experiments = pd.MultiIndex.from_tuples(levels, names=[*columns, "direction", "n_mad"])
-    return Effects(experiments, bags.names, base[:, code], perturbed[..., code])
+    of_classes = model.setup.outcome in OF_CLASSES
+    return Effects(experiments, bags.names, base[:, code], perturbed[..., code], of_classes)

@@ -11,6 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
+from tcellmil._outcome_kinds import OF_CLASSES
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,7 +29,7 @@ def shap(
     level: str = "cell",
     background: int = 5000,
     *,
-    output: str = "probability",
+    output: str | None = None,
     n_samples: int = 400,
     n_steps: int = 32,
     target_class: str | None = None,
@@ -57,7 +58,9 @@ def shap(
     In both, a value is :math:`\phi_{jr} = \mathbb{E}_b [(x_{jr} - b_{jr}) \int_0^1 \partial_{jr} f(b + \alpha (x -
     b)) \, d\alpha]` (expected gradients). Its sign says which way the regulon's activity *as it is in this cell* is
     associated with the prediction, compared with the background; it is not the slope: where activity above the
-    background lowers the prediction, activity below it has a positive value.
+    background lowers the prediction, activity below it has a positive value. Patients on either side of the background
+    cancel in a mean over patients, and in its test, however much a regulon matters to each of them: for that, read
+    ``median_abs``. It is so for a number, whose background is all training patients, even more than for classes.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on.
 
@@ -70,13 +73,15 @@ def shap(
     background
         Number of training cells to compare with.
     output
-        What values are parts of: ``"probability"`` of a class, or ``"logit"``, its log-odds against all other classes.
+        What values are parts of: ``"probability"`` of a class, the default for classes, or ``"logit"``, its log-odds
+        against all other classes. Where the outcome is a number or a time to event there is only ``"value"``: values
+        are parts of the number, in its own units, or of the log hazard, and there is no other class.
     n_samples
         For ``level="cell"``: random points a cell. The error falls with the square root, the time is proportional.
     n_steps
         For ``level="bag"``: quadrature points on each path to begin with; doubled where values do not add up.
     target_class
-        The class of ``obsm`` and of ``stats``; the positive one by default.
+        The class of ``obsm`` and of ``stats``; the positive one by default. Without meaning for other outcomes.
     seed
         For the background and the points.
     key
@@ -100,7 +105,7 @@ def shap(
       ``weighted_mean`` by attention, ``weighted_abs``, the attention-weighted mean of the absolute values, and
       ``total``, the sum over cells (with ``level="bag"``, the regulon's share of the prediction);
     - ``["difference"]``: a row a patient and regulon, target class minus the others' mean, of ``mean``,
-      ``weighted_mean`` and ``total``;
+      ``weighted_mean`` and ``total``; where there are no classes, these themselves;
     - ``["stats"]``: a row a regulon: ``mean_difference`` and ``weighted_difference`` (means over patients),
       ``median_abs`` (median over patients of the absolute ``weighted_mean``; of ``total`` with ``level="bag"``),
       ``weighted_abs``, and a Wilcoxon signed-rank test over patients of the weighted difference, Benjamini-Hochberg
@@ -138,18 +143,19 @@ def shap(
     from tcellmil.get import model as get_model
 
     check_choice(level, LEVELS, "level")
-    check_choice(output, OUTPUTS, "output")
+    check_choice(output, (None, *OUTPUTS), "output")
     for name, value in {"background": background, "n_samples": n_samples, "n_steps": n_steps}.items():
         if isinstance(value, bool) or int(value) != value or value < 1:
             raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
     model = get_model(adata, key=key)
     code = model.class_code(target_class)
+    output = _output(output, model.setup.outcome)
     options = {"background": background, "output": output, "seed": seed}
     options |= {"n_samples": n_samples} if level == "cell" else {"n_steps": n_steps}
     bags, attention = _attention(model)
     values, additivity = _explain(model, bags, code, level, options, progress)
 
-    names, classes = model.feature_names(), model.setup.classes
+    names, classes = model.feature_names(), model.setup.outputs
     patients = _by_patient(bags, values, attention, names, classes)
     difference = _difference(patients, classes, classes[code])
     result = {
@@ -161,6 +167,7 @@ def shap(
             **options,
             "level": level,
             "target_class": classes[code],
+            "outcome": model.setup.outcome,
             "key": key,
             "additivity_error": _warn_of_error(additivity, level),
         },
@@ -177,6 +184,16 @@ def shap(
         f"highest attention-weighted |SHAP|: {', '.join(map(str, top))}"
     )
     return adata if copy else None
+
+
+def _output(output: str | None, outcome: str) -> str:
+    """What is explained, or a ValueError that says what there is."""
+    possible = ("probability", "logit") if outcome in OF_CLASSES else ("value",)
+    if output is not None and output not in possible:
+        raise ValueError(
+            f"output={output!r} does not go with outcome={outcome!r}; choose from {', '.join(map(repr, possible))}"
+        )
+    return possible[0] if output is None else output
 
 
 def _attention(model: TcellMIL) -> tuple[Bags, np.ndarray]:
@@ -259,6 +276,8 @@ def _difference(patients: pd.DataFrame, classes, target: str) -> pd.DataFrame:
     summaries = ["mean", "weighted_mean", "total"]
     of_target = patients["class"] == target
     index = ["patient", "regulon"]
+    if of_target.all():
+        return patients[[*index, *summaries]].reset_index(drop=True)
     others = patients[~of_target].groupby(index, sort=False)[summaries].mean()
     return (patients[of_target].set_index(index)[summaries] - others).reset_index()
 

@@ -1,0 +1,99 @@
+"""Whether patients of high predicted risk have the event earlier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_choice
+from tcellmil._outcome_kinds import SURVIVAL, outcome_of
+from tcellmil.get._mil import predictions, stored
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+PARTS = ("curves", "test")
+GROUPS = ("low risk", "high risk")
+
+
+def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves", "test"] = "curves") -> pd.DataFrame:
+    """Survival of patients below and above the median out-of-fold risk.
+
+    The median is that of all patients whose time and risk are known; who is at the median counts as low.
+
+    The log-rank test takes the two groups as given. Here they come from predictions, each by networks that did not see
+    the patient, but that were trained on the outcomes of the others: the risks of different patients are not
+    independent, and the p-value is an approximation (Simon et al., 2011). A p-value that is right whatever the networks
+    do is that of :func:`tcellmil.tl.permutation_test`. A median divides any cohort; the concordance of
+    :func:`get.metrics <tcellmil.get.metrics>` uses the risks as they are.
+
+    Parameters
+    ----------
+    adata
+        Cells with ``uns[key]["predictions"]``, from :func:`tcellmil.tl.fit_mil` with ``outcome="survival"``.
+    key
+        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    part
+        ``"curves"``: Kaplan-Meier. ``"test"``: log-rank.
+
+    Returns
+    -------
+    ``"curves"``: a row a ``group`` (``"low risk"``, ``"high risk"``) and time, with ``time``, ``survival``, ``ci_low``,
+    ``ci_high`` (pointwise, 95%), ``n_at_risk``, ``n_events``, ``n_censored``, as :func:`tcellmil.stats.kaplan_meier`
+    gives them. ``"test"``: one row with ``threshold`` (the median), ``n_low``, ``n_high``, ``events_low``,
+    ``events_high``, ``statistic`` and ``p`` of :func:`tcellmil.stats.logrank_test`.
+
+    Raises
+    ------
+    KeyError
+        If nothing was written under ``key``.
+    ValueError
+        If the outcome is not a time to event, ``part`` is not known, or all patients have the same risk.
+
+    References
+    ----------
+    Simon et al. (2011), Briefings in Bioinformatics 12, 203.
+
+    Examples
+    --------
+    >>> import numpy as np, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> code = adata.obs["patient"].astype("category").cat.codes
+    >>> adata.obs["months"], adata.obs["death"] = 1.0 + code, (code % 3 > 0).astype(int)
+    >>> options = {"outcome": "survival", "event_key": "death", "max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+    >>> tm.tl.fit_mil(adata, "patient", "months", cv=2, **options)
+    >>> tm.get.risk_groups(adata, part="test")[["n_low", "n_high"]].values.tolist()
+    [[4, 4]]
+    """
+    from tcellmil.stats import kaplan_meier, logrank_test
+
+    check_choice(part, PARTS, "part")
+    table, outcome = predictions(adata, key), outcome_of(stored(adata, key, "params"))
+    if outcome != SURVIVAL:
+        raise ValueError(
+            f"risk groups are for outcome='survival', {key!r} was fitted with outcome={outcome!r}; "
+            "use get.predictions and get.metrics"
+        )
+    known = table[table[["time", "event", "risk"]].notna().all(axis=1)]
+    time, event, risk = (known[name].to_numpy() for name in ("time", "event", "risk"))
+    threshold = np.median(risk) if len(risk) else np.nan
+    high = risk > threshold
+    if not high.any():
+        raise ValueError(
+            f"{len(risk)} patients have a time and a risk, and none a risk above the median {threshold:g}; "
+            "there are no two groups to compare"
+        )
+    if part == "test":
+        statistic, p = logrank_test(time, event, high)
+        row = {"threshold": threshold, "n_low": (~high).sum(), "n_high": high.sum()}
+        row |= {"events_low": int(event[~high].sum()), "events_high": int(event[high].sum())}
+        return pd.DataFrame([{**row, "statistic": statistic, "p": p}])
+    curves = [
+        kaplan_meier(time[own], event[own]).assign(group=name) for name, own in zip(GROUPS, (~high, high), strict=True)
+    ]
+    curves = pd.concat(curves, ignore_index=True)
+    return curves[["group", *curves.columns.drop("group")]]
