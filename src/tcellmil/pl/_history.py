@@ -76,11 +76,14 @@ def history(
     stages = [stage for kind in STAGES for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
     axes = make_axes(len(stages), ax, (4.2, 3.4))
     for panel, stage in zip(axes, stages, strict=True):
-        _draw_stage(panel, table[table["stage"] == stage], stage, *shown[stage.partition(":")[0]])
+        kind, _, representation = stage.partition(":")
+        title, ylabel = shown[kind]
+        title = f"{title} of {representation}" if representation else title
+        _draw_stage(panel, table[table["stage"] == stage], title, ylabel, log=kind == "autoencoder")
     return finish(axes, show, own=ax is None)
 
 
-def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str, title: str, ylabel: str) -> None:
+def _draw_stage(ax: Axes, table: pd.DataFrame, title: str, ylabel: str, *, log: bool) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
 
@@ -96,11 +99,9 @@ def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str, title: str, ylabel: s
         ax.add_collection(LineCollection(lines, colors=color, linewidths=0.6, alpha=alpha, rasterized=len(lines) > 50))
         running = loss.notna().mean(axis=1) >= 0.5
         ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
-    kind, _, representation = stage.partition(":")
-    title = f"{title} of {representation}" if representation else title
     ax.set_title(f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", fontsize="medium")
     ax.set(xlabel="Epoch", ylabel=ylabel)
-    if kind == "autoencoder":
+    if log:
         ax.set_yscale("log")
         plain_log(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
