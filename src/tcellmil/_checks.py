@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+    from mudata import MuData
     from scipy import sparse
 
 
@@ -18,6 +20,11 @@ def check_adata(adata: AnnData) -> None:
     """Raise unless ``adata`` is an AnnData in memory, not a view, with unique names."""
     from anndata import AnnData
 
+    if is_mudata(adata):
+        raise TypeError(
+            f"adata must be an AnnData, got MuData; pass one of its modalities {some(adata.mod)}, "
+            f"such as mdata[{next(iter(adata.mod), 'rna')!r}]"
+        )
     if not isinstance(adata, AnnData):
         raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}")
     if adata.is_view:
@@ -34,11 +41,62 @@ def check_adata(adata: AnnData) -> None:
         )
 
 
-def check_obs_column(adata: AnnData, key: str, argument: str) -> pd.Series:
-    """Return ``adata.obs[key]``, or raise a KeyError that names the argument and what there is."""
-    if key not in adata.obs:
+def is_mudata(data: object) -> bool:
+    """Whether this is a MuData, without importing mudata where nobody has."""
+    mudata = sys.modules.get("mudata")
+    return mudata is not None and isinstance(data, mudata.MuData)
+
+
+def check_data(data: AnnData | MuData) -> None:
+    """Raise unless ``data`` is an AnnData or a MuData in memory, not a view, with unique names."""
+    if is_mudata(data):
+        check_mudata(data)
+    else:
+        check_adata(data)
+
+
+def check_mudata(data: MuData) -> None:
+    """Raise unless ``data`` is a MuData in memory, not a view, whose modalities share cells of unique names."""
+    if not is_mudata(data):
+        raise TypeError(f"mdata must be a MuData, got {type(data).__name__}")
+    if data.is_view:
+        raise ValueError("mdata is a view of another MuData; results would be lost. Pass a copy: mdata = mdata.copy()")
+    if data.isbacked:
+        raise ValueError("mdata is backed by a file; load it into memory first: mdata = mudata.read_h5mu(path)")
+    if data.axis != 0:
+        raise ValueError(f"modalities of mdata share axis {data.axis}, not the cells; make it with MuData(..., axis=0)")
+    if not data.obs_names.is_unique:
+        raise ValueError(
+            f"obs_names of mdata are not unique: {some(_repeated(data.obs_names))}; rename the cells of its modalities"
+        )
+    cells = set().union(*(part.obs_names for part in data.mod.values()))
+    if cells != set(data.obs_names) or data.n_vars != sum(part.n_vars for part in data.mod.values()):
+        raise ValueError("modalities of mdata have changed since it was made; call mdata.update()")
+
+
+def has_obs_column(data: AnnData | MuData, key: str) -> bool:
+    """Whether ``data.obs`` has a column, or for ``modality:column`` the ``obs`` of a MuData's modality."""
+    if key in data.obs or not is_mudata(data):
+        return key in data.obs
+    mod, colon, column = str(key).partition(":")
+    return bool(colon) and mod in data.mod and column in data.mod[mod].obs
+
+
+def check_obs_column(adata: AnnData | MuData, key: str, argument: str) -> pd.Series:
+    """Return ``adata.obs[key]``, or raise a KeyError that names the argument and what there is.
+
+    A column of a modality's ``obs`` is, as in MuData, ``modality:column``.
+    """
+    if has_obs_column(adata, key):
+        if key in adata.obs:
+            return adata.obs[key]
+        mod, _, column = key.partition(":")
+        return adata.mod[mod].obs[column].reindex(adata.obs_names)
+    if not is_mudata(adata):
         raise KeyError(f"{argument}={key!r} is not a column of adata.obs; there are {some(adata.obs.columns)}")
-    return adata.obs[key]
+    holders = [f"{name}:{key}" for name, part in adata.mod.items() if key in part.obs]
+    hint = f". A modality has it: write {' or '.join(map(repr, holders))}" if holders else ""
+    raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; there are {some(adata.obs.columns)}{hint}")
 
 
 def check_choice(value: object, choices: Sequence[object], argument: str) -> None:

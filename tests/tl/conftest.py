@@ -1,6 +1,7 @@
 """A small cohort with scores like AUCell's, and the same fitted."""
 
 import anndata as ad
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,3 +70,39 @@ def fitted_once():
 def fitted(fitted_once):
     """Two seeds of rebalanced leave-one-out, with cohorts."""
     return fitted_once.copy()
+
+
+def build_mudata(shuffle=True, **kwargs):
+    """The cohort's scores as a modality beside one of values, whose cells are in another order; columns in ``obs``."""
+    adata = build_cohort(**kwargs)
+    rng = np.random.default_rng(1)
+    names = pd.DataFrame(index=adata.obs_names)
+    regulons = ad.AnnData(adata.obsm.pop("X_regulons"), obs=names.copy(), uns={"regulons": adata.uns.pop("regulons")})
+    regulons.var_names = REGULONS
+    prot = ad.AnnData(rng.normal(size=(adata.n_obs, 4)).astype(np.float32), obs=names.copy())
+    prot.var_names = ["CD3", "CD4", "CD8", "CD56"]
+    prot.obsm["X_pca"] = prot.X[:, :2].copy()
+    prot = prot[rng.permutation(prot.n_obs)].copy() if shuffle else prot
+    with mudata.set_options(pull_on_update=False):
+        mdata = mudata.MuData({"rna": adata, "prot": prot, "regulons": regulons})
+    columns = ["patient", "response", "cohort", "cell_type"]
+    mdata.obs[columns] = adata.obs[columns]
+    return mdata
+
+
+@pytest.fixture(scope="session")
+def make_mudata():
+    return build_mudata
+
+
+@pytest.fixture(scope="session")
+def fitted_mudata_once():
+    mdata = build_mudata()
+    fit_cohort(mdata, "cohort", use_rep={"regulons": "X", "prot": "X"}, cv=4, n_seeds=2)
+    return mdata
+
+
+@pytest.fixture
+def fitted_mudata(fitted_mudata_once):
+    """Scores and values together, two seeds of four folds."""
+    return fitted_mudata_once.copy()

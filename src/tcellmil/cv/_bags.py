@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,9 @@ class Bags:
     targets
         ``(n_bags, 1)`` float32, the number of each bag, or ``(n_bags, 2)``, time and event (1) or censoring (0); NaN
         where it is not known. ``None``: the outcome is a class.
+    blocks
+        Number of features of each representation, where the columns of ``x`` are several of them side by side; each
+        then has a scaling and an encoder of its own. Empty: one representation.
     """
 
     x: np.ndarray
@@ -54,6 +57,13 @@ class Bags:
     n_continuous: int = 0
     groups: np.ndarray | None = None
     targets: np.ndarray | None = None
+    blocks: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.blocks and (min(self.blocks) < 1 or sum(self.blocks) != self.x.shape[1]):
+            raise ValueError(
+                f"blocks={self.blocks} must be numbers of features that add up to the {self.x.shape[1]} columns of x"
+            )
 
     @classmethod
     def from_cells(
@@ -70,6 +80,7 @@ class Bags:
         n_continuous: int = 0,
         groups: dict[str, str] | None = None,
         targets: dict[str, Sequence[float]] | None = None,
+        blocks: Sequence[int] = (),
     ) -> Bags:
         """Sort cells by bag and, within a bag, by name: no random draw then depends on the order of the table."""
         bag_of_cell = np.asarray(bag_of_cell, dtype=str)
@@ -89,6 +100,7 @@ class Bags:
             n_continuous=n_continuous,
             groups=None if groups is None else np.unique([groups[name] for name in names], return_inverse=True)[1],
             targets=None if targets is None else np.array([targets[name] for name in names], dtype=np.float32),
+            blocks=tuple(int(n_features) for n_features in blocks),
         )
 
     @property
@@ -128,6 +140,13 @@ class Bags:
     def pseudobulk(self) -> np.ndarray:
         """Mean of each feature over the cells of each bag, ``(n_bags, n_features)`` float64."""
         return np.add.reduceat(self.x.astype(np.float64), self.offsets[:-1], axis=0) / self.sizes[:, None]
+
+    def split(self) -> list[Bags]:
+        """The same cells with each of the representations by itself."""
+        if len(self.blocks) < 2:
+            return [self]
+        parts = np.split(self.x, np.cumsum(self.blocks)[:-1], axis=1)
+        return [replace(self, x=np.ascontiguousarray(part), blocks=()) for part in parts]
 
     def bag(self, i: int) -> slice:
         """Rows of bag ``i``."""

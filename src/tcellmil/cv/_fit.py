@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tcellmil._outcome_kinds import OF_CLASSES, SURVIVAL
 from tcellmil.nn._autoencoder import StackedAutoencoder
-from tcellmil.nn._heads import OF_CLASSES, SURVIVAL
 from tcellmil.nn._network import NetworkConfig
 from tcellmil.nn._projection import StackedProjection
 
@@ -37,7 +38,7 @@ def fit_stack(
     network: NetworkConfig | None = None,
     training: TrainingConfig | None = None,
     *,
-    unit_interval: bool,
+    unit_interval: bool | Sequence[bool],
     encoders_of: FittedStack | None = None,
     labels: np.ndarray | None = None,
     targets: np.ndarray | None = None,
@@ -55,7 +56,7 @@ def fit_stack(
         Sizes and kinds; how to train.
     unit_interval
         The representation is in [0, 1] by construction and becomes 2x - 1; otherwise a scaling is learned from the
-        training patients of each replica.
+        training patients of each replica. One for all representations of ``bags``, or one for each.
     encoders_of
         A stack fitted on the same bags and replicas: its scaling and encoders are used again, which gives the same
         result as fitting them again if what concerns them in ``network`` and ``training`` is the same.
@@ -72,17 +73,21 @@ def fit_stack(
     """
     network = (network or NetworkConfig()).for_features(bags.x.shape[1])
     training = training or TrainingConfig()
+    blocks = bags.blocks or (bags.x.shape[1],)
+    unit_interval = _one_a_block(unit_interval, len(blocks))
+    # Above the encoders, the latent of a cell is the latents of all of its representations.
+    joint = replace(network, n_latent=sum(network.latent_sizes(blocks)))
     labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
     if network.outcome not in OF_CLASSES:
         targets = np.broadcast_to(bags.targets, (len(replicas), *bags.targets.shape)) if targets is None else targets
         _check_events(network.outcome, targets, replicas)
     per_fold = training.encoder == "per_fold"
-    chunks = _chunks(bags, replicas, network, training)
+    chunks = _chunks(bags, replicas, joint, training)
     n_epochs = len(chunks) * training.max_epochs
     if encoders_of is None:
-        n_epochs += (len(chunks) if per_fold else 1) * training.max_epochs_ae
+        n_epochs += (len(chunks) if per_fold else 1) * len(blocks) * training.max_epochs_ae
     else:
-        _check_same_encoders(encoders_of, replicas, network)
+        _check_same_encoders(encoders_of, replicas, network, bags.blocks)
     parts, histories = [], []
     with tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
         if not per_fold and encoders_of is None:
@@ -102,7 +107,7 @@ def fit_stack(
                 encoder_of_chunk = encoder_of_replica[chunk]
             data = (bags, encoders.z, encoder_of_chunk, own.train)
             of_chunk = None if targets is None else targets[chunk]
-            plan = train_classifier(*data, own.seed, network, training, bar, labels[chunk], of_chunk)
+            plan = train_classifier(*data, own.seed, joint, training, bar, labels[chunk], of_chunk)
             if network.outcome == SURVIVAL:
                 centre_risks(plan, *data)
             histories.append(_history(plan, "mil").assign(replica=lambda table, chunk=chunk: chunk[table["replica"]]))
@@ -122,6 +127,7 @@ def fit_stack(
         encoder_of_replica=encoder_of_replica,
         classifier=_join([weights for _, weights in parts]),
         replicas=replicas,
+        blocks=bags.blocks,
     )
     history = pd.concat([part for part in histories if len(part)], ignore_index=True)
     history.insert(1, "seed", replicas.seed[history["replica"]])
@@ -158,10 +164,40 @@ def _chunks(bags: Bags, replicas: Replicas, network: NetworkConfig, training: Tr
     return np.array_split(np.arange(len(replicas)), -(-len(replicas) // size))
 
 
+def _one_a_block(unit_interval: bool | Sequence[bool], n_blocks: int) -> list[bool]:
+    if np.ndim(unit_interval) == 0:
+        return [bool(unit_interval)] * n_blocks
+    if len(unit_interval) != n_blocks:
+        raise ValueError(
+            f"unit_interval has {len(unit_interval)} values, the bags have {n_blocks} representations; "
+            "give one for each"
+        )
+    return [bool(value) for value in unit_interval]
+
+
 def _fit_encoders(bags, train, seed, network, training, unit_interval, bar) -> tuple[_Encoders, pd.DataFrame]:
+    """Encoders of each representation, trained by themselves; their latents side by side."""
+    parts, histories = [], []
+    for b, block in enumerate(bags.split()):
+        own = network.for_features(block.x.shape[1])
+        part, history = _fit_block(block, train, seed, own, training, unit_interval[b], bar, b)
+        parts.append(part)
+        histories.append(history)
+    if len(parts) == 1:
+        return parts[0], histories[0]
+    encoders = _Encoders(
+        Scaling.side_by_side([part.scaling for part in parts]),
+        {f"{b}.{name}": w for b, part in enumerate(parts) for name, w in part.weights.items()},
+        torch.cat([part.z for part in parts], dim=-1),
+    )
+    numbered = [table.assign(stage=table["stage"] + f".{b}") for b, table in enumerate(histories)]
+    return encoders, pd.concat(numbered, ignore_index=True)
+
+
+def _fit_block(bags, train, seed, network, training, unit_interval, bar, block) -> tuple[_Encoders, pd.DataFrame]:
     scaling = Scaling.unit_interval(bags.x.shape[1]) if unit_interval else Scaling.standard(bags, train)
     if network.compression == "autoencoder":
-        plan = train_autoencoder(bags, scaling, train, seed, network, training, bar)
+        plan = train_autoencoder(bags, scaling, train, seed, network, training, bar, block)
         encoder, history = plan.network, _history(plan, "autoencoder")
     else:
         encoder = fit_projection(bags, scaling, train, network)
@@ -179,10 +215,14 @@ def _encoders_again(fitted: FittedStack, bags: Bags) -> tuple[_Encoders, np.ndar
     return _Encoders(fitted.scaling, fitted.encoder, z), fitted.encoder_of_replica
 
 
-def _check_same_encoders(fitted: FittedStack, replicas: Replicas, network: NetworkConfig) -> None:
+def _check_same_encoders(
+    fitted: FittedStack, replicas: Replicas, network: NetworkConfig, blocks: tuple[int, ...]
+) -> None:
     same = [np.array_equal(getattr(fitted.replicas, name), getattr(replicas, name)) for name in ("seed", "train")]
     if not all(same):
         raise ValueError("encoders_of was fitted on other splits or seeds; pass a stack of the same replicas")
+    if fitted.blocks != blocks:
+        raise ValueError(f"encoders_of has blocks={fitted.blocks}, the bags have {blocks}; pass a stack of these bags")
     for name in ("compression", "n_hidden", "n_latent", "dropout"):
         if getattr(fitted.config, name) != getattr(network, name):
             raise ValueError(

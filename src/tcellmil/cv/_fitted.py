@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._blocks import EncoderBlocks
 from tcellmil.nn._heads import prediction
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
 from tcellmil.nn._projection import StackedProjection
@@ -34,7 +35,8 @@ class FittedStack:
     scaling
         How the representation becomes the networks' input, a row an encoder or one for all.
     encoder
-        ``{name: (n_encoders, ...)}``: weights of the autoencoders.
+        ``{name: (n_encoders, ...)}``: weights of the autoencoders; of several representations, their number comes
+        before the name.
     encoder_of_replica
         ``(n_replicas,)``: which encoder each replica reads.
     classifier
@@ -43,6 +45,8 @@ class FittedStack:
         Seeds, folds and patients of every replica.
     temperature
         ``(n_replicas,)``: class scores are divided by it; ``None``: they are as trained.
+    blocks
+        Number of features of each representation, as in :class:`Bags`; empty: there is one.
     """
 
     config: NetworkConfig
@@ -55,6 +59,7 @@ class FittedStack:
     replicas: Replicas
     temperature: np.ndarray | None = None
     n_covariates: int = 0
+    blocks: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.replicas)
@@ -63,6 +68,11 @@ class FittedStack:
     def n_features(self) -> int:
         """Number of features of the representation."""
         return self.scaling.loc.shape[1]
+
+    @property
+    def n_latent(self) -> int:
+        """Size of a cell's latent, the latents of all representations side by side."""
+        return sum(self.config.latent_sizes(self.blocks or (self.n_features,)))
 
     def select(self, index: np.ndarray) -> FittedStack:
         """The replicas at some indices, as a smaller stack."""
@@ -78,6 +88,7 @@ class FittedStack:
             replicas=self.replicas[index],
             temperature=None if self.temperature is None else self.temperature[index],
             n_covariates=self.n_covariates,
+            blocks=self.blocks,
         )
 
     def scale(self, x: np.ndarray) -> Tensor:
@@ -147,23 +158,24 @@ class FittedStack:
 
     @cached_property
     @torch.inference_mode(False)  # the first caller may be in inference mode, a later one may want gradients
-    def _encoder(self) -> StackedAutoencoder | StackedProjection:
-        n_encoders, n_latent = len(next(iter(self.encoder.values()))), self.config.n_latent
+    def _encoder(self) -> StackedAutoencoder | StackedProjection | EncoderBlocks:
+        blocks = self.blocks or (self.n_features,)
+        encoders = [self._empty_encoder(*sizes) for sizes in zip(blocks, self.config.latent_sizes(blocks), strict=True)]
+        return _with_weights(encoders[0] if len(encoders) == 1 else EncoderBlocks(encoders), self.encoder)
+
+    def _empty_encoder(self, n_features: int, n_latent: int) -> StackedAutoencoder | StackedProjection:
+        n_encoders = len(next(iter(self.encoder.values())))
         if self.config.compression == "autoencoder":
             generators = [torch.Generator()] * n_encoders
-            module = StackedAutoencoder(generators, self.n_features, n_hidden=self.config.n_hidden, n_latent=n_latent)
-        else:
-            module = StackedProjection(
-                n_encoders, self.n_features, n_latent if self.config.compression == "pca" else None
-            )
-        return _with_weights(module, self.encoder)
+            return StackedAutoencoder(generators, n_features, n_hidden=self.config.n_hidden, n_latent=n_latent)
+        return StackedProjection(n_encoders, n_features, n_latent if self.config.compression == "pca" else None)
 
     @cached_property
     @torch.inference_mode(False)
     def _classifier(self) -> StackedBagClassifier:
         module = StackedBagClassifier(
             [torch.Generator()] * len(self),
-            self.config,
+            replace(self.config, n_latent=self.n_latent),
             n_cohorts=self.n_cohorts,
             n_covariates=self.n_covariates,
             n_classes=self.n_classes,

@@ -55,7 +55,7 @@ def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = N
     probabilities = np.full((bags.n_bags, bags.n_classes), np.nan)
     sd = np.full(bags.n_bags, np.nan)
     attention = np.full(len(bags.x), np.nan, dtype=np.float32)
-    latent = np.full((len(bags.x), stack.config.n_latent), np.nan, dtype=np.float32)
+    latent = np.full((len(bags.x), stack.n_latent), np.nan, dtype=np.float32)
     for i in range(bags.n_bags):
         index = np.flatnonzero(shown_to[:, i])
         if len(index) == 0:

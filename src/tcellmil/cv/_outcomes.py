@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tcellmil.nn._heads import CONTINUOUS, OF_CLASSES, SURVIVAL
+from tcellmil._outcome_kinds import CONTINUOUS, OF_CLASSES, SURVIVAL
 
 from ._bags import Bags
 
@@ -21,7 +21,7 @@ def null_residuals(bags: Bags, outcome: str) -> np.ndarray | None:
     bags
         The data.
     outcome
-        One of :data:`tcellmil.nn.OUTCOMES`.
+        One of :data:`tcellmil._outcome_kinds.OUTCOMES`.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def strata(bags: Bags, outcome: str, n_folds: object) -> np.ndarray:
     bags
         The data.
     outcome
-        One of :data:`tcellmil.nn.OUTCOMES`.
+        One of :data:`tcellmil._outcome_kinds.OUTCOMES`.
     n_folds
         What was asked for; a number of folds makes ranges of that many patients.
 

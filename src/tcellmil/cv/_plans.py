@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tcellmil._outcome_kinds import CLASSES, CONTINUOUS, OF_CLASSES
 from tcellmil.nn._autoencoder import StackedAutoencoder
-from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES
 from tcellmil.nn._layers import StackedDropout
 from tcellmil.nn._losses import (
     bag_cox_loss,

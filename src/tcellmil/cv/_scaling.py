@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,13 @@ class Scaling:
         # A feature that is constant over the training patients carries nothing: scale 1 leaves it at 0 there.
         scale = np.where(sd > 1e-6 * np.maximum(1, np.abs(mean)), N_SD * sd, 1)
         return cls(loc=mean.astype(np.float32), scale=scale.astype(np.float32))
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence[Scaling]) -> Scaling:
+        """One scaling of several representations; a row an encoder, unless one row serves all in every part."""
+        n = max(len(part.loc) for part in parts)
+        columns = ([np.broadcast_to(getattr(p, f), (n, p.loc.shape[1])) for p in parts] for f in ("loc", "scale"))
+        return cls(*(np.concatenate(values, axis=1) for values in columns))
 
     def of(self, index: np.ndarray) -> Scaling:
         """The rows of some encoders; a single row serves all and stays single."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tcellmil._outcome_kinds import CONTINUOUS, OF_CLASSES, SURVIVAL
 from tcellmil.nn._autoencoder import StackedAutoencoder
-from tcellmil.nn._heads import CONTINUOUS, OF_CLASSES, SURVIVAL
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
 from tcellmil.nn._projection import StackedProjection
 
@@ -38,6 +38,7 @@ def train_autoencoder(
     network: NetworkConfig,
     training: TrainingConfig,
     bar,
+    block: int = 0,
 ) -> AutoencoderPlan:
     """Train one autoencoder a row of ``train``, on the cells of the bags that the row marks.
 
@@ -55,10 +56,12 @@ def train_autoencoder(
         Sizes and kinds; how to train.
     bar
         Progress bar, advanced by an epoch at a time.
+    block
+        Which of several representations this is; each has random numbers of its own.
     """
     seeds, group = np.unique(seed, return_inverse=True)
     stack = StackedAutoencoder(
-        _generators(seed, _AUTOENCODER),
+        _generators(seed, _AUTOENCODER, block),
         bags.x.shape[1],
         n_hidden=network.n_hidden,
         n_latent=network.n_latent,
@@ -71,7 +74,7 @@ def train_autoencoder(
     if stopping:
         n_held_out = max(1, round(training.validation_size * len(cells)))
         for i, seed in enumerate(seeds):
-            held_out[i, _rng(seed, _VALIDATION_CELLS).choice(cells, n_held_out, replace=False)] = True
+            held_out[i, _rng(seed, _VALIDATION_CELLS, block).choice(cells, n_held_out, replace=False)] = True
     fit_cells = np.stack([cells[~row[cells]] for row in held_out])
     stack.set_input_units(*(torch.from_numpy(m[:, None]) for m in _centre_and_spread(bags, scaling, train)))
     plan = AutoencoderPlan(
@@ -85,7 +88,7 @@ def train_autoencoder(
         scale=torch.from_numpy(scaling.scale),
         member=torch.from_numpy(own),
     )
-    rngs = [_rng(seed, _AUTOENCODER) for seed in seeds]
+    rngs = [_rng(seed, _AUTOENCODER, block) for seed in seeds]
     size = training.batch_size
     train_epochs = Epochs(lambda: cell_batches(rngs, fit_cells, size), -(-fit_cells.shape[1] // size))
     validation = None
@@ -300,9 +303,9 @@ def _balanced_class_weights(labels: np.ndarray, train: np.ndarray, n_classes: in
     return train.sum(axis=1, keepdims=True) / (n_classes * counts)
 
 
-def _rng(seed: int, purpose: int) -> np.random.Generator:
-    return np.random.default_rng([int(seed), purpose])
+def _rng(seed: int, purpose: int, block: int = 0) -> np.random.Generator:
+    return np.random.default_rng([int(seed), purpose, block] if block else [int(seed), purpose])
 
 
-def _generators(seeds: np.ndarray, purpose: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(int(_rng(seed, purpose).integers(2**63))) for seed in seeds]
+def _generators(seeds: np.ndarray, purpose: int, block: int = 0) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(int(_rng(seed, purpose, block).integers(2**63))) for seed in seeds]

@@ -6,15 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata
+from tcellmil._checks import check_data
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
     from tcellmil.model import TcellMIL
 
 
-def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
+def model(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> TcellMIL:
     """The model that :func:`tcellmil.tl.fit_mil` fitted, on the data that it was fitted on.
 
     Reads ``uns[key]`` and the representation and columns that the model was set up with; ``adata`` is not changed.
@@ -23,7 +24,7 @@ def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
     Parameters
     ----------
     adata
-        With a result of :func:`tcellmil.tl.fit_mil`.
+        An AnnData or a MuData with a result of :func:`tcellmil.tl.fit_mil`.
     key
         Name of the result.
 
@@ -43,7 +44,7 @@ def model(adata: AnnData, key: str = _keys.TCELLMIL) -> TcellMIL:
     >>> len(tm.get.model(adata).module)  # replicas
     2
     """
-    check_adata(adata)
+    check_data(adata)
     if key not in adata.uns or "weights" not in adata.uns[key]:
         raise KeyError(f"adata.uns[{key!r}] holds no fitted model; run tcellmil.tl.fit_mil first")
     from tcellmil.model import TcellMIL

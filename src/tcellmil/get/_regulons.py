@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tcellmil import _keys
+from tcellmil._checks import is_mudata
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
-def regulons(adata: AnnData, key: str = _keys.REGULONS) -> pd.DataFrame:
+def regulons(adata: AnnData | MuData, key: str = _keys.REGULONS) -> pd.DataFrame:
     """Activity of every regulon in every cell, as :func:`tcellmil.tl.regulons` wrote it.
 
     Parameters
     ----------
     adata
-        Cells with ``obsm["X_" + key]`` and ``uns[key]``.
+        Cells with ``obsm["X_" + key]`` and ``uns[key]``, or a MuData with a modality ``key``.
     key
         The ``key_added`` of :func:`tcellmil.tl.regulons`.
 
@@ -39,6 +41,10 @@ def regulons(adata: AnnData, key: str = _keys.REGULONS) -> pd.DataFrame:
     >>> tm.get.regulons(adata).shape
     (180, 1)
     """
+    if is_mudata(adata):
+        if key not in adata.mod:
+            raise KeyError(f"mdata has no modality {key!r}; run tl.regulons(mdata, key_added={key!r}) first")
+        return adata.mod[key].to_df()
     representation = _keys.representation(key)
     if representation not in adata.obsm or key not in adata.uns:
         raise KeyError(f"no regulon activities under {key!r}; run tl.regulons(adata, key_added={key!r}) first")

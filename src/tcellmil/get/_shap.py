@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_result, some
+from tcellmil._checks import check_choice, check_obs_column, check_result, some
 
 if TYPE_CHECKING:
     import shap as shap_library
@@ -112,17 +112,19 @@ def shap_explanation(
     """
     from shap import Explanation
 
+    from tcellmil.model._setup import read_features
+
     result = stored_shap(adata, key, shap_key)
     values = shap_of_cells(adata, key, shap_key)
     params = adata.uns[result["params"]["key"]]["params"]
     known = np.isfinite(values).all(axis=1)
-    x = adata.obsm[params["use_rep"]][known]
+    x = read_features(adata, params["use_rep"])[0][known]
     expected = result["additivity"].set_index("patient")["expected"]
-    patient = adata.obs[params["sample_key"]].astype(str)[known]
+    patient = check_obs_column(adata, params["sample_key"], "sample_key").astype(str)[known]
     return Explanation(
         values=values[known].to_numpy(),
         base_values=expected.reindex(patient).to_numpy(),
-        data=x.to_numpy() if isinstance(x, pd.DataFrame) else np.asarray(x),
+        data=x,
         feature_names=list(values.columns),
     )
 

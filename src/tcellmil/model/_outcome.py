@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil._checks import check_choice, some
-from tcellmil.nn._heads import CLASSES, ORDERED, SURVIVAL
+from tcellmil._outcome_kinds import CLASSES, ORDERED, SURVIVAL
 
 #: Least patients of each class: with two, a fold would train on one.
 MIN_PATIENTS = 3

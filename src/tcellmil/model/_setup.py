@@ -1,4 +1,4 @@
-"""What of an AnnData a model uses, checked before anything is trained."""
+"""What of an AnnData or a MuData a model uses, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from tcellmil._checks import check_adata, check_choice, check_finite, check_obs_column, some
+from tcellmil._checks import check_choice, check_data, check_finite, check_obs_column, is_mudata, some
+from tcellmil._outcome_kinds import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL
 from tcellmil.cv._bags import Bags
-from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL
 
+from ._mudata import as_anndata
 from ._outcome import check_arguments, check_enough, classes_of, targets_of
+from ._representations import (
+    are_unit_intervals,
+    described,
+    joint_features,
+    match_features,
+    numbered,
+    places,
+    read_representation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
+    from mudata import MuData
+
+    from ._representations import UseRep
 
 UNLABELLED = ("error", "predict")
-SCALINGS = ("auto", "unit_interval", "standard")
 
 
 @dataclass(frozen=True)
@@ -33,17 +44,18 @@ class Setup:
     sample_key, label_key, batch_key
         Columns of ``obs``: patient, label, cohort (``None``: no cohorts).
     use_rep
-        Key of ``obsm``.
+        Places of the representations: keys of ``obsm``, or ``"modality:key"`` of a MuData.
     unlabelled
         What to do with a patient without a label: ``"error"``, or ``"predict"``: never train on it, predict it.
     unit_interval
-        The representation is in [0, 1] by construction.
+        Which representations are in [0, 1] by construction.
     classes
         Labels, the positive one last; none where the outcome is a number or a time.
     cohorts
         Cohorts that the networks know.
     features
-        Names of the representation's columns; empty where it has none.
+        Names of the columns of all representations side by side, as
+        :func:`~tcellmil.model._representations.joint_features` makes them; empty where a single one has none.
     continuous_covariate_keys, categorical_covariate_keys
         Columns of ``obs`` with numbers and with categories, one value a patient.
     categories
@@ -54,14 +66,16 @@ class Setup:
         What ``label_key`` holds: ``"classes"``, ``"ordered"``, ``"continuous"`` or ``"survival"`` (a time).
     event_key
         Column of ``obs`` with 1 for an event and 0 for censoring, for ``"survival"``.
+    n_features
+        Number of columns of each representation; empty in a state that did not record it.
     """
 
     sample_key: str
     label_key: str
     batch_key: str | None
-    use_rep: str
+    use_rep: tuple[str, ...]
     unlabelled: str
-    unit_interval: bool
+    unit_interval: tuple[bool, ...]
     classes: tuple[str, ...]
     cohorts: tuple[str, ...]
     features: tuple[str, ...]
@@ -78,6 +92,8 @@ class Setup:
         one = {CONTINUOUS: (self.label_key,), SURVIVAL: ("risk",)}
         return one.get(self.outcome, self.classes)
 
+    n_features: tuple[int, ...] = ()
+
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return asdict(self)
@@ -86,21 +102,23 @@ class Setup:
     def from_dict(cls, values: dict) -> Setup:
         """The inverse of :meth:`as_dict`, after a trip through JSON."""
         lists = ("classes", "cohorts", "features", "continuous_covariate_keys", "categorical_covariate_keys")
-        lists = {name: tuple(values.get(name, ())) for name in lists}
+        lists = {name: tuple(values.get(name, ())) for name in (*lists, "n_features")}
+        for name in ("use_rep", "unit_interval"):  # a single value, in a state with one representation
+            lists[name] = tuple(values[name]) if isinstance(values[name], list) else (values[name],)
         categories = tuple(tuple(levels) for levels in values.get("categories", ()))
         return cls(**{**values, **lists, "categories": categories})
 
 
 def make_setup(
-    adata: AnnData,
+    adata: AnnData | MuData,
     *,
     sample_key: str,
     label_key: str,
     batch_key: str | None = None,
-    use_rep: str = "X_regulons",
+    use_rep: UseRep = "X_regulons",
     unlabelled: str = "error",
     positive_class: str | None = None,
-    scaling: str = "auto",
+    scaling: str | Sequence[str] = "auto",
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
     group_key: str | None = None,
@@ -117,11 +135,15 @@ def make_setup(
     ValueError
         If patients, labels or values cannot be trained on; the message says which and what to do.
     """
-    check_adata(adata)
+    check_data(adata)
     check_choice(unlabelled, UNLABELLED, "unlabelled")
-    check_choice(scaling, SCALINGS, "scaling")
     check_choice(outcome, OUTCOMES, "outcome")
     check_arguments(outcome, event_key, class_order, positive_class)
+    use_rep = places(adata, use_rep)
+    if is_mudata(adata):
+        covariates = (continuous_covariate_keys, categorical_covariate_keys)
+        keys = (sample_key, label_key, batch_key, use_rep, *covariates, group_key, event_key)
+        adata = only_what_is_read(adata, *keys)
     samples = _samples(adata, sample_key)
     labels = _per_patient(adata, samples, label_key, "label_key")
     missing = labels.index[labels.isna()]
@@ -151,11 +173,13 @@ def make_setup(
     if group_key is not None:
         _groups(adata, samples, group_key)
     categories = tuple(tuple(sorted(_categories(adata, samples, key).unique())) for key in categorical)
-    x, features = read_representation(adata, use_rep)
-    check_finite(x, f"obsm[{use_rep!r}]", features)
+    parts = [read_representation(adata, place) for place in use_rep]
+    for place, (x, names) in zip(use_rep, parts, strict=True):
+        check_finite(x, described(place), names)
     return Setup(
         outcome=outcome,
         event_key=event_key,
+        n_features=tuple(x.shape[1] for x, _ in parts),
         group_key=group_key,
         continuous_covariate_keys=continuous,
         categorical_covariate_keys=categorical,
@@ -165,14 +189,14 @@ def make_setup(
         batch_key=batch_key,
         use_rep=use_rep,
         unlabelled=unlabelled,
-        unit_interval=_is_unit_interval(adata, use_rep, x, scaling),
+        unit_interval=are_unit_intervals(adata, use_rep, [x for x, _ in parts], scaling),
         classes=tuple(classes),
         cohorts=tuple(cohorts),
-        features=tuple(features or ()),
+        features=tuple(joint_features(use_rep, parts)),
     )
 
 
-def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True, splits: bool = True) -> Bags:
+def read_bags(adata: AnnData | MuData, setup: Setup, *, labels: bool = True, splits: bool = True) -> Bags:
     """Patients of ``adata`` as bags, by a model's setup.
 
     Parameters
@@ -191,11 +215,18 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True, splits: bool
     KeyError, ValueError
         If something that the model needs is not there, is not finite, or has other features.
     """
-    check_adata(adata)
+    check_data(adata)
+    if is_mudata(adata):
+        keys = (setup.sample_key, setup.label_key if labels else None, setup.batch_key, setup.use_rep)
+        covariates = (setup.continuous_covariate_keys, setup.categorical_covariate_keys)
+        of_splits, of_labels = setup.group_key if splits else None, setup.event_key if labels else None
+        adata = only_what_is_read(adata, *keys, *covariates, of_splits, of_labels)
     samples = _samples(adata, setup.sample_key)
-    x, features = read_representation(adata, setup.use_rep)
-    x = _match_features(x, features, setup)
-    check_finite(x, f"obsm[{setup.use_rep!r}]", setup.features or None)
+    parts = [read_representation(adata, place) for place in setup.use_rep]
+    n_features = setup.n_features or (len(setup.features) or parts[0][0].shape[1],)
+    xs = match_features(setup.use_rep, setup.features, n_features, parts)
+    for place, x, names in zip(setup.use_rep, xs, _split(setup.features, n_features), strict=True):
+        check_finite(x, described(place), names or None)
     label_code, cohort_code, targets = {}, {}, None
     if labels:
         label_code, targets = _labels_and_targets(adata, samples, setup)
@@ -203,7 +234,7 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True, splits: bool
         code = {c: i for i, c in enumerate(setup.cohorts)}
         cohort_code = {p: code.get(c, -1) for p, c in _cohorts(adata, samples, setup.batch_key).items()}
     return Bags.from_cells(
-        x,
+        xs[0] if len(xs) == 1 else np.hstack(xs),
         samples.to_numpy(),
         adata.obs_names,
         labels=label_code,
@@ -214,21 +245,29 @@ def read_bags(adata: AnnData, setup: Setup, *, labels: bool = True, splits: bool
         n_continuous=len(setup.continuous_covariate_keys),
         groups=_groups(adata, samples, setup.group_key).to_dict() if splits and setup.group_key else None,
         targets=targets,
+        blocks=n_features if len(xs) > 1 else (),
     )
 
 
+def _split(features: Sequence[str], n_features: Sequence[int]) -> list[Sequence[str]]:
+    ends = np.cumsum(n_features)
+    return [features[end - n : end] for end, n in zip(ends, n_features, strict=True)]
+
+
 def only_what_is_read(
-    adata: AnnData,
+    adata: AnnData | MuData,
     sample_key: str,
-    label_key: str,
+    label_key: str | None,
     batch_key: str | None,
-    use_rep: str,
+    use_rep: UseRep,
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
     group_key: str | None = None,
     event_key: str | None = None,
 ) -> AnnData:
-    """The columns and the representation that a model reads, so that setting it up leaves no trace in ``adata``.
+    """The columns and representations that a model reads, so that setting it up leaves no trace in ``adata``.
+
+    Of a MuData, the representations are keys of ``obsm`` by the names of their places (:func:`places`).
 
     Raises
     ------
@@ -237,48 +276,40 @@ def only_what_is_read(
     """
     from anndata import AnnData
 
-    keys = {"sample_key": sample_key, "label_key": label_key}
-    keys |= {} if batch_key is None else {"batch_key": batch_key}
-    keys |= {} if group_key is None else {"group_key": group_key}
-    keys |= {} if event_key is None else {"event_key": event_key}
-    for argument, key in keys.items():
-        check_obs_column(adata, key, argument)
-    covariates = {
-        "continuous_covariate_keys": _keys_of(continuous_covariate_keys),
-        "categorical_covariate_keys": _keys_of(categorical_covariate_keys),
-    }
-    for argument, names in covariates.items():
+    keys = {"sample_key": sample_key, "label_key": label_key, "batch_key": batch_key}
+    keys |= {"group_key": group_key, "event_key": event_key}
+    columns = {argument: (key,) for argument, key in keys.items() if key is not None}
+    columns["continuous_covariate_keys"] = _keys_of(continuous_covariate_keys)
+    columns["categorical_covariate_keys"] = _keys_of(categorical_covariate_keys)
+    if is_mudata(adata):
+        return as_anndata(adata, columns, places(adata, use_rep))
+    for argument, names in columns.items():
         for key in names:
             check_obs_column(adata, key, argument)
-    _check_representation(adata, use_rep)
-    stored = use_rep.removeprefix("X_")
+    use_rep = places(adata, use_rep)
+    stored = [key for key in (place.removeprefix("X_") for place in use_rep) if key in adata.uns]
     return AnnData(
-        obs=adata.obs[list(dict.fromkeys([*keys.values(), *sum(covariates.values(), ())]))].copy(),
-        obsm={use_rep: adata.obsm[use_rep]},
-        uns={stored: adata.uns[stored]} if stored in adata.uns else None,
+        obs=adata.obs[list(dict.fromkeys(sum(columns.values(), ())))].copy(),
+        obsm={place: adata.obsm[place] for place in use_rep},
+        uns={key: adata.uns[key] for key in stored} or None,
     )
 
 
-def read_representation(adata: AnnData, use_rep: str) -> tuple[np.ndarray, list[str] | None]:
-    """``obsm[use_rep]`` as a float32 array, and the names of its columns where they are known."""
-    _check_representation(adata, use_rep)
-    value = adata.obsm[use_rep]
-    names = None
-    if isinstance(value, pd.DataFrame):
-        names, value = list(value.columns.astype(str)), value.to_numpy()
-    elif sparse.issparse(value):
-        value = value.toarray()
-    else:
-        stored = adata.uns.get(use_rep.removeprefix("X_"))
-        if isinstance(stored, dict) and len(stored.get("names", ())) == value.shape[1]:
-            names = [str(name) for name in stored["names"]]
-    return np.asarray(value, dtype=np.float32), names
+def read_features(adata: AnnData | MuData, use_rep: UseRep) -> tuple[np.ndarray, list[str]]:
+    """Representations side by side, ``(n_cells, n_features)`` float32, and the names of their columns.
 
-
-def _check_representation(adata: AnnData, use_rep: str) -> None:
-    if use_rep not in adata.obsm:
-        hint = "; run tcellmil.tl.regulons first" if use_rep == "X_regulons" else ""
-        raise KeyError(f"use_rep={use_rep!r} is not in adata.obsm; there are {some(adata.obsm.keys())}{hint}")
+    Raises
+    ------
+    KeyError, ValueError
+        If one of them is not there, or is not finite.
+    """
+    use_rep = places(adata, use_rep)
+    adata = as_anndata(adata, {}, use_rep) if is_mudata(adata) else adata
+    parts = [read_representation(adata, place) for place in use_rep]
+    features = joint_features(use_rep, parts) or numbered(use_rep[0], parts[0][0].shape[1])
+    for place, (x, _), names in zip(use_rep, parts, _split(features, [x.shape[1] for x, _ in parts]), strict=True):
+        check_finite(x, described(place), names)
+    return np.hstack([x for x, _ in parts]), features
 
 
 def _samples(adata: AnnData, sample_key: str) -> pd.Series:
@@ -387,34 +418,3 @@ def _covariates(adata: AnnData, samples: pd.Series, setup: Setup) -> dict[str, n
         return None
     table = pd.concat(parts, axis=1)
     return dict(zip(table.index, table.to_numpy(), strict=True))
-
-
-def _is_unit_interval(adata: AnnData, use_rep: str, x: np.ndarray, scaling: str) -> bool:
-    if scaling == "auto":
-        stored = adata.uns.get(use_rep.removeprefix("X_"))
-        params = stored.get("params", {}) if isinstance(stored, dict) else {}
-        return params.get("method") == "aucell"
-    if scaling == "unit_interval" and (x.min() < 0 or x.max() > 1):
-        raise ValueError(
-            f"scaling='unit_interval' needs values in [0, 1], obsm[{use_rep!r}] has [{x.min():.3g}, {x.max():.3g}]; "
-            "use scaling='standard'"
-        )
-    return scaling == "unit_interval"
-
-
-def _match_features(x: np.ndarray, features: list[str] | None, setup: Setup) -> np.ndarray:
-    if features and setup.features and features != list(setup.features):
-        missing = [name for name in setup.features if name not in set(features)]
-        if missing:
-            raise ValueError(
-                f"obsm[{setup.use_rep!r}] lacks {len(missing)} of the model's {len(setup.features)} features "
-                f"{some(missing)}; score the new cells with the first data set's regulons: "
-                "tl.regulons(new, net=adata.uns['regulons']['targets'])"
-            )
-        position = {name: i for i, name in enumerate(features)}
-        return x[:, [position[name] for name in setup.features]]
-    if setup.features and x.shape[1] != len(setup.features):
-        raise ValueError(
-            f"obsm[{setup.use_rep!r}] has {x.shape[1]} features, the model was fitted on {len(setup.features)}"
-        )
-    return x

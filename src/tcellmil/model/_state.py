@@ -26,7 +26,7 @@ def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: d
     stack
         Fitted replicas.
     setup
-        What the model reads from an AnnData.
+        What the model reads from an AnnData or a MuData.
     patients
         Names of the bags, in the order of the columns of the splits.
     training
@@ -44,6 +44,7 @@ def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: d
         "n_cohorts": stack.n_cohorts,
         "n_covariates": stack.n_covariates,
         "n_classes": stack.n_classes,
+        "blocks": stack.blocks,
     }
     weights = {"scaling.loc": stack.scaling.loc, "scaling.scale": stack.scaling.scale}
     weights |= {f"autoencoder.{name}": w for name, w in stack.encoder.items()}
@@ -81,6 +82,7 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
         n_cohorts=config["n_cohorts"],
         n_covariates=config.get("n_covariates", 0),
         n_classes=config["n_classes"],
+        blocks=tuple(config.get("blocks", ())),
         scaling=Scaling(np.asarray(weights["scaling.loc"]), np.asarray(weights["scaling.scale"])),
         encoder=_with_prefix(weights, "autoencoder."),
         encoder_of_replica=np.asarray(weights["encoder_of_replica"]),

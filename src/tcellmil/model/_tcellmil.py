@@ -1,4 +1,4 @@
-"""The model class: a stack of attention-based bag classifiers on an AnnData."""
+"""The model class: a stack of attention-based bag classifiers on an AnnData or a MuData."""
 
 from __future__ import annotations
 
@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scvi.data import AnnDataManager
-from scvi.data.fields import CategoricalObsField, ObsmField
 from scvi.model.base import BaseModelClass
 
-from tcellmil._checks import check_choice, check_fields, some
+from tcellmil._checks import (
+    check_adata,
+    check_choice,
+    check_data,
+    check_fields,
+    check_mudata,
+    check_obs_column,
+    has_obs_column,
+    is_mudata,
+    some,
+)
+from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._calibration import fit_temperatures
 from tcellmil.cv._config import TrainingConfig
@@ -23,30 +33,35 @@ from tcellmil.cv._fitted import FittedStack
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
 from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._splits import make_replicas
-from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, SURVIVAL
 from tcellmil.nn._network import NetworkConfig
 
-from ._registry import quiet_scvi, registry_without_data
+from ._registry import quiet_scvi, registry_fields, registry_without_data
+from ._representations import numbered
 from ._setup import make_setup, read_bags
 from ._state import from_state, read_folder, to_state, write_folder
+from ._tables import predictions_table, wide_history, with_named_stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from anndata import AnnData
+    from mudata import MuData
+
+    from ._representations import UseRep
 
 
 class TcellMIL(BaseModelClass):
     """Attention-based multiple instance learning on cell representations (Tsui et al., 2025).
 
     An autoencoder compresses each cell, attention weighs the cells of a patient, and a linear classifier that knows
-    the cohort predicts the patient's label. One object holds a *stack* of K >= 1 replicas (folds times seeds), trained
-    together and fully independent of each other; an ordinary model is K = 1.
+    the cohort predicts the patient's label. Of several representations of a cell, each has an autoencoder of its own.
+    One object holds a *stack* of K >= 1 replicas (folds times seeds), trained together and fully independent of each
+    other; an ordinary model is K = 1.
 
     Parameters
     ----------
     adata
-        Set up with :meth:`setup_anndata`.
+        Set up with :meth:`setup_anndata` or :meth:`setup_mudata`.
     registry
         For a model without data (see :meth:`load`); the registry of the data that it was fitted on.
     **network
@@ -64,7 +79,7 @@ class TcellMIL(BaseModelClass):
     (8, 7)
     """
 
-    def __init__(self, adata: AnnData | None = None, registry: dict | None = None, **network):
+    def __init__(self, adata: AnnData | MuData | None = None, registry: dict | None = None, **network):
         check_fields(network, NetworkConfig, "network")
         self.network = NetworkConfig(**network)
         super().__init__(adata, registry)
@@ -90,11 +105,11 @@ class TcellMIL(BaseModelClass):
         sample_key: str,
         label_key: str,
         batch_key: str | None = None,
-        use_rep: str = "X_regulons",
+        use_rep: str | Sequence[str] = "X_regulons",
         *,
         unlabelled: str = "error",
         positive_class: str | None = None,
-        scaling: str = "auto",
+        scaling: str | Sequence[str] = "auto",
         continuous_covariate_keys: Sequence[str] | None = None,
         categorical_covariate_keys: Sequence[str] | None = None,
         group_key: str | None = None,
@@ -102,7 +117,7 @@ class TcellMIL(BaseModelClass):
         event_key: str | None = None,
         class_order: Sequence[str] | None = None,
     ) -> None:
-        """Say which columns and representation the model reads.
+        """Say which columns and representations the model reads.
 
         Parameters
         ----------
@@ -116,7 +131,8 @@ class TcellMIL(BaseModelClass):
         batch_key
             Column of ``obs`` with the cohort.
         use_rep
-            Key of ``obsm`` with the representation of each cell.
+            Key of ``obsm`` with the representation of each cell; of several keys, each representation has an encoder of
+            its own, and the latent of a cell is their latents side by side.
         unlabelled
             ``"error"``, or ``"predict"``: patients without a label are predicted and never trained on.
         positive_class
@@ -124,7 +140,8 @@ class TcellMIL(BaseModelClass):
         scaling
             How the representation comes to [-1, 1]: ``"unit_interval"`` (2x - 1, for scores in [0, 1]), ``"standard"``
             (mean and three standard deviations of the training patients' cells, clipped), or ``"auto"``: the first for
-            AUCell scores of :func:`tcellmil.tl.regulons`, the second for all else.
+            AUCell scores of :func:`tcellmil.tl.regulons`, the second for all else. One for all representations, or a
+            list with one for each.
         continuous_covariate_keys, categorical_covariate_keys
             Columns of ``obs`` with what else is known of each patient, such as age and sex; one value a patient. They
             stand beside the bag's embedding; numbers in units of the training patients' standard deviation.
@@ -140,29 +157,79 @@ class TcellMIL(BaseModelClass):
         KeyError, ValueError
             If columns, labels or values cannot be used; the message says which and what to do.
         """
-        arguments = {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key,
-            "use_rep": use_rep,
-            "unlabelled": unlabelled,
-            "positive_class": positive_class,
-            "scaling": scaling,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "group_key": group_key,
-            "outcome": outcome,
-            "event_key": event_key,
-            "class_order": class_order,
-        }
-        make_setup(adata, **arguments)
-        fields = [ObsmField("representation", use_rep, is_count_data=False), CategoricalObsField("sample", sample_key)]
-        if batch_key is not None:
-            fields.append(CategoricalObsField("batch", batch_key))
-        method = {"model_name": cls.__name__, "setup_method_name": "setup_anndata", "setup_args": arguments}
+        method = cls._get_setup_method_args(**locals())
+        check_adata(adata)
+        cls._register(adata, method)
+
+    @classmethod
+    def setup_mudata(
+        cls,
+        mdata: MuData,
+        sample_key: str,
+        label_key: str,
+        batch_key: str | None = None,
+        use_rep: UseRep = "X_regulons",
+        *,
+        unlabelled: str = "error",
+        positive_class: str | None = None,
+        scaling: str | Sequence[str] = "auto",
+        continuous_covariate_keys: Sequence[str] | None = None,
+        categorical_covariate_keys: Sequence[str] | None = None,
+        group_key: str | None = None,
+        outcome: str = "classes",
+        event_key: str | None = None,
+        class_order: Sequence[str] | None = None,
+    ) -> None:
+        """Say which columns and representations of which modalities the model reads.
+
+        Each representation has an encoder of its own, and the latent of a cell is their latents side by side. All of
+        the modalities that are read must have the same cells, in any order.
+
+        Parameters
+        ----------
+        mdata
+            Cells of all patients. Columns are looked up in ``mdata.obs``; a column of a modality's ``obs`` is
+            ``"modality:column"``.
+        use_rep
+            Mapping from modalities to a key, or several, of their ``obsm``, or ``"X"`` for their matrix, such as
+            ``{"regulons": "X", "prot": "X_pca"}``. A key of ``mdata.obsm`` is read from there. By default the modality
+            that :func:`tcellmil.tl.regulons` adds.
+        sample_key, label_key, batch_key, unlabelled, positive_class, scaling
+            As in :meth:`setup_anndata`.
+        continuous_covariate_keys, categorical_covariate_keys, group_key, outcome, event_key, class_order
+            As in :meth:`setup_anndata`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If modalities, columns, labels or values cannot be used; the message says which and what to do.
+
+        Examples
+        --------
+        >>> import anndata, mudata, tcellmil as tm
+        >>> rna = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+        >>> prot = anndata.AnnData(rna.X[:, :12].toarray(), obs=rna.obs[[]])  # stands for measured proteins
+        >>> with mudata.set_options(pull_on_update=False):
+        ...     mdata = mudata.MuData({"rna": rna, "prot": prot})
+        >>> tm.tl.regulons(mdata)
+        >>> use_rep = {"regulons": "X", "prot": "X"}
+        >>> tm.model.TcellMIL.setup_mudata(mdata, "rna:patient", "rna:response", use_rep=use_rep)
+        >>> model = tm.model.TcellMIL(mdata, n_hidden=32, n_latent=8)
+        >>> model.train(max_epochs=2, max_epochs_ae=2, progress=False)
+        >>> model.get_latent_representation().shape
+        (320, 16)
+        """
+        method = cls._get_setup_method_args(**locals())
+        check_mudata(mdata)
+        cls._register(mdata, method)
+
+    @classmethod
+    def _register(cls, data: AnnData | MuData, method: dict) -> None:
+        """Check everything that is read, and tell scvi-tools about it; ``method`` is the call of the set-up."""
+        setup = make_setup(data, **method["setup_args"])
         with quiet_scvi():
-            manager = AnnDataManager(fields=fields, setup_method_args=method)
-            manager.register_fields(adata)
+            manager = AnnDataManager(fields=registry_fields(data, setup), setup_method_args=method)
+            manager.register_fields(data)
         cls.register_manager(manager)
 
     def train(
@@ -227,11 +294,11 @@ class TcellMIL(BaseModelClass):
         self._patients = bags.names
         self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
         self.training["calibration"] = calibration or ""
-        self.history_table = history
-        self.history_ = _history(history, self.network.outcome)
+        self.history_table = with_named_stages(history, self.setup.use_rep)
+        self.history_ = wide_history(self.history_table, self.network.outcome)
         self.is_trained_ = True
 
-    def predict(self, adata: AnnData | None = None) -> pd.DataFrame:
+    def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
         """Class probabilities of patients, or their predicted number or risk.
 
         Parameters
@@ -249,48 +316,21 @@ class TcellMIL(BaseModelClass):
         patient) and ``risk_sd``.
         """
         bags, predictions = self._predict(adata)
-        return self.predictions_table(bags, predictions)
+        return predictions_table(self.setup, bags, predictions)
 
-    def get_attention(self, adata: AnnData | None = None) -> pd.Series:
+    def get_attention(self, adata: AnnData | MuData | None = None) -> pd.Series:
         """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
         bags, predictions = self._predict(adata)
         cells = (self.adata if adata is None else adata).obs_names
         return pd.Series(bags.to_input_order(predictions.attention), index=cells, name="attention")
 
-    def get_latent_representation(self, adata: AnnData | None = None) -> np.ndarray:
-        """Latent of each cell, ``(n_cells, n_latent)``, by the first of the replicas of :meth:`predict`."""
+    def get_latent_representation(self, adata: AnnData | MuData | None = None) -> np.ndarray:
+        """Latent of each cell, ``(n_cells, n_latent)``, by the first of the replicas of :meth:`predict`.
+
+        Of several representations, their latents side by side.
+        """
         bags, predictions = self._predict(adata)
         return bags.to_input_order(predictions.latent)
-
-    def predictions_table(self, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
-        """The table of :meth:`predict` from its arrays."""
-        table = pd.DataFrame(index=pd.Index(bags.names.astype(object), name="patient"))
-        columns = self._class_columns if self.setup.outcome in OF_CLASSES else self._value_columns
-        for name, values in columns(bags, predictions).items():
-            table[name] = values
-        table["n_cells"] = bags.sizes
-        table["n_replicas"] = predictions.n_replicas
-        if self.setup.batch_key is not None:
-            table["cohort"] = np.where(bags.cohorts >= 0, np.array(self.setup.cohorts)[bags.cohorts], "").astype(object)
-        return table
-
-    def _class_columns(self, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
-        classes = np.array(self.setup.classes)
-        seen = predictions.n_replicas > 0
-        best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
-        return {
-            "label": np.where(bags.labels >= 0, classes[bags.labels], "").astype(object),
-            "predicted": np.where(seen, classes[best], "").astype(object),
-            **{f"prob_{name}": predictions.probabilities[:, i] for i, name in enumerate(classes)},
-            "prob_sd": predictions.sd,
-        }
-
-    def _value_columns(self, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
-        survival = self.setup.outcome == SURVIVAL
-        observed, predicted = (["time", "event"], "risk") if survival else (["label"], "predicted")
-        targets = np.full((bags.n_bags, len(observed)), np.nan) if bags.targets is None else bags.targets
-        columns = {name: targets[:, i].astype(float) for i, name in enumerate(observed)}
-        return columns | {predicted: predictions.probabilities[:, 0], f"{predicted}_sd": predictions.sd}
 
     def to_state(self) -> dict:
         """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
@@ -298,7 +338,7 @@ class TcellMIL(BaseModelClass):
         return to_state(self.module, self.setup, self._patients, self.training)
 
     @classmethod
-    def from_state(cls, state: dict, adata: AnnData | None = None) -> TcellMIL:
+    def from_state(cls, state: dict, adata: AnnData | MuData | None = None) -> TcellMIL:
         """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data."""
         module, setup, patients, training = from_state(state)
         network = module.config.as_dict()
@@ -308,13 +348,13 @@ class TcellMIL(BaseModelClass):
             names = ("sample_key", "label_key", "batch_key", "use_rep")
             names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key", "outcome", "event_key")
             arguments = {name: getattr(setup, name) for name in names}
-            cls.setup_anndata(
+            (cls.setup_mudata if is_mudata(adata) else cls.setup_anndata)(
                 adata,
                 **arguments,
                 unlabelled=setup.unlabelled,
                 positive_class=setup.classes[-1] if setup.outcome == CLASSES else None,
                 class_order=setup.classes if setup.outcome == ORDERED else None,
-                scaling="unit_interval" if setup.unit_interval else "standard",
+                scaling=["unit_interval" if unit else "standard" for unit in setup.unit_interval],
             )
             model = cls(adata, **network)
         model.module, model.setup, model.training, model._patients = module, setup, training, patients
@@ -324,7 +364,7 @@ class TcellMIL(BaseModelClass):
         return model
 
     def save(self, dir_path: str | Path, overwrite: bool = False, save_anndata: bool = False) -> None:
-        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, if asked, ``adata.h5ad``.
+        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, if asked, the data.
 
         Parameters
         ----------
@@ -333,7 +373,7 @@ class TcellMIL(BaseModelClass):
         overwrite
             Replace a folder of that name.
         save_anndata
-            Also write the data that the model is set up with.
+            Also write the data that the model is set up with, as ``adata.h5ad`` or ``mdata.h5mu``.
         """
         path, state = Path(dir_path), self.to_state()
         if path.exists():
@@ -345,10 +385,13 @@ class TcellMIL(BaseModelClass):
         if save_anndata:
             if self.adata is None:
                 raise ValueError("this model holds no data to save; pass save_anndata=False")
-            self.adata.write_h5ad(path / "adata.h5ad")
+            if is_mudata(self.adata):
+                self.adata.write_h5mu(path / "mdata.h5mu")
+            else:
+                self.adata.write_h5ad(path / "adata.h5ad")
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: AnnData | None = None) -> TcellMIL:
+    def load(cls, dir_path: str | Path, adata: AnnData | MuData | None = None) -> TcellMIL:
         """Read what :meth:`save` wrote. Only JSON and plain arrays are read; nothing in the folder is executed.
 
         Parameters
@@ -365,6 +408,10 @@ class TcellMIL(BaseModelClass):
             from anndata import read_h5ad
 
             adata = read_h5ad(path / "adata.h5ad")
+        elif adata is None and (path / "mdata.h5mu").exists():
+            from mudata import read_h5mu
+
+            adata = read_h5mu(path / "mdata.h5mu")
         return cls.from_state(state, adata)
 
     @classmethod
@@ -390,10 +437,13 @@ class TcellMIL(BaseModelClass):
         return held_out if held_out.any() else np.ones_like(held_out)
 
     def feature_names(self) -> np.ndarray:
-        """Names of the representation's columns, ``(n_features,)``; numbered where it has none."""
+        """Names of the representation's columns, ``(n_features,)``; numbered where it has none.
+
+        Of several representations, each name comes after its representation's: ``"prot:CD8"``.
+        """
         self._check_fitted()
-        numbered = [f"{self.setup.use_rep}_{i}" for i in range(self.module.n_features)]
-        return np.array(self.setup.features or numbered, dtype=object)
+        features = self.setup.features or numbered(self.setup.use_rep[0], self.module.n_features)
+        return np.array(features, dtype=object)
 
     def class_code(self, target_class: str | None = None) -> int:
         """Position of a class among ``setup.outputs``; of the positive one, the last, by default."""
@@ -408,11 +458,12 @@ class TcellMIL(BaseModelClass):
         bags = self.bags()
         return bags, predict_bags(self.module, bags, self.shown_to())
 
-    def predict_new(self, adata: AnnData) -> tuple[Bags, BagPredictions]:
+    def predict_new(self, adata: AnnData | MuData) -> tuple[Bags, BagPredictions]:
         """New patients by all replicas, as arrays."""
         self._check_fitted()
+        check_data(adata)
         keys = [key for key in (self.setup.label_key, self.setup.event_key) if key is not None]
-        bags = read_bags(adata, self.setup, labels=all(key in adata.obs for key in keys), splits=False)
+        bags = read_bags(adata, self.setup, labels=all(has_obs_column(adata, key) for key in keys), splits=False)
         self._warn_of_known_patients(bags)
         return bags, predict_bags(self.module, bags)
 
@@ -423,7 +474,7 @@ class TcellMIL(BaseModelClass):
             "sample_key": setup.sample_key,
             "label_key": setup.label_key,
             "batch_key": setup.batch_key or "",
-            "use_rep": setup.use_rep,
+            "use_rep": setup.use_rep[0] if len(setup.use_rep) == 1 else np.array(setup.use_rep, dtype=object),
             "classes": np.array(setup.outputs, dtype=object),
             "positive_class": setup.outputs[-1],
             "outcome": setup.outcome,
@@ -436,14 +487,14 @@ class TcellMIL(BaseModelClass):
             raise ValueError("the model is not trained yet; call train() first")
 
     def _check_same_patients(self) -> None:
-        names = np.unique(self.adata.obs[self.setup.sample_key].astype(str))
+        names = np.unique(check_obs_column(self.adata, self.setup.sample_key, "sample_key").astype(str))
         if not np.array_equal(names, self._patients):
             raise ValueError(
                 f"the model was fitted on patients {some(self._patients)}, the data has {some(names)}; "
                 "give it the data that it was fitted on, or predict new patients with tl.predict"
             )
 
-    def _predict(self, adata: AnnData | None) -> tuple[Bags, BagPredictions]:
+    def _predict(self, adata: AnnData | MuData | None) -> tuple[Bags, BagPredictions]:
         return self.out_of_fold() if adata is None else self.predict_new(adata)
 
     def _warn_of_known_patients(self, bags: Bags) -> None:
@@ -465,16 +516,3 @@ def cv_name(cv: object) -> str:
     if isinstance(cv, str | int | np.integer):
         return str(cv)
     return type(cv).__name__ if hasattr(cv, "split") else "custom"
-
-
-def _history(table: pd.DataFrame, outcome: str) -> dict[str, pd.DataFrame]:
-    """Losses in the manner of scvi-tools: a table a metric, epochs in rows, replicas in columns."""
-    losses = {CONTINUOUS: "squared_error", SURVIVAL: "partial_likelihood"}
-    names = {"autoencoder": "reconstruction_loss", "mil": losses.get(outcome, "cross_entropy")}
-    history = {}
-    for stage, rows in table.groupby("stage", sort=False):
-        for part in ("train", "validation"):
-            wide = rows.pivot(index="epoch", columns="replica", values=f"{part}_loss")
-            if wide.notna().any(axis=None):
-                history[f"{names[stage]}_{part}"] = wide
-    return history

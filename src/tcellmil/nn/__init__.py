@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_input_units": ["StandardisedInput"],
         "_autoencoder": ["StackedAutoencoder"],
         "_projection": ["StackedProjection"],
+        "_blocks": ["EncoderBlocks"],
         "_attention": ["StackedAttention", "pool_bags"],
         "_cohort": ["StackedClassifier"],
         "_losses": ["bag_cross_entropy", "instance_cross_entropy", "masked_mse"],

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tcellmil._outcome_kinds import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL  # noqa: F401
+from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 
 
 class StackedThresholds(nn.Module):

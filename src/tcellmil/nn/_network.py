@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from tcellmil._outcome_kinds import CLASSES, OUTCOMES
+
 from ._attention import StackedAttention, max_of_bags, pool_bags
 from ._cohort import StackedClassifier
-from ._heads import CLASSES, OUTCOMES, make_head
+from ._heads import make_head
 from ._layers import StackedLayerNorm, StackedLinear
 
 COMPRESSIONS = ("autoencoder", "pca", None)
@@ -26,7 +28,7 @@ class NetworkConfig:
     Parameters
     ----------
     n_hidden, n_latent
-        Hidden width and latent size of the autoencoder.
+        Hidden width and latent size of the autoencoder; of several representations, of each one's autoencoder.
     n_attention
         Hidden width of the attention network.
     compression
@@ -95,6 +97,10 @@ class NetworkConfig:
         if self.compression == "pca":
             return replace(self, n_latent=min(self.n_latent, n_features))
         return self
+
+    def latent_sizes(self, blocks: Sequence[int]) -> tuple[int, ...]:
+        """Latent size of each of several representations, given how many features each has."""
+        return tuple(self.for_features(n_features).n_latent for n_features in blocks)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""

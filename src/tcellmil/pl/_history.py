@@ -72,10 +72,11 @@ def history(
     """
     table = stored(adata, key, "history")
     shown = STAGES | {"mil": OF_VALUES.get(outcome_of(stored(adata, key, "params")), STAGES["mil"])}
-    stages = [stage for stage in STAGES if (table["stage"] == stage).any()]
+    # Of several representations, each has an autoencoder: "autoencoder:<name>".
+    stages = [stage for kind in STAGES for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
     axes = make_axes(len(stages), ax, (4.2, 3.4))
     for panel, stage in zip(axes, stages, strict=True):
-        _draw_stage(panel, table[table["stage"] == stage], stage, *shown[stage])
+        _draw_stage(panel, table[table["stage"] == stage], stage, *shown[stage.partition(":")[0]])
     return finish(axes, show, own=ax is None)
 
 
@@ -95,9 +96,11 @@ def _draw_stage(ax: Axes, table: pd.DataFrame, stage: str, title: str, ylabel: s
         ax.add_collection(LineCollection(lines, colors=color, linewidths=0.6, alpha=alpha, rasterized=len(lines) > 50))
         running = loss.notna().mean(axis=1) >= 0.5
         ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
+    kind, _, representation = stage.partition(":")
+    title = f"{title} of {representation}" if representation else title
     ax.set_title(f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", fontsize="medium")
     ax.set(xlabel="Epoch", ylabel=ylabel)
-    if stage == "autoencoder":
+    if kind == "autoencoder":
         ax.set_yscale("log")
         plain_log(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_finite
+from tcellmil._checks import check_data
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -100,20 +100,17 @@ def attention_correlation(
     >>> tm.get.attention_correlation(adata)["regulon"].tolist()
     ['IRF7']
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import attention
     from tcellmil.get._mil import stored
-    from tcellmil.model._setup import read_representation
+    from tcellmil.model._setup import read_features
     from tcellmil.stats import rank_correlation
     from tcellmil.tl._attention_enrichment import cells_with_attention
 
     if min_cells < 3:
         raise ValueError(f"min_cells={min_cells} must be at least 3; two cells are always perfectly correlated")
     cells = attention(adata, key)
-    use_rep = str(stored(adata, key, "params")["use_rep"]) if use_rep is None else use_rep
-    activity, names = read_representation(adata, use_rep)
-    names = names or [f"{use_rep}_{i}" for i in range(activity.shape[1])]
-    check_finite(activity, f"obsm[{use_rep!r}]", names)
+    activity, names = read_features(adata, stored(adata, key, "params")["use_rep"] if use_rep is None else use_rep)
     seen = np.flatnonzero(cells_with_attention(cells, _keys.attention(key)))
     # By patient and name, so that sums are added up in the same order whatever the order of the table.
     seen = seen[np.lexsort((adata.obs_names[seen].astype(str), cells["sample"].to_numpy()[seen].astype(str)))]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_obs_column, some
+from tcellmil._checks import check_data, check_obs_column, some
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def attention_enrichment(
     >>> tm.get.attention_enrichment(adata)["patient"].nunique()
     6
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import attention
     from tcellmil.stats import benjamini_hochberg, permuted_medians
 

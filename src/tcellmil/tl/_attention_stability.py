@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata
+from tcellmil._checks import check_data
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def attention_stability(
     >>> tm.get.attention_stability(adata).groupby("across")["patient"].nunique().to_dict()
     {'folds': 6, 'seeds': 6}
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import model as get_model
 
     if n_top < 1:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_fields, some
+from tcellmil._checks import check_data, check_fields, some
 from tcellmil._log import logger
 from tcellmil._outcome_kinds import SHOWN
+from tcellmil.tl._metrics import measure_with_intervals
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
-
-    from tcellmil.cv import Bags
-    from tcellmil.model import TcellMIL
+    from mudata import MuData
 
 
 def fit_mil(
-    adata: AnnData,
+    adata: AnnData | MuData,
     sample_key: str,
     label_key: str,
     batch_key: str | None = None,
-    use_rep: str = "X_regulons",
+    use_rep: str | Sequence[str] | Mapping[str, str | Sequence[str]] = "X_regulons",
     *,
     cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
@@ -37,7 +35,7 @@ def fit_mil(
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
     group_key: str | None = None,
-    scaling: str = "auto",
+    scaling: str | Sequence[str] = "auto",
     max_epochs: int | None = None,
     max_epochs_ae: int | None = None,
     lr: float | None = None,
@@ -51,7 +49,7 @@ def fit_mil(
     progress: bool = True,
     key_added: str = _keys.TCELLMIL,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Predict each patient's outcome from its cells, by networks that never saw the patient.
 
     One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of
@@ -62,7 +60,8 @@ def fit_mil(
     Parameters
     ----------
     adata
-        Cells of all patients.
+        Cells of all patients; an AnnData, or a MuData whose modalities are read together. Columns are looked up in its
+        ``obs``; in a MuData, ``"rna:patient"`` is a column of a modality's ``obs``.
     sample_key
         Column of ``obs`` with the patient.
     label_key
@@ -71,7 +70,10 @@ def fit_mil(
     batch_key
         Column of ``obs`` with the cohort.
     use_rep
-        Key of ``obsm``: regulon activity, or any other representation.
+        Key of ``obsm``: regulon activity, or any other representation. Of several keys, each representation has an
+        encoder of its own, and the latent of a cell is their latents side by side. In a MuData, a mapping from
+        modalities to a key of their ``obsm``, or ``"X"`` for their matrix: ``{"regulons": "X", "prot": "X_pca"}``. They
+        must have the same cells.
     cv
         ``"rebalanced_loo"``: leave one patient out, and drop one random training patient of every other class, so
         that the class prior is the same in all folds. ``"loo"``: plain leave-one-out (the paper), biased in small
@@ -127,7 +129,8 @@ def fit_mil(
     -------
     ``None``, or the changed copy. Written, all or nothing:
 
-    - ``obsm["X_tcellmil"]``: latent of each cell, from the first replica that held its patient out;
+    - ``obsm["X_tcellmil"]``: latent of each cell, from the first replica that held its patient out (of several
+      representations, their latents side by side);
     - ``obs["tcellmil_attention"]``: attention of each cell, mean over the replicas that held its patient out; sums to 1
       within a patient (NaN where none did);
     - ``uns["tcellmil"]``: ``predictions`` (a row a patient), ``metrics`` (with 95% bootstrap intervals over patients),
@@ -165,11 +168,24 @@ def fit_mil(
     >>> tm.tl.fit_mil(adata, "patient", "age", cv=2, key_added="of_age", **options)
     >>> tm.get.metrics(adata, key="of_age")["metric"].tolist()
     ['r2', 'pearson', 'spearman', 'mae', 'rmse']
+
+    Two modalities of the same cells:
+
+    >>> import anndata, mudata
+    >>> prot = anndata.AnnData(adata.X[:, :12].toarray(), obs=adata.obs[[]])  # stands for measured proteins
+    >>> with mudata.set_options(pull_on_update=False):
+    ...     mdata = mudata.MuData({"rna": adata, "prot": prot})
+    >>> fit = {"cv": 2, "max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+    >>> tm.tl.fit_mil(mdata, "rna:patient", "rna:response", use_rep={"rna": "X_regulons", "prot": "X"}, **fit)
+    >>> mdata.obsm["X_tcellmil"].shape, len(tm.get.predictions(mdata))
+    ((320, 96), 8)
     """
-    check_adata(adata)
-    from tcellmil.cv import TrainingConfig
+    check_data(adata)
+    from tcellmil.cv import TrainingConfig, pair_order, replica_probabilities
     from tcellmil.model import TcellMIL
+    from tcellmil.model._representations import places
     from tcellmil.model._setup import only_what_is_read
+    from tcellmil.model._tables import predictions_table
     from tcellmil.nn import NetworkConfig
 
     network, training = network or {}, training or {}
@@ -177,8 +193,6 @@ def fit_mil(
     check_fields(training, TrainingConfig, "training")
     if cv is None:
         raise ValueError("cv=None would hold out no patient; train a TcellMIL without cv for that")
-    if _keys.representation(key_added) == use_rep:
-        raise ValueError(f"key_added={key_added!r} would overwrite use_rep={use_rep!r}; choose another key_added")
     if devices not in ("auto", 1):
         raise ValueError(f"devices={devices!r}: a stack trains on one device; use devices=1")
     options = {"max_epochs": max_epochs, "max_epochs_ae": max_epochs_ae, "lr": lr, "early_stopping": early_stopping}
@@ -188,6 +202,10 @@ def fit_mil(
         raise ValueError(f"training holds {some(twice)}; pass them as arguments of fit_mil instead")
     options = {name: value for name, value in options.items() if value is not None} | training
 
+    use_rep = places(adata, use_rep)
+    if _keys.representation(key_added) in use_rep:
+        overwritten = _keys.representation(key_added)
+        raise ValueError(f"key_added={key_added!r} would overwrite use_rep={overwritten!r}; choose another key_added")
     covariates = (continuous_covariate_keys, categorical_covariate_keys)
     cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates, group_key, event_key)
     TcellMIL.setup_anndata(
@@ -209,8 +227,11 @@ def fit_mil(
     model = TcellMIL(cells, **network)
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
     bags, predicted = model.out_of_fold()
-    predictions = model.predictions_table(bags, predicted)
-    metrics = _metrics(model, bags, predictions, n_boot=n_boot, seed=seed)
+    predictions = predictions_table(model.setup, bags, predicted)
+    order = None
+    if model.training["cv"] == "leave_pair_out":
+        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
+    metrics = measure_with_intervals(outcome, bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
     result = {
         **model.to_state(),
         "params": model.params(),
@@ -230,26 +251,3 @@ def fit_mil(
         f"{int(row['n'])} patients, {len(model.module)} replicas, cv={model.training['cv']!r}"
     )
     return adata if copy else None
-
-
-def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    from tcellmil.cv import pair_order, replica_probabilities
-    from tcellmil.stats import bootstrap_metrics, bootstrap_ordered, bootstrap_regression, bootstrap_survival
-
-    judged = (bags.labels >= 0) & (predictions["n_replicas"].to_numpy() > 0)
-    if not judged.any():
-        raise ValueError("no labelled patient was held out by any fold; there is nothing to measure")
-    options = {"n_boot": n_boot, "seed": seed, "groups": None if bags.groups is None else bags.groups[judged]}
-    outcome, table = model.setup.outcome, predictions.loc[judged]
-    if outcome == "continuous":
-        return bootstrap_regression(table["label"].to_numpy(), table["predicted"].to_numpy(), **options)
-    if outcome == "survival":
-        columns = (table[name].to_numpy() for name in ("time", "event", "risk"))
-        return bootstrap_survival(*columns, **options)
-    probabilities = table[[f"prob_{name}" for name in model.setup.classes]].to_numpy()
-    if outcome == "ordered" and model.training["cv"] != "leave_pair_out":
-        return bootstrap_ordered(bags.labels[judged], probabilities, **options)
-    order = None
-    if model.training["cv"] == "leave_pair_out":
-        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
-    return bootstrap_metrics(bags.labels[judged], probabilities, pair_order=order, **options)

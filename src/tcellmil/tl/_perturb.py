@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice, some
+from tcellmil._checks import check_choice, check_data, some
 from tcellmil._log import logger
 from tcellmil._outcome_kinds import OF_CLASSES
 from tcellmil.tl._perturb_table import Effects
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
     from tcellmil.cv import Bags
     from tcellmil.model import TcellMIL
@@ -25,7 +26,7 @@ DIRECTIONS = {"up": 1, "down": -1}
 
 
 def perturb(
-    adata: AnnData,
+    adata: AnnData | MuData,
     regulons: Sequence[str] | None = None,
     directions: Sequence[str] = ("up", "down"),
     n_mad: float | Sequence[float] = 3,
@@ -38,7 +39,7 @@ def perturb(
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Shift one regulon in every cell, or two together, and ask the networks again.
 
     Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
@@ -72,7 +73,7 @@ def perturb(
     Parameters
     ----------
     adata
-        With a fitted model in ``uns[key]``.
+        An AnnData or a MuData with a fitted model in ``uns[key]``.
     regulons
         Names of the regulons (features) to perturb; all by default.
     directions
@@ -145,7 +146,7 @@ def perturb(
     >>> tm.get.perturbation(adata, pairs=True, stats=True)[["regulon_1", "regulon_2", "direction"]].values.tolist()
     [['IRF7(+)', 'SPI1(+)', 'up'], ['IRF7(+)', 'SPI1(+)', 'down']]
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import model as get_model
 
     check_choice(mad, ("global", "patient"), "mad")

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata
+from tcellmil._checks import check_data
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
     from tcellmil.model import TcellMIL
 
 
 def predict(
-    adata: AnnData,
-    model: AnnData | TcellMIL,
+    adata: AnnData | MuData,
+    model: AnnData | MuData | TcellMIL,
     *,
     key: str = _keys.TCELLMIL,
     key_added: str = _keys.TCELLMIL,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Predict new patients with every replica of a fitted model: the mean over replicas and its spread.
 
     Reads the columns and the representation that the model was set up with; a label is not needed. The new cells must
@@ -31,11 +32,11 @@ def predict(
     Parameters
     ----------
     adata
-        Cells of the new patients.
+        Cells of the new patients; a MuData where the model was fitted on one.
     model
-        The AnnData that :func:`tcellmil.tl.fit_mil` wrote to, or a fitted :class:`tcellmil.model.TcellMIL`.
+        The AnnData or MuData that :func:`tcellmil.tl.fit_mil` wrote to, or a fitted :class:`tcellmil.model.TcellMIL`.
     key
-        Name of the result in ``model``, where that is an AnnData.
+        Name of the result in ``model``, where that is no TcellMIL.
     key_added
         Name of the result in ``adata``.
     copy
@@ -65,9 +66,10 @@ def predict(
     >>> tm.get.predictions(new).shape[0]
     6
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import model as get_model
     from tcellmil.model import TcellMIL
+    from tcellmil.model._tables import predictions_table
 
     if not isinstance(model, TcellMIL):
         model = get_model(model, key=key)
@@ -79,7 +81,7 @@ def predict(
     bags, predicted = model.predict_new(adata)
     result = {
         "params": model.params(),
-        "predictions": model.predictions_table(bags, predicted),
+        "predictions": predictions_table(model.setup, bags, predicted),
     }
     adata = adata.copy() if copy else adata
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)

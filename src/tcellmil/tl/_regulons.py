@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice, check_layer, check_result
+from tcellmil._checks import check_adata, check_choice, check_layer, check_mudata, check_result, is_mudata, some
 from tcellmil._log import logger
 from tcellmil.io import read_gmt, read_motifs
 from tcellmil.io._motifs import tidy_motifs
@@ -31,6 +31,7 @@ from tcellmil.tl._prune import enriched_motifs
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
     from scipy import sparse
 
 AUCELL = "aucell"
@@ -40,7 +41,7 @@ PRIORS = ("collectri", "dorothea")
 
 
 def regulons(
-    adata: AnnData,
+    adata: AnnData | MuData,
     net: pd.DataFrame | str | Path | None = None,
     *,
     rankings: pd.DataFrame | str | Path | None = None,
@@ -53,14 +54,16 @@ def regulons(
     auc_threshold: float = 0.05,
     nes_threshold: float = 3.0,
     seed: int = 0,
+    mod: str | None = None,
     key_added: str = _keys.REGULONS,
     copy: bool = False,
     **method_kwargs,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Score how active each regulon, a transcription factor and its targets, is in each cell.
 
     Reads ``adata.X`` or a layer; writes the scores to ``adata.obsm["X_" + key_added]`` and what they stand for to
-    ``adata.uns[key_added]``. Where the regulons come from:
+    ``adata.uns[key_added]``. Of a MuData it reads a modality, and adds the scores as another one. Where the regulons
+    come from:
 
     - ``net``: from there, nothing is inferred.
     - ``rankings`` and ``annotations``, the whole of SCENIC: network, modules, and of each module the targets that
@@ -74,7 +77,7 @@ def regulons(
     Parameters
     ----------
     adata
-        Cells x genes, counts or log-normalised, sparse or dense.
+        Cells x genes, counts or log-normalised, sparse or dense; or a MuData with a modality of them.
     net
         A DataFrame ``source, target`` and optionally ``weight``; the ``targets`` that this function wrote for another
         data set; a motif table of pySCENIC (a path or a DataFrame); the path of a GMT file; or ``"collectri"`` or
@@ -100,8 +103,10 @@ def regulons(
         Enrichment that a motif needs when pruning.
     seed
         Seed of the network inference. Scoring is not random.
+    mod
+        The modality with the expression, where ``adata`` is a MuData; ``"rna"`` by default.
     key_added
-        Key of ``adata.uns``, and with ``"X_"`` before it of ``adata.obsm``.
+        Key of ``adata.uns``, and with ``"X_"`` before it of ``adata.obsm``; in a MuData, the modality that is added.
     copy
         Return a changed copy and leave ``adata`` as it is.
     **method_kwargs
@@ -117,14 +122,19 @@ def regulons(
       those that are not in this data set: ``tl.regulons(other, net=adata.uns["regulons"]["targets"])``,
     - ``uns[key_added]["params"]``: what this was called with, and ``n_genes``.
 
+    In a MuData, ``mod[key_added]`` is an AnnData of cells x regulons with the scores as ``X``, the names as
+    ``var_names``, and the same ``uns[key_added]``. A modality that this function added before is replaced.
+
     Raises
     ------
     KeyError
-        If the layer or ``grn_key`` does not exist.
+        If the layer, ``grn_key`` or the modality does not exist.
+    TypeError
+        If ``mod`` is given for an AnnData.
     ValueError
         If ``adata`` is a view, backed or has names twice; the method is not known; ``net`` has not the columns it
         needs; no regulon has ``min_targets`` targets among the genes; values are not finite, or negative with
-        AUCell.
+        AUCell; or ``key_added`` is another modality.
 
     References
     ----------
@@ -140,6 +150,8 @@ def regulons(
     >>> adata.obsm["X_regulons"].shape, adata.uns["regulons"]["names"]
     ((180, 1), array(['IRF7'], dtype='<U4'))
     """
+    data = adata
+    adata = _cells(data, mod, key_added)
     check_adata(adata)
     _check_method(method, method_kwargs)
     X = check_layer(adata, layer)
@@ -166,14 +178,51 @@ def regulons(
     params = {"method": method, "net": source, "min_targets": min_targets, "n_genes": adata.n_vars, "seed": seed}
     params |= {"auc_threshold": auc_threshold} if method == AUCELL else method_kwargs
     params |= {"layer": layer} if layer is not None else {}
-    adata = adata.copy() if copy else adata
-    adata.obsm[_keys.representation(key_added)] = scores
-    adata.uns[key_added] = {"names": names, "targets": targets, "params": params}
+    data = data.copy() if copy else data
+    result = {"names": names, "targets": targets, "params": params}
+    if is_mudata(data):
+        _add_modality(data, key_added, adata.obs_names, scores, result)
+    else:
+        data.obsm[_keys.representation(key_added)] = scores
+        data.uns[key_added] = result
     logger.info(
         "regulons: %d regulons (of %d) from %s scored in %d cells by %s, median %g targets",
         *(len(names), n_known, source, adata.n_obs, method, targets.groupby("regulon").size().median()),
     )
-    return adata if copy else None
+    return data if copy else None
+
+
+def _cells(data: AnnData | MuData, mod: str | None, key_added: str) -> AnnData:
+    """The AnnData with the expression."""
+    if not is_mudata(data):
+        if mod is not None:
+            raise TypeError(f"mod={mod!r} names a modality of a MuData, got {type(data).__name__}; leave mod out")
+        return data
+    check_mudata(data)
+    mod = "rna" if mod is None else mod
+    if mod not in data.mod:
+        raise KeyError(f"mod={mod!r} is not a modality of mdata; there are {some(data.mod)}")
+    if key_added in data.mod and "targets" not in data.mod[key_added].uns.get(key_added, {}):
+        raise ValueError(
+            f"key_added={key_added!r} is a modality that tl.regulons did not write, and would be lost; choose another"
+        )
+    return data.mod[mod]
+
+
+def _add_modality(mdata: MuData, name: str, obs_names: pd.Index, scores: np.ndarray, result: dict[str, Any]) -> None:
+    import mudata
+    from anndata import AnnData
+
+    options = mudata.set_options(pull_on_update=False)  # columns of obs stay as they are
+    try:
+        if name in mdata.mod:  # first without its names: a MuData refuses names that come and go at the same time
+            mdata.mod[name] = AnnData(obs=mdata.mod[name].obs[[]])
+            mdata.update()
+        var = pd.DataFrame(index=pd.Index(result["names"], dtype=object))
+        mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=obs_names.copy()), var=var, uns={name: result})
+        mdata.update()
+    finally:
+        mudata.set_options(**options.opts)
 
 
 def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice
+from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
 from tcellmil._outcome_kinds import OF_CLASSES
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
     from tcellmil.cv import Bags, Explanation
     from tcellmil.model import TcellMIL
@@ -24,7 +25,7 @@ MAX_ERROR = 0.05  # of the range of the predictions
 
 
 def shap(
-    adata: AnnData,
+    adata: AnnData | MuData,
     level: str = "cell",
     background: int = 5000,
     *,
@@ -37,7 +38,7 @@ def shap(
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     r"""Attribute predictions to regulons, cell by cell.
 
     The whole model after the regulon scores is explained, autoencoder, attention and classifier, and each patient by
@@ -66,7 +67,7 @@ def shap(
     Parameters
     ----------
     adata
-        With a fitted model in ``uns[key]``.
+        An AnnData or a MuData with a fitted model in ``uns[key]``.
     level
         ``"cell"`` or ``"bag"``.
     background
@@ -137,7 +138,7 @@ def shap(
     >>> adata.obsm["X_shap"].shape == adata.obsm["X_regulons"].shape
     True
     """
-    check_adata(adata)
+    check_data(adata)
     from tcellmil.get import model as get_model
 
     check_choice(level, LEVELS, "level")
