@@ -19,7 +19,8 @@ REGULONS: Final = "regulons"
 #               uns[TCELLMIL] = {params, predictions, metrics, history, config, weights, splits}
 # tl.predict -> the same places in the new AnnData; of uns[TCELLMIL], params and predictions
 # tl.perturb -> uns[tcellmil_perturbation]: DataFrame patient, regulon, direction, n_mad, prob_base, prob, delta,
-#               delta_logit; uns[tcellmil_perturbation_stats]: DataFrame, a row a regulon, direction and dose;
+#               delta_logit (value_base, value, delta where there are no classes);
+#               uns[tcellmil_perturbation_stats]: DataFrame, a row a regulon, direction and dose;
 #               with combine=2 also uns[tcellmil_perturbation_pairs] and its _stats
 # tl.shap -> obsm[X_shap] (X_shap_by_class for more than two classes), uns[tcellmil_shap] =
 #               {params, patients, difference, stats}

@@ -125,7 +125,7 @@ def logrank_test(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> LogR
     >>> from tcellmil.stats import logrank_test
     >>> result = logrank_test(np.arange(1.0, 9.0), np.ones(8), np.repeat(["early", "late"], 4))
     >>> round(result.statistic, 2), round(result.p, 4)
-    (7.5, 0.0062)
+    (7.34, 0.0067)
     """
     from statsmodels.duration.survfunc import survdiff
 

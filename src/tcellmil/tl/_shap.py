@@ -139,11 +139,9 @@ def shap(
     True
     """
     check_data(adata)
-    from tcellmil.cv._explain import OUTPUTS
     from tcellmil.get import model as get_model
 
     check_choice(level, LEVELS, "level")
-    check_choice(output, (None, *OUTPUTS), "output")
     for name, value in {"background": background, "n_samples": n_samples, "n_steps": n_steps}.items():
         if isinstance(value, bool) or int(value) != value or value < 1:
             raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
@@ -188,7 +186,11 @@ def shap(
 
 def _output(output: str | None, outcome: str) -> str:
     """What is explained, or a ValueError that says what there is."""
+    from tcellmil.cv._explain import OUTPUTS
+
     possible = ("probability", "logit") if outcome in OF_CLASSES else ("value",)
+    if output is not None and output not in OUTPUTS:
+        check_choice(output, possible, "output")
     if output is not None and output not in possible:
         raise ValueError(
             f"output={output!r} does not go with outcome={outcome!r}; choose from {', '.join(map(repr, possible))}"
