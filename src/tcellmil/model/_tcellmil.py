@@ -10,13 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scvi.data import AnnDataManager
-from scvi.data.fields import (
-    CategoricalObsField,
-    MuDataCategoricalObsField,
-    MuDataLayerField,
-    MuDataObsmField,
-    ObsmField,
-)
 from scvi.model.base import BaseModelClass
 
 from tcellmil._checks import (
@@ -39,8 +32,8 @@ from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
 from tcellmil.cv._splits import make_replicas
 from tcellmil.nn._network import NetworkConfig
 
-from ._registry import quiet_scvi, registry_without_data
-from ._representations import MATRIX, labels, numbered
+from ._registry import fields_of_anndata, fields_of_mudata, quiet_scvi, registry_without_data
+from ._representations import labels, numbered
 from ._setup import make_setup, read_bags
 from ._state import from_state, read_folder, to_state, write_folder
 
@@ -160,11 +153,7 @@ class TcellMIL(BaseModelClass):
         }
         check_adata(adata)
         setup = make_setup(adata, **arguments)
-        fields = [ObsmField(name, place, is_count_data=False) for name, place in _field_names(setup.use_rep)]
-        fields.append(CategoricalObsField("sample", sample_key))
-        if batch_key is not None:
-            fields.append(CategoricalObsField("batch", batch_key))
-        cls._register(adata, fields, "setup_anndata", arguments)
+        cls._register(adata, fields_of_anndata(setup), arguments)
 
     @classmethod
     def setup_mudata(
@@ -235,23 +224,12 @@ class TcellMIL(BaseModelClass):
         }
         check_mudata(mdata)
         setup = make_setup(mdata, **arguments)
-        fields = []
-        for name, place in _field_names(setup.use_rep):
-            mod, colon, key = place.partition(":")
-            options = {"is_count_data": False, "correct_data_format": False, "mod_key": mod if colon else None}
-            if colon and key == MATRIX:
-                fields.append(MuDataLayerField(name, None, **options))
-            else:
-                fields.append(MuDataObsmField(name, key if colon else place, **options))
-        for name, column in {"sample": sample_key, "batch": batch_key}.items():
-            if column is not None:
-                mod, _, own = (None, "", column) if column in mdata.obs else column.partition(":")
-                fields.append(MuDataCategoricalObsField(name, own, mod_key=mod))
-        cls._register(mdata, fields, "setup_mudata", arguments)
+        cls._register(mdata, fields_of_mudata(mdata, setup), arguments)
 
     @classmethod
-    def _register(cls, data: AnnData | MuData, fields: list, method_name: str, arguments: dict) -> None:
-        method = {"model_name": cls.__name__, "setup_method_name": method_name, "setup_args": arguments}
+    def _register(cls, data: AnnData | MuData, fields: list, arguments: dict) -> None:
+        name = "setup_mudata" if is_mudata(data) else "setup_anndata"
+        method = {"model_name": cls.__name__, "setup_method_name": name, "setup_args": arguments}
         with quiet_scvi():
             manager = AnnDataManager(fields=fields, setup_method_args=method)
             manager.register_fields(data)
@@ -547,12 +525,6 @@ def cv_name(cv: object) -> str:
     if isinstance(cv, str | int | np.integer):
         return str(cv)
     return type(cv).__name__ if hasattr(cv, "split") else "custom"
-
-
-def _field_names(use_rep: Sequence[str]) -> list[tuple[str, str]]:
-    """A name for each representation in the registry of scvi-tools, and its place."""
-    names = ["representation"] if len(use_rep) == 1 else [f"representation_{label}" for label in labels(use_rep)]
-    return list(zip(names, use_rep, strict=True))
 
 
 def _named_stages(stages: pd.Series, use_rep: Sequence[str]) -> pd.Series:
