@@ -12,7 +12,7 @@ import pytest
 import tcellmil as tm
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMESPACES = ("cv", "datasets", "get", "io", "model", "nn", "pl", "pp", "regulons", "stats", "tl")
+NAMESPACES = ("cv", "datasets", "external", "get", "io", "model", "nn", "pl", "pp", "regulons", "stats", "tl")
 PUBLIC = [f"{namespace}.{name}" for namespace in NAMESPACES for name in getattr(tm, namespace).__all__]
 SOURCE = ROOT / "src"
 WITH_EXAMPLES = [

@@ -15,7 +15,7 @@ SOURCE = Path(tm.__file__).parent
 HEAVY = ["torch", "scvi", "lightning", "shap", "decoupler", "transformers", "rustscenic", "statsmodels"]
 ARRAY_LAYERS = ["regulons", "nn", "cv", "stats"]
 NAMESPACES = sorted(name for name in tm.__all__ if (SOURCE / name / "__init__.py").exists())
-VERBS = ["datasets", "get", "io", "pl", "pp", "tl"]
+VERBS = ["datasets", "external", "get", "io", "pl", "pp", "tl"]
 PUBLIC = [(space, name) for space in NAMESPACES for name in importlib.import_module(f"tcellmil.{space}").__all__]
 
 

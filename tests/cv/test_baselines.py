@@ -7,7 +7,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -63,6 +63,49 @@ def test_each_equals_scikit_learn_by_hand_on_the_same_splits(name, n_classes):
 
 
 @every_baseline
+def test_covariates_are_further_columns_those_that_the_training_patients_have(name):
+    """An age and a one-hot site, whose third category a single patient has."""
+    if name == "gradient_boosting" and boosting_library() != "scikit-learn":
+        pytest.skip("XGBoost is installed and takes the place of scikit-learn's boosting")
+    rng = np.random.default_rng(2)
+    labels, site = np.arange(12) % 2, np.arange(12) % 3 // 2
+    site[5] = 2
+    x, age = rng.normal(size=(12, 4)), rng.normal(60, 10, size=(12, 1))
+    replicas = make_replicas(3, labels)
+    found = fit_baseline(name, x, labels, replicas, np.hstack([age, np.eye(3)[site]]))
+    for k in range(3):
+        train, test = replicas.train[k], replicas.test[k]
+        known = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(site[train][:, None])
+        columns = np.hstack([x, age, known.transform(site[:, None])])
+        expected = by_hand(name, columns[train], labels[train], columns[test], int(replicas.seed[k]))
+        np.testing.assert_allclose(found[k, test], expected, rtol=1e-10, atol=1e-12)
+    assert not replicas.train[:, 5].all()
+
+
+@every_baseline
+@pytest.mark.parametrize("column", [0, 1], ids=["number", "category"])
+def test_the_covariates_of_a_held_out_patient_do_not_reach_its_replica(name, column, patients):
+    x, labels = patients
+    probe, features = np.append(labels, -1), np.vstack([x, x.mean(axis=0) + 0.1])
+    covariates = np.column_stack([np.random.default_rng(3).normal(size=15), np.zeros(15)])
+    changed = covariates.copy()
+    changed[4, column] = 1000.0 if column == 0 else 1.0
+    replicas = make_replicas("loo", probe)[3:6]
+    before, after = (fit_baseline(name, features, probe, replicas, c)[:, -1] for c in (covariates, changed))
+    np.testing.assert_array_equal(before[1], after[1])
+    if name in ("logistic_regression", "svc", "gaussian_nb"):
+        assert (before[[0, 2]] != after[[0, 2]]).any()
+
+
+def test_covariates_that_tell_no_training_patients_apart_leave_the_answer_without_features(patients):
+    _, labels = patients
+    found = fit_baseline(
+        "logistic_regression", np.zeros((14, 0)), labels, make_replicas("loo", labels), np.ones((14, 2))
+    )
+    np.testing.assert_allclose(found[np.isfinite(found)], 0.5, atol=1e-6)
+
+
+@every_baseline
 def test_the_values_of_a_held_out_patient_do_not_reach_its_replica(name, patients):
     """An unlabelled patient is held out by every replica and shows what each has learned."""
     x, labels = patients
@@ -109,3 +152,9 @@ def test_bad_input_is_named(patients, name, value, message):
     x[0, 0] = value
     with pytest.raises(ValueError, match=message):
         fit_baseline(name, x, labels, make_replicas("loo", labels))
+
+
+def test_covariates_that_are_not_finite_are_named(patients):
+    x, labels = patients
+    with pytest.raises(ValueError, match=r"covariates hold 14 NaN or infinite"):
+        fit_baseline("svc", x, labels, make_replicas("loo", labels), np.full((14, 1), np.nan))

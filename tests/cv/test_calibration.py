@@ -1,5 +1,7 @@
 """Temperatures come from a replica's own training patients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,3 +71,13 @@ def test_too_few_training_patients_are_named(make_bags, split):
     bags = make_bags(n_patients=8, labels=[0, 1, 0, 1, 0, 0, 0, 0])
     with pytest.raises(ValueError, match=r"needs two training patients of every class, fold 'P01' has 1; use cal"):
         inner_replicas(split("loo", bags), bags.labels, 3)
+
+
+def test_labels_of_each_replica_are_as_those_of_the_bags(make_bags, split):
+    """Two replicas with labels of their own, together, are each as the one trained on bags with these labels."""
+    bags = make_bags(n_patients=10)
+    replicas, labels = split("loo", bags)[:2], np.stack([bags.labels, np.roll(bags.labels, 1)])
+    together = fit_temperatures(bags, replicas, NETWORK, TRAINING, unit_interval=False, labels=labels, progress=False)
+    for k in range(2):
+        alone = temperatures(replace(bags, labels=labels[k]), replicas[k : k + 1])
+        np.testing.assert_allclose(together[k], alone[0], rtol=1e-4)

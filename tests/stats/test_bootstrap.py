@@ -43,10 +43,10 @@ def test_a_higher_level_widens_every_interval():
 def test_interval_equals_one_by_sklearn_on_the_same_resamples():
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from tcellmil.stats._bootstrap import _resamples
+    from tcellmil.stats._bootstrap import class_resamples
 
     y, proba = _cohort(15)
-    counts = _resamples(y, 2, 300, seed=7).astype(int)
+    counts = class_resamples(y, 2, 300, seed=7).astype(int)
     table = bootstrap_metrics(y, proba, n_boot=300, seed=7).set_index("metric")
     for name, score in {"auroc": roc_auc_score, "auprc": average_precision_score}.items():
         values = [score(np.repeat(y, c), np.repeat(proba[:, 1], c)) for c in counts]
@@ -55,10 +55,10 @@ def test_interval_equals_one_by_sklearn_on_the_same_resamples():
 
 
 def test_every_resample_holds_every_class_even_when_one_has_a_single_patient():
-    from tcellmil.stats._bootstrap import _resamples
+    from tcellmil.stats._bootstrap import class_resamples
 
     y = np.array([0] * 9 + [1])
-    counts = _resamples(y, 2, 2000, seed=0)
+    counts = class_resamples(y, 2, 2000, seed=0)
     assert (counts.sum(axis=1) == 10).all()
     assert (counts[:, 9] > 0).all() and (counts[:, :9].sum(axis=1) > 0).all()
 

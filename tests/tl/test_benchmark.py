@@ -112,6 +112,133 @@ def test_the_values_of_a_held_out_patient_reach_no_row(make_cohort):
     assert differs.mean() > 0.6
 
 
+KEYS = {"continuous_covariate_keys": ["age"], "categorical_covariate_keys": ["site"]}
+
+
+def with_covariates(adata, told=0.0):
+    """``age`` follows the label as far as ``told`` says; the site of the first patient has no other."""
+    patients = adata.obs.groupby("patient", observed=True)["response"].first()
+    age = 60 + 10 * (told * (patients == "R").to_numpy() + np.random.default_rng(0).normal(size=len(patients)))
+    site = ["C", *np.resize(["A", "B", "B", "A"], len(patients) - 1)]
+    adata.obs["age"] = adata.obs["patient"].map(dict(zip(patients.index, age.round(1), strict=True))).astype(float)
+    adata.obs["site"] = adata.obs["patient"].map(dict(zip(patients.index, site, strict=True)))
+    return adata
+
+
+def table_of(adata, *columns):
+    """A row a patient: means of the representation, age as the package reads it, and a one-hot site."""
+    obs = adata.obs.groupby("patient", observed=True)[["response", "age", "site"]].first()
+    x = pd.DataFrame(adata.obsm["X_regulons"].astype(float)).groupby(adata.obs["patient"].to_numpy()).mean()
+    shares = pd.crosstab(adata.obs["patient"].to_numpy(), adata.obs["cell_type"].to_numpy(), normalize="index")
+    parts = {"means": x, "shares": shares, "age": obs["age"].astype(np.float32), "site": pd.get_dummies(obs["site"])}
+    return np.hstack([np.asarray(parts[name], dtype=float).reshape(len(obs), -1) for name in columns]), obs["response"]
+
+
+def test_covariates_stand_beside_the_means_and_the_shares_and_alone(make_cohort):
+    adata = with_covariates(make_cohort(n_patients=10))
+    methods = ["logistic_regression", "svc", "composition", "covariates", "majority"]
+    compare(adata, "cohort", methods=methods, reps=["X_regulons"], cell_type_key="cell_type", cv=3, **KEYS)
+    for method, part in {"logistic_regression": ["means"], "composition": ["shares"], "covariates": []}.items():
+        x, response = table_of(adata, *part, "age", "site")
+        y, names = (response == "R").to_numpy().astype(int), response.index.to_numpy()
+        found = predictions_of(adata, method, "X_regulons" if part == ["means"] else "")["prob_R"]
+        replicas = make_replicas(3, y, names=names)
+        for train, test in zip(replicas.train, replicas.test, strict=True):
+            varies = np.ptp(x[train], axis=0) > 0
+            scaler = StandardScaler().fit(x[train][:, varies])
+            model = LogisticRegression(class_weight="balanced", max_iter=5000)
+            model.fit(scaler.transform(x[train][:, varies]), y[train])
+            expected = model.predict_proba(scaler.transform(x[test][:, varies]))[:, 1]
+            np.testing.assert_allclose(found[names[test]], expected, rtol=1e-6)
+    plain = make_cohort(n_patients=10)
+    compare(plain, "cohort", methods=methods[:-2] + ["majority"], reps=["X_regulons"], cell_type_key="cell_type", cv=3)
+    for method, rep in (("svc", "X_regulons"), ("composition", "")):
+        assert not np.allclose(
+            predictions_of(adata, method, rep)["prob_R"], predictions_of(plain, method, rep)["prob_R"]
+        )
+    np.testing.assert_array_equal(
+        predictions_of(adata, "majority", "")["prob_R"], predictions_of(plain, "majority", "")["prob_R"]
+    )
+
+
+def test_with_covariates_tcellmil_is_still_what_fit_mil_gives(make_cohort, fit_quickly):
+    adata = with_covariates(make_cohort(n_patients=8))
+    compare(adata, "cohort", methods=["tcellmil"], reps=["X_regulons"], cv=2, **KEYS)
+    options = {"max_epochs": 3, "max_epochs_ae": 3, "network": QUICK["network"], "lr": None}
+    fit_quickly(adata, "cohort", cv=2, **options, **KEYS)
+    expected = tm.get.predictions(adata)["prob_R"]
+    np.testing.assert_allclose(predictions_of(adata, "tcellmil")["prob_R"], expected, rtol=1e-9)
+
+
+def test_a_covariate_that_tells_the_label_shows_that_cells_add_nothing(make_cohort, tmp_path):
+    adata = with_covariates(make_cohort(n_patients=16), told=8)
+    compare(adata, methods="baselines", reps=["X_regulons"], cv=4, continuous_covariate_keys="age")
+    auroc = tm.get.benchmark(adata, "auroc").set_index("method")["value"]
+    assert auroc["covariates"] == 1 and auroc["majority"] <= 0.5
+    adata.write_h5ad(tmp_path / "result.h5ad")
+    params = ad.read_h5ad(tmp_path / "result.h5ad").uns["benchmark"]["params"]
+    assert list(params["continuous_covariate_keys"]) == ["age"] and list(params["categorical_covariate_keys"]) == []
+
+
+def test_the_covariates_of_a_held_out_patient_reach_no_row(make_cohort):
+    """As above: unlabelled patients show what the folds that held P3 out have learned."""
+    probe = {"P8": "R", "P9": "NR"}
+    cv = [([f"P{i}" for i in range(8) if i != 3], ["P3", *probe]), ([f"P{i}" for i in range(3)], ["P4"])]
+    tables = []
+    for age, site in ((60.0, "A"), (600.0, "B")):
+        adata = with_covariates(make_cohort(n_patients=10))
+        adata.obs.loc[adata.obs["patient"] == "P3", ["age", "site"]] = age, site
+        compare(adata, "cohort", methods=EVERY, reps=["X_regulons"], cell_type_key="cell_type", cv=cv, **KEYS)
+        tables.append(tm.get.benchmark(adata, part="predictions"))
+    before, after = tables
+    kept = before["patient"].isin(list(probe))
+    assert kept.sum() == 2 * before["method"].nunique() and "covariates" in set(before["method"])
+    pd.testing.assert_frame_equal(before[kept], after[kept])
+    of_changed = before["patient"] == "P3"
+    differs = before.loc[of_changed, "prob_R"].to_numpy() != after.loc[of_changed, "prob_R"].to_numpy()
+    assert differs.mean() > 0.6
+
+
+def test_methods_of_your_own_find_covariates_in_obs(make_cohort):
+    adata, seen = with_covariates(make_cohort(n_patients=8)), []
+
+    def own(train, test):
+        seen.append({"age", "site"} <= set(train.obs) & set(test.obs))
+        return pd.DataFrame(0.5, index=test.obs["patient"].unique(), columns=["NR", "R"])
+
+    compare(adata, methods="covariates", reps=["X_regulons"], cv=2, own={"coin": own}, **KEYS)
+    assert seen == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "keys", "error", "message"),
+    [
+        (None, {"methods": "covariates"}, ValueError, r"'covariates', which needs continuous_covariate_keys or"),
+        (None, {"continuous_covariate_keys": ["bmi"]}, KeyError, r"continuous_covariate_keys='bmi' is not a column"),
+        (
+            lambda obs: obs.__setitem__("age", np.arange(len(obs))),
+            {"continuous_covariate_keys": "age"},
+            ValueError,
+            r"continuous_covariate_keys 'age' has several values within patients \['P0'.*exactly one",
+        ),
+        (
+            lambda obs: obs.__setitem__("site", np.where(np.arange(len(obs)) % 2, "A", "B")),
+            {"categorical_covariate_keys": ["site"]},
+            ValueError,
+            r"categorical_covariate_keys 'site' has several values within patients \['P0'.*exactly one",
+        ),
+        (None, {"own": {"covariates": print}, **KEYS}, ValueError, r"own has methods of the names \['covariates'\]"),
+    ],
+)
+def test_bad_covariates_are_named_and_nothing_is_written(make_cohort, change, keys, error, message):
+    adata = with_covariates(make_cohort())
+    if change is not None:
+        change(adata.obs)
+    with pytest.raises(error, match=message):
+        compare(adata, **{"methods": "baselines", "reps": ["X_regulons"]} | keys)
+    assert "benchmark" not in adata.uns
+
+
 def test_differences_are_to_the_reference_with_paired_tests(compared):
     params = compared.uns["benchmark"]["params"]
     assert (params["reference"], params["reference_rep"]) == ("tcellmil", "X_regulons")

@@ -24,11 +24,11 @@ class Bags:
     names
         Name of each bag (the patient), sorted.
     labels
-        Class code of each bag, -1 where it has no label.
+        Class code of each bag, -1 where it has no label. Where the outcome is a number or a time, 0 where it is known.
     cohorts
         Cohort code of each bag, -1 where it has none or one that is not known.
     n_classes, n_cohorts
-        Number of classes and of cohorts (0: no cohorts).
+        Number of classes (1 where the outcome is a number or a time) and of cohorts (0: no cohorts).
     covariates
         ``(n_bags, n_covariates)`` float32: what else is known of each patient; the first ``n_continuous`` columns are
         numbers, the rest are one-hot. ``None``: nothing.
@@ -37,6 +37,9 @@ class Bags:
     groups
         ``(n_bags,)``: code of what must not be split between training and test, such as the patient of several samples;
         ``None``: every bag by itself.
+    targets
+        ``(n_bags, 1)`` float32, the number of each bag, or ``(n_bags, 2)``, time and event (1) or censoring (0); NaN
+        where it is not known. ``None``: the outcome is a class.
     blocks
         Number of features of each representation, where the columns of ``x`` are several of them side by side; each
         then has a scaling and an encoder of its own. Empty: one representation.
@@ -53,6 +56,7 @@ class Bags:
     covariates: np.ndarray | None = None
     n_continuous: int = 0
     groups: np.ndarray | None = None
+    targets: np.ndarray | None = None
     blocks: tuple[int, ...] = ()
 
     def __post_init__(self):
@@ -75,6 +79,7 @@ class Bags:
         covariates: dict[str, Sequence[float]] | None = None,
         n_continuous: int = 0,
         groups: dict[str, str] | None = None,
+        targets: dict[str, Sequence[float]] | None = None,
         blocks: Sequence[int] = (),
     ) -> Bags:
         """Sort cells by bag and, within a bag, by name: no random draw then depends on the order of the table."""
@@ -94,6 +99,7 @@ class Bags:
             covariates=None if not covariates else np.array([covariates[name] for name in names], dtype=np.float32),
             n_continuous=n_continuous,
             groups=None if groups is None else np.unique([groups[name] for name in names], return_inverse=True)[1],
+            targets=None if targets is None else np.array([targets[name] for name in names], dtype=np.float32),
             blocks=tuple(int(n_features) for n_features in blocks),
         )
 

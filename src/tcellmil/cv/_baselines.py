@@ -40,7 +40,13 @@ def composition(bags: Bags, groups: np.ndarray) -> np.ndarray:
     return counts / bags.sizes[:, None]
 
 
-def fit_baseline(name: str, features: np.ndarray, labels: np.ndarray, replicas: Replicas) -> np.ndarray:
+def fit_baseline(
+    name: str,
+    features: np.ndarray,
+    labels: np.ndarray,
+    replicas: Replicas,
+    covariates: np.ndarray | None = None,
+) -> np.ndarray:
     """Train one scikit-learn classifier a replica, on that replica's training patients only.
 
     Features are standardised, by mean and standard deviation of the training patients, for all but trees, naive Bayes
@@ -59,6 +65,10 @@ def fit_baseline(name: str, features: np.ndarray, labels: np.ndarray, replicas: 
         ``(n_bags,)`` class codes, -1 where there is none.
     replicas
         Splits and seeds; the seed is the classifier's ``random_state``.
+    covariates
+        ``(n_bags, n_covariates)``: what else is known of each patient, as :class:`Bags` has it; further columns beside
+        the features. Those that are the same for all training patients of a replica, such as a category that only a
+        held-out patient has, are left out of that replica.
 
     Returns
     -------
@@ -67,7 +77,7 @@ def fit_baseline(name: str, features: np.ndarray, labels: np.ndarray, replicas: 
     Raises
     ------
     ValueError
-        If the name is not known or features are not finite.
+        If the name is not known, or features or covariates are not finite.
 
     Examples
     --------
@@ -82,14 +92,19 @@ def fit_baseline(name: str, features: np.ndarray, labels: np.ndarray, replicas: 
     if name not in BASELINES:
         raise ValueError(f"baseline {name!r} is not known; choose from {BASELINES}")
     features, labels = np.asarray(features, dtype=np.float64), np.asarray(labels)
-    if not np.isfinite(features).all():
-        raise ValueError(f"features hold {int((~np.isfinite(features)).sum())} NaN or infinite values")
+    covariates = np.zeros((len(labels), 0)) if covariates is None else np.asarray(covariates, dtype=np.float64)
+    for what, values in (("features", features), ("covariates", covariates)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{what} hold {int((~np.isfinite(values)).sum())} NaN or infinite values")
     n_classes = int(labels.max()) + 1
     found = np.full((len(replicas), len(labels), n_classes), np.nan)
     for k in range(len(replicas)):
         train, test = replicas.train[k], replicas.test[k]
-        classifier = make_baseline(name, int(replicas.seed[k])).fit(features[train], labels[train])
-        found[k, test] = _probabilities(classifier, features[test])
+        x = np.hstack([features, covariates[:, np.ptp(covariates[train], axis=0) > 0]])
+        if x.shape[1] == 0:  # nothing that could tell patients apart: the classifier's answer without any feature
+            x = np.zeros((len(labels), 1))
+        classifier = make_baseline(name, int(replicas.seed[k])).fit(x[train], labels[train])
+        found[k, test] = _probabilities(classifier, x[test])
     return found
 
 

@@ -26,6 +26,7 @@ def fit_temperatures(
     *,
     unit_interval: bool | Sequence[bool],
     n_folds: int = 3,
+    labels: np.ndarray | None = None,
     progress: bool = True,
 ) -> np.ndarray:
     r"""Temperature of each replica, from cross-validation within its training patients.
@@ -42,6 +43,8 @@ def fit_temperatures(
         The replicas to calibrate.
     n_folds
         Inner folds; fewer where a class has fewer training patients.
+    labels
+        ``(n_replicas, n_bags)``: class codes that each replica was trained on; those of ``bags`` by default.
 
     Returns
     -------
@@ -52,15 +55,18 @@ def fit_temperatures(
     ValueError
         If a replica has a class with fewer than two training patients.
     """
-    inner, owner = inner_replicas(replicas, bags.labels, n_folds, bags.groups)
-    stack, _ = fit_stack(bags, inner, network, training, unit_interval=unit_interval, progress=progress)
+    labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
+    inner, owner = inner_replicas(replicas, labels, n_folds, bags.groups)
+    stack, _ = fit_stack(
+        bags, inner, network, training, unit_interval=unit_interval, labels=labels[owner], progress=progress
+    )
     probabilities = replica_probabilities(stack, bags)
     temperatures = np.ones(len(replicas))
     for k in range(len(replicas)):
         own = np.flatnonzero(owner == k)
-        inner_fold, bag = np.nonzero(inner.test[own] & (bags.labels >= 0))
+        inner_fold, bag = np.nonzero(inner.test[own] & (labels[k] >= 0))
         logits = np.log(np.clip(probabilities[own][inner_fold, bag], 1e-12, None))
-        temperatures[k] = best_temperature(logits, bags.labels[bag])
+        temperatures[k] = best_temperature(logits, labels[k, bag])
     return temperatures
 
 
@@ -69,23 +75,25 @@ def inner_replicas(
 ) -> tuple[Replicas, np.ndarray]:
     """Stratified folds within the training patients of each replica, and which replica each belongs to.
 
-    Samples of one group stay together.
+    Samples of one group stay together. ``labels`` are ``(n_bags,)``, or ``(n_replicas, n_bags)``.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    groups = np.arange(len(labels)) if groups is None else groups
+    n_bags = replicas.train.shape[1]
+    groups = np.arange(n_bags) if groups is None else groups
     rows, owner = [], []
-    for k in range(len(replicas)):
+    for k, of_bag in enumerate(np.broadcast_to(labels, replicas.train.shape)):
         train, seed = np.flatnonzero(replicas.train[k]), int(replicas.seed[k])
-        smallest = min(len(np.unique(groups[train[labels[train] == c]])) for c in np.unique(labels[train]))
+        of_train = of_bag[train]
+        smallest = min(len(np.unique(groups[train[of_train == c]])) for c in np.unique(of_train))
         if smallest < 2:
             raise ValueError(
                 f"temperature scaling needs two training patients of every class, fold {str(replicas.fold[k])!r} has "
                 f"{smallest}; use calibration=None"
             )
         splitter = StratifiedGroupKFold(min(n_folds, smallest), shuffle=True, random_state=seed)
-        for j, (fit, held_out) in enumerate(splitter.split(train, labels[train], groups[train])):
-            sides = np.zeros((2, len(labels)), dtype=bool)
+        for j, (fit, held_out) in enumerate(splitter.split(train, of_train, groups[train])):
+            sides = np.zeros((2, n_bags), dtype=bool)
             sides[0, train[fit]] = sides[1, train[held_out]] = True
             rows.append((seed, f"{replicas.fold[k]}/{j}", *sides))
             owner.append(k)

@@ -31,7 +31,8 @@ class TrainingConfig:
     batch_size
         Cells a step of the autoencoder.
     bags_per_batch
-        Bags a step of the bag classifier.
+        Bags a step of the bag classifier. Where the outcome is a time to event, a step takes all of them, so that risk
+        sets are whole.
     n_cells_bag
         Cells drawn from each bag in each epoch, without replacement, anew from all cells of the bag; a smaller bag is
         taken whole. Few cells make the bag classifier see a different patient every time, and are fast. ``None`` takes

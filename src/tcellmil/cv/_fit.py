@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._heads import OF_CLASSES, SURVIVAL
 from tcellmil.nn._network import NetworkConfig
 from tcellmil.nn._projection import StackedProjection
 
@@ -21,7 +22,7 @@ from ._fitted import FittedStack
 from ._plans import StackedPlan
 from ._scaling import Scaling, scale_cells
 from ._splits import Replicas
-from ._stages import fit_projection, train_autoencoder, train_classifier
+from ._stages import bags_per_step, centre_risks, fit_projection, train_autoencoder, train_classifier
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.
@@ -40,6 +41,7 @@ def fit_stack(
     unit_interval: bool | Sequence[bool],
     encoders_of: FittedStack | None = None,
     labels: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
     progress: bool = True,
 ) -> tuple[FittedStack, pd.DataFrame]:
     """Train one network for every replica, all in one stack.
@@ -60,6 +62,8 @@ def fit_stack(
         result as fitting them again if what concerns them in ``network`` and ``training`` is the same.
     labels
         ``(n_replicas, n_bags)``: class codes that each replica trains on; those of ``bags`` by default.
+    targets
+        ``(n_replicas, n_bags, 1 or 2)``: the same where the outcome is a number, or time and event.
     progress
         Show the progress bar.
 
@@ -74,6 +78,9 @@ def fit_stack(
     # Above the encoders, the latent of a cell is the latents of all of its representations.
     joint = replace(network, n_latent=sum(network.latent_sizes(blocks)))
     labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
+    if network.outcome not in OF_CLASSES:
+        targets = np.broadcast_to(bags.targets, (len(replicas), *bags.targets.shape)) if targets is None else targets
+        _check_events(network.outcome, targets, replicas)
     per_fold = training.encoder == "per_fold"
     chunks = _chunks(bags, replicas, joint, training)
     n_epochs = len(chunks) * training.max_epochs
@@ -98,9 +105,11 @@ def fit_stack(
                 histories.append(history.assign(replica=chunk[history["replica"]]))
             else:
                 encoder_of_chunk = encoder_of_replica[chunk]
-            plan = train_classifier(
-                bags, encoders.z, encoder_of_chunk, own.train, own.seed, joint, training, bar, labels[chunk]
-            )
+            data = (bags, encoders.z, encoder_of_chunk, own.train)
+            of_chunk = None if targets is None else targets[chunk]
+            plan = train_classifier(*data, own.seed, joint, training, bar, labels[chunk], of_chunk)
+            if network.outcome == SURVIVAL:
+                centre_risks(plan, *data)
             histories.append(_history(plan, "mil").assign(replica=lambda table, chunk=chunk: chunk[table["replica"]]))
             parts.append((encoders, _weights(plan.network)))
     if encoders_of is not None:
@@ -133,9 +142,22 @@ class _Encoders:
     z: Tensor
 
 
+def _check_events(outcome: str, targets: np.ndarray, replicas: Replicas) -> None:
+    """Raise unless every replica has two events to train on."""
+    if outcome != SURVIVAL:
+        return
+    events = (np.nan_to_num(targets[..., 1]) * replicas.train).sum(axis=1)
+    if (events < 2).any():
+        fold = str(replicas.fold[events.argmin()])
+        raise ValueError(
+            f"fold {fold!r} has {int(events.min())} events among its training patients, a hazard needs at least 2; "
+            "use other folds"
+        )
+
+
 def _chunks(bags: Bags, replicas: Replicas, network: NetworkConfig, training: TrainingConfig) -> list[np.ndarray]:
     n_cells_bag = min(training.n_cells_bag or bags.sizes.max(), bags.sizes.max())
-    floats = 6 * training.bags_per_batch * n_cells_bag * (network.n_latent + network.n_attention)
+    floats = 6 * bags_per_step(bags, network, training) * n_cells_bag * (network.n_latent + network.n_attention)
     if training.encoder == "per_fold":
         floats += len(bags.x) * network.n_latent
     size = max(1, int(STACK_BYTES / (4 * floats)))

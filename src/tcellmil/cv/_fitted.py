@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
 from tcellmil.nn._blocks import EncoderBlocks
+from tcellmil.nn._heads import prediction
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
 from tcellmil.nn._projection import StackedProjection
 
@@ -102,7 +103,7 @@ class FittedStack:
 
     @torch.inference_mode()
     def classify(self, z: Tensor, cohort: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Class probabilities and attention of bags of equal size.
+        """Prediction and attention of bags of equal size.
 
         Parameters
         ----------
@@ -113,13 +114,14 @@ class FittedStack:
 
         Returns
         -------
-        Probabilities ``(replica, bag, class)`` and attention ``(replica, bag, cell)``.
+        Probabilities ``(replica, bag, class)``, or the one number in place of a class, and attention
+        ``(replica, bag, cell)``.
         """
         present = torch.ones((1, *z.shape[1:3]), dtype=torch.bool)
         cohort = torch.from_numpy(cohort).expand(1, z.shape[1], -1)
         z = z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
         logits, attention = self._classifier(z, present, cohort)
-        return self._cooled(logits).double().softmax(dim=-1).numpy(), attention.numpy()
+        return prediction(self._cooled(logits).double(), self.config.outcome).numpy(), attention.numpy()
 
     def logits(self, scaled: Tensor, cohort: np.ndarray) -> Tensor:
         """Class scores ``(replica, bag, class)`` of bags of equal size; gradients pass through to the cells.
@@ -142,7 +144,8 @@ class FittedStack:
 
         Returns
         -------
-        Probabilities ``(replica, class)``, attention ``(replica, cell)`` and latent ``(n_encoders, cell, n_latent)``.
+        Probabilities or number ``(replica, class)``, attention ``(replica, cell)`` and latent
+        ``(n_encoders, cell, n_latent)``.
         """
         z = self.encode(self.scale(bags.x[bags.bag(i)]))
         probabilities, attention = self.classify(z[:, None], bags.side[i])

@@ -9,7 +9,7 @@ from tcellmil._checks import some
 
 from ._baselines import BASELINES
 
-COMPOSITION = "composition"
+COMPOSITION, COVARIATES = "composition", "covariates"
 
 #: Training of the peers, which have layers of their own to train: an ordinary AdamW from a small rate.
 _PEER_TRAINING = {"lr": 1e-3, "eps": 1e-8}
@@ -24,8 +24,8 @@ class Method:
     name
         How it is called.
     kind
-        ``"mil"`` (the stack), ``"pseudobulk"`` (a classifier of the mean over cells), ``"composition"``, or
-        ``"majority"``.
+        ``"mil"`` (the stack), ``"pseudobulk"`` (a classifier of the mean over cells), ``"composition"``,
+        ``"covariates"`` (what is known of the patient beside the cells, alone), or ``"majority"``.
     network, training
         What differs from the defaults of :class:`tcellmil.nn.NetworkConfig` and :class:`tcellmil.cv.TrainingConfig`.
     """
@@ -48,6 +48,12 @@ _MIL = (
 _ABLATIONS = (
     Method("no_autoencoder", "mil", {"compression": None}),
     Method("pca_for_autoencoder", "mil", {"compression": "pca"}),
+    Method(
+        "embedding_for_autoencoder",
+        "mil",
+        {"compression": None, "n_embed": 64, "attention": "gated"},
+        {**_PEER_TRAINING, "n_cells_bag": 20},
+    ),
     Method("no_batch_encoding", "mil", {"batch_encoding": None}),
     Method("film", "mil", {"batch_encoding": "film"}),
     Method("latent_16", "mil", {"n_latent": 16}),
@@ -55,11 +61,13 @@ _ABLATIONS = (
 )
 _SIMPLE = tuple(Method(name, "majority" if name == "majority" else "pseudobulk") for name in BASELINES)
 
-METHODS = {method.name: method for method in (*_MIL, *_SIMPLE, Method(COMPOSITION, COMPOSITION), *_ABLATIONS)}
+_OF_TABLES = (Method(COMPOSITION, COMPOSITION), Method(COVARIATES, COVARIATES))
+
+METHODS = {method.name: method for method in (*_MIL, *_SIMPLE, *_OF_TABLES, *_ABLATIONS)}
 GROUPS = {
-    "all": [*(m.name for m in (*_MIL, *_SIMPLE)), COMPOSITION],
+    "all": [m.name for m in (*_MIL, *_SIMPLE, *_OF_TABLES)],
     "mil": [m.name for m in _MIL],
-    "baselines": [*(m.name for m in _SIMPLE), COMPOSITION],
+    "baselines": [m.name for m in (*_SIMPLE, *_OF_TABLES)],
     "ablations": ["tcellmil", *(m.name for m in _ABLATIONS)],
 }
 

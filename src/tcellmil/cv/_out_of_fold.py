@@ -18,10 +18,10 @@ class BagPredictions:
     Parameters
     ----------
     probabilities
-        ``(n_bags, n_classes)``, the mean over the bag's replicas; NaN for a bag without one.
+        ``(n_bags, n_classes)``, the mean over the bag's replicas; NaN for a bag without one. One column, the predicted
+        number or log hazard, where that is the outcome.
     sd
-        ``(n_bags,)``: standard deviation over the bag's replicas of the probability of the last class; 0 for one
-        replica.
+        ``(n_bags,)``: standard deviation over the bag's replicas of the last column; 0 for one replica.
     n_replicas
         ``(n_bags,)``: replicas that each bag was shown to.
     attention

@@ -13,8 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES
 from tcellmil.nn._layers import StackedDropout
-from tcellmil.nn._losses import bag_cross_entropy, instance_cross_entropy, masked_mse
+from tcellmil.nn._losses import (
+    bag_cox_loss,
+    bag_cross_entropy,
+    bag_squared_error,
+    instance_cross_entropy,
+    masked_mse,
+)
 from tcellmil.nn._network import StackedBagClassifier
 
 from ._config import TrainingConfig
@@ -180,6 +187,9 @@ class BagPlan(StackedPlan):
         elsewhere.
     instance_weight
         Weight of the cell branch's loss, where the network has one.
+    outcome, targets
+        What is predicted, and, where that is a number or a time, ``(n_replicas, n_bags, 1 or 2)``: the number, or time
+        and event.
     """
 
     def __init__(
@@ -197,9 +207,11 @@ class BagPlan(StackedPlan):
         weights: Tensor,
         validation_weights: Tensor,
         instance_weight: float = 0.0,
+        outcome: str = CLASSES,
+        targets: Tensor | None = None,
     ):
         super().__init__(network, group, seeds, config, early_stopping)
-        self.instance_weight = instance_weight
+        self.instance_weight, self.outcome = instance_weight, outcome
         for name, value in {
             "z": z,
             "encoder_of_replica": encoder_of_replica,
@@ -207,6 +219,7 @@ class BagPlan(StackedPlan):
             "cohort": cohort,
             "weights": weights,
             "validation_weights": validation_weights,
+            "targets": targets,
         }.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -215,7 +228,7 @@ class BagPlan(StackedPlan):
         return {"lr": self.config.lr, "eps": self.config.eps}
 
     def losses(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Cross-entropy; ``batch`` holds ``bags`` (seed, bag), ``cells`` and ``present`` (seed, bag, cell)."""
+        """The outcome's loss; ``batch`` holds ``bags`` (seed, bag), ``cells`` and ``present`` (seed, bag, cell)."""
         n_replicas, n_encoders = len(self.group), len(self.z)
         replica_group = self.group[:1] if len(self.seeds) == 1 else self.group
         bags = batch["bags"][replica_group]  # (1 or replica, bag)
@@ -228,10 +241,21 @@ class BagPlan(StackedPlan):
         logits, _, scores, instances = self.network.branches(z, present, self.cohort[bags])
         weights = _take(self.weights if self.training else self.validation_weights, bags)
         labels = _take(self.labels, bags)
-        loss = bag_cross_entropy(logits, labels, weights)
+        loss, size = self._outcome_loss(logits, labels, bags, weights)
         if instances is not None and self.training:
             loss = loss + self.instance_weight * instance_cross_entropy(instances, scores, labels, weights, present)
-        return loss, weights.sum(dim=-1)
+        return loss, size
+
+    def _outcome_loss(self, outputs: Tensor, labels: Tensor, bags: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and how much of the batch it is a mean over, both ``(n_replicas,)``."""
+        if self.outcome in OF_CLASSES:
+            return bag_cross_entropy(outputs, labels, weights), weights.sum(dim=-1)
+        targets = _take(self.targets, bags)
+        if self.outcome == CONTINUOUS:
+            scale = self.network.head.scale[..., 0]
+            return bag_squared_error(outputs[..., 0], targets[..., 0], weights, scale), weights.sum(dim=-1)
+        time, event = targets.unbind(dim=-1)
+        return bag_cox_loss(outputs[..., 0], time, event, weights), (event * (weights > 0)).sum(dim=-1)
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:

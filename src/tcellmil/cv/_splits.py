@@ -48,6 +48,8 @@ def make_replicas(
     names: np.ndarray | None = None,
     cohorts: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    residuals: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
     n_seeds: int = 1,
     seed: int = 0,
 ) -> Replicas:
@@ -55,7 +57,9 @@ def make_replicas(
 
     Plain leave-one-out is biased in a small cohort: the training set always lacks one patient of the held-out class,
     so a model that learns only the class prior ranks every patient wrongly. ``"rebalanced_loo"`` also drops one
-    random training patient of every other class, so that the prior is the same in all folds. ``"leave_pair_out"``
+    random training patient of every other class, so that the prior is the same in all folds. Where the outcome is a
+    number or a time, a mean that is learned moves away from the held-out patient in the same way; the patient whose
+    residual is nearest to the opposite one is dropped, so that it stays. ``"leave_pair_out"``
     holds out one patient of each class at a time (Airola et al., Comput. Stat. Data Anal. 2011).
 
     Parameters
@@ -75,6 +79,11 @@ def make_replicas(
         ``(n_bags,)`` codes of what must stay together, such as the patient of several samples. Leave-one-out then
         leaves one group out, numbers are folds of groups, and in all schemes a replica trains on no bag of a group that
         it holds out. Each bag by itself by default.
+    residuals
+        ``(n_bags,)``: how far each outcome is from what would be predicted of anyone (:func:`null_residuals`), where it
+        is a number or a time; ``labels`` are then all 0, or -1 without an outcome.
+    strata
+        ``(n_bags,)`` codes whose shares a number of folds keeps alike; ``labels`` by default.
     n_seeds, seed
         Seeds are ``seed, seed + 1, ...``; each draws its own folds where folds are random.
 
@@ -95,12 +104,13 @@ def make_replicas(
     labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     names = np.arange(len(labels)).astype(str) if names is None else np.asarray(names, dtype=str)
+    strata = labels if strata is None else np.asarray(strata)
     labelled = np.flatnonzero(labels >= 0)
     if isinstance(cv, Iterable) and not isinstance(cv, str):
         cv = list(cv)  # an iterator must serve every seed
     rows = []
     for replica_seed in range(seed, seed + n_seeds):
-        for name, train, test in _folds(cv, labels, labelled, names, cohorts, groups, replica_seed):
+        for name, train, test in _folds(cv, labels, labelled, names, cohorts, groups, residuals, strata, replica_seed):
             row = np.zeros((2, len(labels)), dtype=bool)
             row[0, train] = True
             row[1, test] = True
@@ -123,7 +133,7 @@ def make_replicas(
     )
 
 
-def _folds(cv, labels, labelled, names, cohorts, groups, seed) -> Iterator[Fold]:
+def _folds(cv, labels, labelled, names, cohorts, groups, residuals, strata, seed) -> Iterator[Fold]:
     rng = np.random.default_rng([seed, 1])
     if cv is None:
         yield "all", labelled, labelled[:0]
@@ -131,6 +141,8 @@ def _folds(cv, labels, labelled, names, cohorts, groups, seed) -> Iterator[Fold]
         if cv == "loo":
             for name, own in _one_by_one(labelled, names, groups):
                 yield name, np.setdiff1d(labelled, own), own
+        elif cv == "rebalanced_loo" and residuals is not None:
+            yield from _balanced_leave_one_out(residuals, labelled, names, groups)
         elif cv == "rebalanced_loo":
             yield from _rebalanced_leave_one_out(labels, labelled, names, groups, rng)
         elif cv == "leave_pair_out":
@@ -140,11 +152,11 @@ def _folds(cv, labels, labelled, names, cohorts, groups, seed) -> Iterator[Fold]
         else:
             raise ValueError(f"cv={cv!r} is not known; choose from {SCHEMES}, a number of folds, or your own splits")
     elif isinstance(cv, int | np.integer) and not isinstance(cv, bool):
-        yield from _stratified(int(cv), labels, labelled, groups, seed)
+        yield from _stratified(int(cv), strata, labelled, groups, seed)
     elif hasattr(cv, "split"):
         several = len(np.unique(groups)) < len(groups)
         own = groups[labelled] if several else None
-        for i, (train, test) in enumerate(cv.split(labelled[:, None], labels[labelled], own)):
+        for i, (train, test) in enumerate(cv.split(labelled[:, None], strata[labelled], own)):
             yield f"fold {i}", labelled[train], labelled[test]
     elif isinstance(cv, list):
         yield from _named(cv, labels, names)
@@ -169,6 +181,14 @@ def _rebalanced_leave_one_out(labels, labelled, names, groups, rng) -> Iterator[
         yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
 
 
+def _balanced_leave_one_out(residuals, labelled, names, groups) -> Iterator[Fold]:
+    """Each held out with the training patient whose residual is nearest to the opposite; the first of several."""
+    for name, own in _one_by_one(labelled, names, groups):
+        rest = np.setdiff1d(labelled, own)
+        partner = rest[np.abs(residuals[rest] + residuals[own].sum()).argmin()] if len(rest) else -1
+        yield name, np.setdiff1d(rest, [partner]), own
+
+
 def _choose(bags, n, rng) -> np.ndarray:
     """``n`` of the bags, or all that there are."""
     return np.array([rng.choice(bags)]) if n == 1 and len(bags) else rng.choice(bags, min(n, len(bags)), replace=False)
@@ -177,7 +197,8 @@ def _choose(bags, n, rng) -> np.ndarray:
 def _leave_pair_out(labels, labelled, names, groups) -> Iterator[Fold]:
     classes = np.unique(labels[labelled])
     if len(classes) != 2:
-        raise ValueError(f"cv='leave_pair_out' needs two classes, there are {len(classes)}; use cv='rebalanced_loo'")
+        what = f"there are {len(classes)}" if len(classes) > 1 else "the outcome is none"
+        raise ValueError(f"cv='leave_pair_out' needs two classes, {what}; use cv='rebalanced_loo'")
     for i in labelled[labels[labelled] == classes[1]]:
         for j in labelled[labels[labelled] == classes[0]]:
             together = np.isin(groups[labelled], groups[[i, j]])
@@ -200,18 +221,18 @@ def _leave_cohort_out(labelled, names, cohorts, groups) -> Iterator[Fold]:
         yield f"cohort {cohort}", labelled[elsewhere], labelled[held_out]
 
 
-def _stratified(n_folds, labels, labelled, groups, seed) -> Iterator[Fold]:
+def _stratified(n_folds, strata, labelled, groups, seed) -> Iterator[Fold]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     alone = len(np.unique(groups[labelled])) == len(labelled)
-    smallest = min(len(np.unique(groups[labels == c])) for c in np.unique(labels[labelled]))
+    smallest = min(len(np.unique(groups[strata == c])) for c in np.unique(strata[labelled]))
     if not 2 <= n_folds <= smallest:
         raise ValueError(
             f"cv={n_folds} folds must be between 2 and the size of the smallest class, {smallest} patients"
         )
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
     own = None if alone else groups[labelled]
-    for i, (train, test) in enumerate(splitter.split(labelled, labels[labelled], own)):
+    for i, (train, test) in enumerate(splitter.split(labelled, strata[labelled], own)):
         yield f"fold {i}", labelled[train], labelled[test]
 
 
@@ -237,6 +258,8 @@ def _check_fold(name, train, test, labels, names) -> None:
     if len(both):
         raise ValueError(f"fold {name!r} both trains on and holds out {some(both)}")
     missing = np.setdiff1d(labels[labels >= 0], labels[train])
+    if not train.any():
+        raise ValueError(f"fold {name!r} would train on no patient; use another cv")
     if len(missing):
         raise ValueError(
             f"fold {name!r} would train without any patient of {len(missing)} of the classes, such as "

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tcellmil.nn._autoencoder import StackedAutoencoder
+from tcellmil.nn._heads import CONTINUOUS, OF_CLASSES, SURVIVAL
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
 from tcellmil.nn._projection import StackedProjection
 
@@ -147,6 +148,7 @@ def train_classifier(
     training: TrainingConfig,
     bar,
     labels: np.ndarray,
+    targets: np.ndarray | None = None,
 ) -> BagPlan:
     """Train one attention network and classifier a row of ``train``, on the latents of the bags that the row marks.
 
@@ -168,6 +170,8 @@ def train_classifier(
         Progress bar, advanced by an epoch at a time.
     labels
         ``(n_replicas, n_bags)`` class codes.
+    targets
+        ``(n_replicas, n_bags, 1 or 2)``: the number of each bag, or time and event, where that is the outcome.
     """
     seeds, group = np.unique(seed, return_inverse=True)
     stack = StackedBagClassifier(
@@ -181,8 +185,15 @@ def train_classifier(
         stack.classifier.set_covariate_units(*_covariate_units(bags, train))
     labelled = np.flatnonzero(bags.labels >= 0)
     stopping = training.early_stopping == "both"
+    if stopping and network.outcome == SURVIVAL:
+        raise ValueError(
+            "early_stopping='both' cannot judge times to event: a few held-out patients have hardly a risk set; "
+            "use early_stopping='autoencoder'"
+        )
     held_out = _held_out_bags(labels, train, seeds, group, training) if stopping else np.zeros_like(train)
     fit_on = train & ~held_out
+    if network.outcome == CONTINUOUS:
+        stack.head.set_units(*_target_units(targets, fit_on))
     class_weight = _balanced_class_weights(labels, fit_on, bags.n_classes)
     per_bag = np.take_along_axis(class_weight, np.maximum(labels, 0), axis=1)
     plan = BagPlan(
@@ -198,9 +209,11 @@ def train_classifier(
         weights=torch.from_numpy((per_bag * fit_on).astype(np.float32)),
         validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
         instance_weight=network.instance_weight,
+        outcome=network.outcome,
+        targets=None if network.outcome in OF_CLASSES else torch.from_numpy(np.nan_to_num(targets)),
     )
     rngs = [_rng(seed, _CLASSIFIER) for seed in seeds]
-    size, n_cells = training.bags_per_batch, training.n_cells_bag
+    size, n_cells = bags_per_step(bags, network, training), training.n_cells_bag
     n_batches = -(-len(labelled) // size)
 
     def draw(generators) -> Iterator[dict[str, Tensor]]:
@@ -221,6 +234,30 @@ def train_classifier(
     return plan
 
 
+def bags_per_step(bags: Bags, network: NetworkConfig, training: TrainingConfig) -> int:
+    """Bags in a batch: of times to event all of them, so that risk sets are whole."""
+    return int((bags.labels >= 0).sum()) if network.outcome == SURVIVAL else training.bags_per_batch
+
+
+@torch.no_grad()
+def centre_risks(plan: BagPlan, bags: Bags, z: Tensor, encoder_of_replica: np.ndarray, train: np.ndarray) -> None:
+    """Make 0 the mean log hazard of each replica's training patients: only differences are learned, and folds differ.
+
+    The parameters are those of :func:`train_classifier`; all cells of each patient are used.
+    """
+    network = plan.network.cpu().eval()
+    side = torch.from_numpy(bags.side)
+    total = torch.zeros(len(train), 1, 1, dtype=torch.float64)
+    for i in np.flatnonzero(train.any(axis=0)):
+        cells = z[:, None, bags.bag(i)]
+        cells = cells if len(z) == 1 else cells[torch.from_numpy(encoder_of_replica)]
+        present = torch.ones((1, *cells.shape[1:3]), dtype=torch.bool)
+        risk = network(cells, present, side[i].expand(1, 1, -1))[0]
+        total += risk.double() * torch.from_numpy(train[:, i])[:, None, None]
+    mean = total / torch.from_numpy(train.sum(axis=1))[:, None, None]
+    network.head.set_units(-mean.float(), network.head.scale)
+
+
 def _covariate_units(bags: Bags, train: np.ndarray) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the numbers among the covariates over each replica's training patients.
 
@@ -233,6 +270,14 @@ def _covariate_units(bags: Bags, train: np.ndarray) -> tuple[Tensor, Tensor]:
         mean[k, : bags.n_continuous] = numbers.mean(axis=0)
         sd[k, : bags.n_continuous] = np.where(spread > 1e-6, spread, 1)
     return torch.from_numpy(mean[:, None]).float(), torch.from_numpy(sd[:, None]).float()
+
+
+def _target_units(targets: np.ndarray, train: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the number over each replica's training patients, ``(n_replicas, 1, 1)``."""
+    own = [row[of_replica, 0].astype(np.float64) for row, of_replica in zip(targets, train, strict=True)]
+    mean, sd = np.array([(values.mean(), values.std()) for values in own]).T
+    sd = np.where(sd > 1e-6 * np.maximum(1, np.abs(mean)), sd, 1)
+    return tuple(torch.from_numpy(values[:, None, None]).float() for values in (mean, sd))
 
 
 def _held_out_bags(labels, train, seeds, group, training) -> np.ndarray:

@@ -54,4 +54,4 @@ def model(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> TcellMIL:
     setup = Setup.from_dict(json.loads(str(state["config"]))["setup"])
     keys = (setup.sample_key, setup.label_key, setup.batch_key, setup.use_rep)
     covariates = (setup.continuous_covariate_keys, setup.categorical_covariate_keys)
-    return TcellMIL.from_state(state, only_what_is_read(adata, *keys, *covariates, setup.group_key))
+    return TcellMIL.from_state(state, only_what_is_read(adata, *keys, *covariates, setup.group_key, setup.event_key))

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tcellmil.model._representations import MATRIX, labels
-from tcellmil.model._setup import Setup
+from tcellmil._checks import is_mudata
+
+from ._representations import MATRIX, labels
+from ._setup import Setup
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from mudata import MuData
-    from scvi.data.fields import BaseAnnDataField
 
 
 def registry_without_data(setup: Setup, model_name: str) -> dict:
@@ -34,41 +36,31 @@ def registry_without_data(setup: Setup, model_name: str) -> dict:
     }
 
 
-def fields_of_anndata(setup: Setup) -> list[BaseAnnDataField]:
-    """What is read, as fields of scvi-tools."""
-    from scvi.data.fields import CategoricalObsField, ObsmField
+def registry_fields(data: AnnData | MuData, setup: Setup) -> list:
+    """What scvi-tools notes of a model's data: each representation, the patient and the cohort."""
+    from scvi.data import fields
 
-    fields = [ObsmField(name, place, is_count_data=False) for name, place in _representations(setup)]
-    return fields + [CategoricalObsField(name, column) for name, column in _columns(setup)]
-
-
-def fields_of_mudata(mdata: MuData, setup: Setup) -> list[BaseAnnDataField]:
-    """What is read of the modalities, and of the MuData itself, as fields of scvi-tools."""
-    from scvi.data.fields import MuDataCategoricalObsField, MuDataLayerField, MuDataObsmField
-
-    fields = []
-    for name, place in _representations(setup):
+    names = ["representation"]
+    if len(setup.use_rep) > 1:
+        names = [f"representation_{label}" for label in labels(setup.use_rep)]
+    columns = {name: key for name, key in (("sample", setup.sample_key), ("batch", setup.batch_key)) if key is not None}
+    if not is_mudata(data):
+        found = [
+            fields.ObsmField(name, place, is_count_data=False) for name, place in zip(names, setup.use_rep, strict=True)
+        ]
+        return found + [fields.CategoricalObsField(name, key) for name, key in columns.items()]
+    found = []
+    for name, place in zip(names, setup.use_rep, strict=True):
         mod, colon, key = place.partition(":")
         options = {"is_count_data": False, "correct_data_format": False, "mod_key": mod if colon else None}
         if colon and key == MATRIX:
-            fields.append(MuDataLayerField(name, None, **options))
+            found.append(fields.MuDataLayerField(name, None, **options))
         else:
-            fields.append(MuDataObsmField(name, key if colon else place, **options))
-    for name, column in _columns(setup):
-        mod, _, own = (None, "", column) if column in mdata.obs else column.partition(":")
-        fields.append(MuDataCategoricalObsField(name, own, mod_key=mod))
-    return fields
-
-
-def _representations(setup: Setup) -> list[tuple[str, str]]:
-    several = len(setup.use_rep) > 1
-    names = [f"representation_{label}" for label in labels(setup.use_rep)] if several else ["representation"]
-    return list(zip(names, setup.use_rep, strict=True))
-
-
-def _columns(setup: Setup) -> list[tuple[str, str]]:
-    columns = {"sample": setup.sample_key, "batch": setup.batch_key}
-    return [(name, column) for name, column in columns.items() if column is not None]
+            found.append(fields.MuDataObsmField(name, key if colon else place, **options))
+    for name, key in columns.items():
+        mod, _, own = (None, "", key) if key in data.obs else key.partition(":")
+        found.append(fields.MuDataCategoricalObsField(name, own, mod_key=mod))
+    return found
 
 
 @contextmanager

@@ -10,8 +10,10 @@ import pandas as pd
 
 from tcellmil._checks import check_choice, check_data, check_finite, check_obs_column, is_mudata, some
 from tcellmil.cv._bags import Bags
+from tcellmil.nn._heads import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL
 
 from ._mudata import as_anndata
+from ._outcome import check_arguments, check_enough, classes_of, targets_of
 from ._representations import (
     are_unit_intervals,
     described,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from ._representations import UseRep
 
 UNLABELLED = ("error", "predict")
-MIN_PATIENTS = 3  # of each class: with two, a fold would train on one
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Setup:
     unit_interval
         Which representations are in [0, 1] by construction.
     classes
-        Labels, the positive one last.
+        Labels, the positive one last; none where the outcome is a number or a time.
     cohorts
         Cohorts that the networks know.
     features
@@ -61,6 +62,10 @@ class Setup:
         Known values of each categorical covariate.
     group_key
         Column of ``obs`` that says which samples must stay together (``None``: each by itself).
+    outcome
+        What ``label_key`` holds: ``"classes"``, ``"ordered"``, ``"continuous"`` or ``"survival"`` (a time).
+    event_key
+        Column of ``obs`` with 1 for an event and 0 for censoring, for ``"survival"``.
     n_features
         Number of columns of each representation; empty in a state that did not record it.
     """
@@ -78,6 +83,15 @@ class Setup:
     categorical_covariate_keys: tuple[str, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
     group_key: str | None = None
+    outcome: str = CLASSES
+    event_key: str | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the networks predict: the classes, the number by its name, or the risk (the log hazard)."""
+        one = {CONTINUOUS: (self.label_key,), SURVIVAL: ("risk",)}
+        return one.get(self.outcome, self.classes)
+
     n_features: tuple[int, ...] = ()
 
     def as_dict(self) -> dict:
@@ -108,6 +122,9 @@ def make_setup(
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
     group_key: str | None = None,
+    outcome: str = CLASSES,
+    event_key: str | None = None,
+    class_order: Sequence[str] | None = None,
 ) -> Setup:
     """Check ``adata`` for training and describe what is read from it.
 
@@ -120,10 +137,13 @@ def make_setup(
     """
     check_data(adata)
     check_choice(unlabelled, UNLABELLED, "unlabelled")
+    check_choice(outcome, OUTCOMES, "outcome")
+    check_arguments(outcome, event_key, class_order, positive_class)
     use_rep = places(adata, use_rep)
     if is_mudata(adata):
         covariates = (continuous_covariate_keys, categorical_covariate_keys)
-        adata = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates, group_key)
+        keys = (sample_key, label_key, batch_key, use_rep, *covariates, group_key, event_key)
+        adata = only_what_is_read(adata, *keys)
     samples = _samples(adata, sample_key)
     labels = _per_patient(adata, samples, label_key, "label_key")
     missing = labels.index[labels.isna()]
@@ -131,24 +151,21 @@ def make_setup(
         raise ValueError(
             f"label_key {label_key!r} is missing for patients {some(missing)}; drop them or set unlabelled='predict'"
         )
-    counts = labels.dropna().value_counts()
-    if len(counts) < 2:
-        raise ValueError(
-            f"label_key {label_key!r} has one class only, {some(counts.index)}; a prediction needs at least two"
-        )
-    if counts.min() < MIN_PATIENTS:
-        small = counts.index[counts < MIN_PATIENTS]
-        raise ValueError(
-            f"label_key {label_key!r} has fewer than {MIN_PATIENTS} patients of class {some(small)} "
-            f"({', '.join(f'{c}: {n}' for c, n in counts.items())}); add patients or merge classes"
-        )
-    classes = sorted(counts.index)
-    if positive_class is not None:
-        check_choice(positive_class, classes, "positive_class")
-        classes = [*(c for c in classes if c != positive_class), positive_class]
+    classes = ()
+    if outcome in OF_CLASSES:
+        column = adata.obs[label_key]
+        if outcome == ORDERED and class_order is None and getattr(column.dtype, "ordered", False):
+            class_order = list(column.cat.categories)
+        order = {"ordered": outcome == ORDERED, "class_order": class_order, "positive_class": positive_class}
+        classes = classes_of(labels, label_key, **order)
+    else:
+        targets = targets_of(labels, _events(adata, samples, event_key), label_key, event_key)
+        check_enough(targets, label_key, event_key)
     cohorts = [] if batch_key is None else sorted(_cohorts(adata, samples, batch_key).unique())
     continuous, categorical = _keys_of(continuous_covariate_keys), _keys_of(categorical_covariate_keys)
-    twice = sorted({*continuous} & {*categorical} | {*continuous, *categorical} & {label_key, sample_key, batch_key})
+    twice = sorted(
+        {*continuous} & {*categorical} | {*continuous, *categorical} & {label_key, event_key, sample_key, batch_key}
+    )
     if twice:
         raise ValueError(f"columns {some(twice)} are named twice: as covariates, and as something else")
     for key in continuous:
@@ -160,6 +177,8 @@ def make_setup(
     for place, (x, names) in zip(use_rep, parts, strict=True):
         check_finite(x, described(place), names)
     return Setup(
+        outcome=outcome,
+        event_key=event_key,
         n_features=tuple(x.shape[1] for x, _ in parts),
         group_key=group_key,
         continuous_covariate_keys=continuous,
@@ -200,18 +219,17 @@ def read_bags(adata: AnnData | MuData, setup: Setup, *, labels: bool = True, spl
     if is_mudata(adata):
         keys = (setup.sample_key, setup.label_key if labels else None, setup.batch_key, setup.use_rep)
         covariates = (setup.continuous_covariate_keys, setup.categorical_covariate_keys)
-        adata = only_what_is_read(adata, *keys, *covariates, setup.group_key if splits else None)
+        of_splits, of_labels = setup.group_key if splits else None, setup.event_key if labels else None
+        adata = only_what_is_read(adata, *keys, *covariates, of_splits, of_labels)
     samples = _samples(adata, setup.sample_key)
     parts = [read_representation(adata, place) for place in setup.use_rep]
     n_features = setup.n_features or (len(setup.features) or parts[0][0].shape[1],)
     xs = match_features(setup.use_rep, setup.features, n_features, parts)
     for place, x, names in zip(setup.use_rep, xs, _split(setup.features, n_features), strict=True):
         check_finite(x, described(place), names or None)
-    label_code, cohort_code = {}, {}
+    label_code, cohort_code, targets = {}, {}, None
     if labels:
-        code = {c: i for i, c in enumerate(setup.classes)}
-        values = _per_patient(adata, samples, setup.label_key, "label_key")
-        label_code = {patient: code.get(label, -1) for patient, label in values.items()}
+        label_code, targets = _labels_and_targets(adata, samples, setup)
     if setup.batch_key is not None:
         code = {c: i for i, c in enumerate(setup.cohorts)}
         cohort_code = {p: code.get(c, -1) for p, c in _cohorts(adata, samples, setup.batch_key).items()}
@@ -221,11 +239,12 @@ def read_bags(adata: AnnData | MuData, setup: Setup, *, labels: bool = True, spl
         adata.obs_names,
         labels=label_code,
         cohorts=cohort_code,
-        n_classes=len(setup.classes),
+        n_classes=len(setup.outputs),
         n_cohorts=len(setup.cohorts),
         covariates=_covariates(adata, samples, setup),
         n_continuous=len(setup.continuous_covariate_keys),
         groups=_groups(adata, samples, setup.group_key).to_dict() if splits and setup.group_key else None,
+        targets=targets,
         blocks=n_features if len(xs) > 1 else (),
     )
 
@@ -244,6 +263,7 @@ def only_what_is_read(
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
     group_key: str | None = None,
+    event_key: str | None = None,
 ) -> AnnData:
     """The columns and representations that a model reads, so that setting it up leaves no trace in ``adata``.
 
@@ -256,7 +276,8 @@ def only_what_is_read(
     """
     from anndata import AnnData
 
-    keys = {"sample_key": sample_key, "label_key": label_key, "batch_key": batch_key, "group_key": group_key}
+    keys = {"sample_key": sample_key, "label_key": label_key, "batch_key": batch_key}
+    keys |= {"group_key": group_key, "event_key": event_key}
     columns = {argument: (key,) for argument, key in keys.items() if key is not None}
     columns["continuous_covariate_keys"] = _keys_of(continuous_covariate_keys)
     columns["categorical_covariate_keys"] = _keys_of(categorical_covariate_keys)
@@ -321,6 +342,22 @@ def _per_patient(adata: AnnData, samples: pd.Series, key: str, argument: str) ->
             f"({several[0]!r}: {some(of_first)}); every patient must have exactly one"
         )
     return table.groupby("patient")["value"].first()
+
+
+def _events(adata: AnnData, samples: pd.Series, event_key: str | None) -> pd.Series | None:
+    return None if event_key is None else _per_patient(adata, samples, event_key, "event_key")
+
+
+def _labels_and_targets(adata: AnnData, samples: pd.Series, setup: Setup) -> tuple[dict, dict | None]:
+    """Class code of each patient, -1 without one; and, where the outcome is no class, its numbers."""
+    values = _per_patient(adata, samples, setup.label_key, "label_key")
+    if setup.outcome in OF_CLASSES:
+        code = {c: i for i, c in enumerate(setup.classes)}
+        return {patient: code.get(label, -1) for patient, label in values.items()}, None
+    targets = targets_of(values, _events(adata, samples, setup.event_key), setup.label_key, setup.event_key)
+    known = targets.notna().all(axis=1)
+    rows = dict(zip(targets.index, targets.to_numpy(), strict=True))
+    return {patient: 0 if known[patient] else -1 for patient in known.index}, rows
 
 
 def _cohorts(adata: AnnData, samples: pd.Series, batch_key: str) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,16 @@ from tcellmil.cv._config import TrainingConfig
 from tcellmil.cv._fit import fit_stack
 from tcellmil.cv._fitted import FittedStack
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
+from tcellmil.cv._outcomes import null_residuals, strata
 from tcellmil.cv._splits import make_replicas
+from tcellmil.nn._heads import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.nn._network import NetworkConfig
 
-from ._registry import fields_of_anndata, fields_of_mudata, quiet_scvi, registry_without_data
-from ._representations import labels, numbered
+from ._registry import quiet_scvi, registry_fields, registry_without_data
+from ._representations import numbered
 from ._setup import make_setup, read_bags
 from ._state import from_state, read_folder, to_state, write_folder
+from ._tables import predictions_table, wide_history, with_named_stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,6 +85,13 @@ class TcellMIL(BaseModelClass):
         super().__init__(adata, registry)
         arguments = dict(self.registry_["setup_args"])
         self.setup = make_setup(adata, **arguments) if adata is not None else None
+        if self.setup is not None:
+            if network.get("outcome", self.setup.outcome) != self.setup.outcome:
+                raise ValueError(
+                    f"outcome={network['outcome']!r}, but the data was set up for {self.setup.outcome!r}; "
+                    "pass outcome to setup_anndata"
+                )
+            self.network = replace(self.network, outcome=self.setup.outcome)
         self.module: FittedStack | None = None
         self.training: dict = {}
         self._patients: np.ndarray | None = None
@@ -102,6 +113,9 @@ class TcellMIL(BaseModelClass):
         continuous_covariate_keys: Sequence[str] | None = None,
         categorical_covariate_keys: Sequence[str] | None = None,
         group_key: str | None = None,
+        outcome: str = "classes",
+        event_key: str | None = None,
+        class_order: Sequence[str] | None = None,
     ) -> None:
         """Say which columns and representations the model reads.
 
@@ -112,7 +126,8 @@ class TcellMIL(BaseModelClass):
         sample_key
             Column of ``obs`` with the patient.
         label_key
-            Column of ``obs`` with the label, the same for all cells of a patient. Two classes or more.
+            Column of ``obs`` with the label, the same for all cells of a patient. Two classes or more; or what
+            ``outcome`` says.
         batch_key
             Column of ``obs`` with the cohort.
         use_rep
@@ -133,27 +148,18 @@ class TcellMIL(BaseModelClass):
         group_key
             Column of ``obs`` that says which samples must stay together in every split, such as the patient of several
             samples.
+        outcome, event_key, class_order
+            What the label is: classes, ordered classes, a number, or a time to event; see
+            :func:`tcellmil.tl.fit_mil`.
 
         Raises
         ------
         KeyError, ValueError
             If columns, labels or values cannot be used; the message says which and what to do.
         """
-        arguments = {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key,
-            "use_rep": use_rep,
-            "unlabelled": unlabelled,
-            "positive_class": positive_class,
-            "scaling": scaling,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "group_key": group_key,
-        }
+        method = cls._get_setup_method_args(**locals())
         check_adata(adata)
-        setup = make_setup(adata, **arguments)
-        cls._register(adata, fields_of_anndata(setup), arguments)
+        cls._register(adata, method)
 
     @classmethod
     def setup_mudata(
@@ -170,6 +176,9 @@ class TcellMIL(BaseModelClass):
         continuous_covariate_keys: Sequence[str] | None = None,
         categorical_covariate_keys: Sequence[str] | None = None,
         group_key: str | None = None,
+        outcome: str = "classes",
+        event_key: str | None = None,
+        class_order: Sequence[str] | None = None,
     ) -> None:
         """Say which columns and representations of which modalities the model reads.
 
@@ -187,7 +196,7 @@ class TcellMIL(BaseModelClass):
             that :func:`tcellmil.tl.regulons` adds.
         sample_key, label_key, batch_key, unlabelled, positive_class, scaling
             As in :meth:`setup_anndata`.
-        continuous_covariate_keys, categorical_covariate_keys, group_key
+        continuous_covariate_keys, categorical_covariate_keys, group_key, outcome, event_key, class_order
             As in :meth:`setup_anndata`.
 
         Raises
@@ -210,28 +219,16 @@ class TcellMIL(BaseModelClass):
         >>> model.get_latent_representation().shape
         (320, 16)
         """
-        arguments = {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key,
-            "use_rep": use_rep,
-            "unlabelled": unlabelled,
-            "positive_class": positive_class,
-            "scaling": scaling,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "group_key": group_key,
-        }
+        method = cls._get_setup_method_args(**locals())
         check_mudata(mdata)
-        setup = make_setup(mdata, **arguments)
-        cls._register(mdata, fields_of_mudata(mdata, setup), arguments)
+        cls._register(mdata, method)
 
     @classmethod
-    def _register(cls, data: AnnData | MuData, fields: list, arguments: dict) -> None:
-        name = "setup_mudata" if is_mudata(data) else "setup_anndata"
-        method = {"model_name": cls.__name__, "setup_method_name": name, "setup_args": arguments}
+    def _register(cls, data: AnnData | MuData, method: dict) -> None:
+        """Check everything that is read, and tell scvi-tools about it; ``method`` is the call of the set-up."""
+        setup = make_setup(data, **method["setup_args"])
         with quiet_scvi():
-            manager = AnnDataManager(fields=fields, setup_method_args=method)
+            manager = AnnDataManager(fields=registry_fields(data, setup), setup_method_args=method)
             manager.register_fields(data)
         cls.register_manager(manager)
 
@@ -270,6 +267,10 @@ class TcellMIL(BaseModelClass):
         """
         check_fields(training, TrainingConfig, "training")
         check_choice(calibration, (None, "temperature"), "calibration")
+        if calibration is not None and self.network.outcome not in OF_CLASSES:
+            raise ValueError(
+                f"calibration={calibration!r} is for probabilities of classes, the outcome is {self.network.outcome!r}"
+            )
         config = TrainingConfig(**training)
         bags = self.bags()
         replicas = make_replicas(
@@ -278,6 +279,8 @@ class TcellMIL(BaseModelClass):
             names=bags.names,
             cohorts=bags.cohorts,
             groups=bags.groups,
+            residuals=null_residuals(bags, self.network.outcome),
+            strata=strata(bags, self.network.outcome, cv),
             n_seeds=n_seeds,
             seed=seed,
         )
@@ -288,16 +291,15 @@ class TcellMIL(BaseModelClass):
             self.module.temperature = fit_temperatures(
                 bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
             )
-        history["stage"] = _named_stages(history["stage"], self.setup.use_rep)
         self._patients = bags.names
         self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
         self.training["calibration"] = calibration or ""
-        self.history_table = history
-        self.history_ = _history(history)
+        self.history_table = with_named_stages(history, self.setup.use_rep)
+        self.history_ = wide_history(self.history_table, self.network.outcome)
         self.is_trained_ = True
 
     def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
-        """Class probabilities of patients.
+        """Class probabilities of patients, or their predicted number or risk.
 
         Parameters
         ----------
@@ -309,10 +311,12 @@ class TcellMIL(BaseModelClass):
         -------
         A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over
         replicas), ``prob_sd`` (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and
-        ``cohort`` if cohorts are used.
+        ``cohort`` if cohorts are used. Where the outcome is a number: ``label``, ``predicted`` and ``predicted_sd``, in
+        its units. Where it is a time to event: ``time``, ``event``, ``risk`` (the log hazard, 0 for the mean training
+        patient) and ``risk_sd``.
         """
         bags, predictions = self._predict(adata)
-        return self.predictions_table(bags, predictions)
+        return predictions_table(self.setup, bags, predictions)
 
     def get_attention(self, adata: AnnData | MuData | None = None) -> pd.Series:
         """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
@@ -328,23 +332,6 @@ class TcellMIL(BaseModelClass):
         bags, predictions = self._predict(adata)
         return bags.to_input_order(predictions.latent)
 
-    def predictions_table(self, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
-        """The table of :meth:`predict` from its arrays."""
-        classes = np.array(self.setup.classes)
-        seen = predictions.n_replicas > 0
-        best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
-        table = pd.DataFrame(index=pd.Index(bags.names.astype(object), name="patient"))
-        table["label"] = np.where(bags.labels >= 0, classes[bags.labels], "").astype(object)
-        table["predicted"] = np.where(seen, classes[best], "").astype(object)
-        for i, name in enumerate(classes):
-            table[f"prob_{name}"] = predictions.probabilities[:, i]
-        table["prob_sd"] = predictions.sd
-        table["n_cells"] = bags.sizes
-        table["n_replicas"] = predictions.n_replicas
-        if self.setup.batch_key is not None:
-            table["cohort"] = np.where(bags.cohorts >= 0, np.array(self.setup.cohorts)[bags.cohorts], "").astype(object)
-        return table
-
     def to_state(self) -> dict:
         """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
         self._check_fitted()
@@ -359,13 +346,14 @@ class TcellMIL(BaseModelClass):
             model = cls(registry=registry_without_data(setup, cls.__name__), **network)
         else:
             names = ("sample_key", "label_key", "batch_key", "use_rep")
-            names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key")
+            names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key", "outcome", "event_key")
             arguments = {name: getattr(setup, name) for name in names}
             (cls.setup_mudata if is_mudata(adata) else cls.setup_anndata)(
                 adata,
                 **arguments,
                 unlabelled=setup.unlabelled,
-                positive_class=setup.classes[-1],
+                positive_class=setup.classes[-1] if setup.outcome == CLASSES else None,
+                class_order=setup.classes if setup.outcome == ORDERED else None,
                 scaling=["unit_interval" if unit else "standard" for unit in setup.unit_interval],
             )
             model = cls(adata, **network)
@@ -458,8 +446,8 @@ class TcellMIL(BaseModelClass):
         return np.array(features, dtype=object)
 
     def class_code(self, target_class: str | None = None) -> int:
-        """Position of a class among ``setup.classes``; of the positive one, the last, by default."""
-        classes = self.setup.classes
+        """Position of a class among ``setup.outputs``; of the positive one, the last, by default."""
+        classes = self.setup.outputs
         if target_class is None:
             return len(classes) - 1
         check_choice(target_class, classes, "target_class")
@@ -474,7 +462,8 @@ class TcellMIL(BaseModelClass):
         """New patients by all replicas, as arrays."""
         self._check_fitted()
         check_data(adata)
-        bags = read_bags(adata, self.setup, labels=has_obs_column(adata, self.setup.label_key), splits=False)
+        keys = [key for key in (self.setup.label_key, self.setup.event_key) if key is not None]
+        bags = read_bags(adata, self.setup, labels=all(has_obs_column(adata, key) for key in keys), splits=False)
         self._warn_of_known_patients(bags)
         return bags, predict_bags(self.module, bags)
 
@@ -486,8 +475,10 @@ class TcellMIL(BaseModelClass):
             "label_key": setup.label_key,
             "batch_key": setup.batch_key or "",
             "use_rep": setup.use_rep[0] if len(setup.use_rep) == 1 else np.array(setup.use_rep, dtype=object),
-            "classes": np.array(setup.classes, dtype=object),
-            "positive_class": setup.classes[-1],
+            "classes": np.array(setup.outputs, dtype=object),
+            "positive_class": setup.outputs[-1],
+            "outcome": setup.outcome,
+            "event_key": setup.event_key or "",
             **{name: training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
         }
 
@@ -525,22 +516,3 @@ def cv_name(cv: object) -> str:
     if isinstance(cv, str | int | np.integer):
         return str(cv)
     return type(cv).__name__ if hasattr(cv, "split") else "custom"
-
-
-def _named_stages(stages: pd.Series, use_rep: Sequence[str]) -> pd.Series:
-    """Of several representations, the autoencoders by name instead of by number."""
-    named = {f"autoencoder.{b}": f"autoencoder:{label}" for b, label in enumerate(labels(use_rep))}
-    return stages.replace(named) if len(use_rep) > 1 else stages
-
-
-def _history(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Losses in the manner of scvi-tools: a table a metric, epochs in rows, replicas in columns."""
-    names = {"autoencoder": "reconstruction_loss", "mil": "cross_entropy"}
-    history = {}
-    for stage, rows in table.groupby("stage", sort=False):
-        kind, colon, representation = stage.partition(":")
-        for part in ("train", "validation"):
-            wide = rows.pivot(index="epoch", columns="replica", values=f"{part}_loss")
-            if wide.notna().any(axis=None):
-                history[f"{names[kind]}_{part}{colon}{representation}"] = wide
-    return history

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -45,6 +47,64 @@ def bag_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor
     loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(replicas, bags)
     total = weights.sum(dim=-1)
     return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
+
+
+def bag_squared_error(outputs: Tensor, targets: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+    """Weighted mean squared error of each replica over its bags, in units of ``scale``.
+
+    Parameters
+    ----------
+    outputs, targets
+        ``(replica, bag)``.
+    weights
+        ``(replica, bag)``: 0 where the replica does not train on the bag.
+    scale
+        ``(replica, 1)``: standard deviation of each replica's own targets.
+
+    Returns
+    -------
+    ``(replica,)``; 0 for a replica without a bag in the batch.
+    """
+    total = weights.sum(dim=-1)
+    loss = ((outputs - targets) / scale).square()
+    return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
+
+
+def bag_cox_loss(log_hazard: Tensor, time: Tensor, event: Tensor, weights: Tensor) -> Tensor:
+    """Negative partial log-likelihood of each replica over its bags, by torchsurv, a mean over its events.
+
+    Risk sets are those of the batch; ties are Efron's.
+
+    Parameters
+    ----------
+    log_hazard
+        ``(replica, bag)``.
+    time, event
+        ``(replica, bag)``; an event is 1, a censored time 0.
+    weights
+        ``(replica, bag)``: 0 where the replica does not train on the bag.
+
+    Returns
+    -------
+    ``(replica,)``; 0 for a replica whose bags in the batch hold no event, or that has one bag.
+
+    References
+    ----------
+    Cox (1975), Biometrika 62, 269; Efron (1977), JASA 72, 557; Monod et al. (2024), TorchSurv.
+    """
+    from torchsurv.loss.cox import neg_partial_log_likelihood
+
+    losses = []
+    for row, own in enumerate(weights > 0):
+        known = event[row, own].bool()
+        if not known.any() or len(known) == 1:  # torchsurv takes no patient alone, whose likelihood is 1
+            losses.append(log_hazard.new_zeros(()))
+            continue
+        data = log_hazard[row, own], known, time[row, own]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Ties in `time` detected", UserWarning)  # once a step; they are handled
+            losses.append(neg_partial_log_likelihood(*data, ties_method="efron", reduction="sum") / known.sum())
+    return torch.stack(losses)
 
 
 def instance_cross_entropy(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ._attention import StackedAttention, max_of_bags, pool_bags
 from ._cohort import StackedClassifier
+from ._heads import CLASSES, OUTCOMES, make_head
 from ._layers import StackedLayerNorm, StackedLinear
 
 COMPRESSIONS = ("autoencoder", "pca", None)
@@ -47,6 +48,9 @@ class NetworkConfig:
         Dropout in the autoencoder's hidden layers.
     dropout_mil
         Dropout on the bag's embedding.
+    outcome
+        What is predicted: ``"classes"``, ``"ordered"`` (classes with an order), ``"continuous"`` (a number) or
+        ``"survival"`` (time to event). A model takes it from its data.
     """
 
     n_hidden: int = 96
@@ -60,6 +64,7 @@ class NetworkConfig:
     batch_encoding: str | None = "concat"
     dropout: float = 0.1
     dropout_mil: float = 0.0
+    outcome: str = CLASSES
 
     def __post_init__(self):
         for name in ("n_hidden", "n_latent", "n_attention"):
@@ -71,7 +76,7 @@ class NetworkConfig:
         if self.n_embed is not None and int(self.n_embed) < 1:
             raise ValueError(f"n_embed={self.n_embed!r} must be at least 1, or None")
         kinds = {"compression": COMPRESSIONS, "pooling": POOLINGS, "attention": ATTENTIONS}
-        for name, known in (kinds | {"batch_encoding": BATCH_ENCODINGS}).items():
+        for name, known in (kinds | {"batch_encoding": BATCH_ENCODINGS, "outcome": OUTCOMES}).items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not known; choose from {known}")
         if not self.instance_weight >= 0:
@@ -80,6 +85,8 @@ class NetworkConfig:
             raise ValueError(
                 "instance_weight needs pooling='attention' and n_embed, the layer that both branches share"
             )
+        if self.instance_weight > 0 and self.outcome != CLASSES:
+            raise ValueError(f"instance_weight needs two classes, the outcome is {self.outcome!r}")
 
     def for_features(self, n_features: int) -> NetworkConfig:
         """The same with the latent size that there is: without an autoencoder it follows from the features."""
@@ -99,7 +106,7 @@ class NetworkConfig:
 
 
 class StackedBagClassifier(nn.Module):
-    """K attention networks and classifiers: from the latent of a bag's cells to class scores.
+    """K attention networks and classifiers: from the latent of a bag's cells to class scores, or another outcome.
 
     Parameters
     ----------
@@ -108,7 +115,7 @@ class StackedBagClassifier(nn.Module):
     config
         Sizes and kinds.
     n_cohorts, n_classes
-        Number of cohorts (0: none given) and classes.
+        Number of cohorts (0: none given) and classes (1 where the outcome is a number or a time).
     """
 
     def __init__(
@@ -133,11 +140,12 @@ class StackedBagClassifier(nn.Module):
             generators,
             n_cell,
             n_cohorts,
-            n_classes,
+            n_classes if config.outcome == CLASSES else 1,
             n_covariates=n_covariates,
             encoding=config.batch_encoding,
             dropout=config.dropout_mil,
         )
+        self.head = make_head(config.outcome, len(generators), n_classes)
         self.instances = StackedLinear(generators, n_cell, 1, zero=True) if config.instance_weight > 0 else None
 
     def forward(self, z: Tensor, present: Tensor, cohort: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,7 +163,9 @@ class StackedBagClassifier(nn.Module):
 
         Returns
         -------
-        Class scores ``(replica, bag, class)`` and attention ``(replica, bag, cell)``.
+        Class scores ``(replica, bag, class)`` and attention ``(replica, bag, cell)``. Scores of ordered classes are
+        log-probabilities; a number is in units of the outcome, a time to event is a log hazard, each in place of one
+        class.
         """
         return self.branches(z, present, cohort)[:2]
 
@@ -181,7 +191,9 @@ class StackedBagClassifier(nn.Module):
                 embedding, attention = pool_bags(scores, z, present)
             if self.instances is not None:
                 instances = self.instances(z.flatten(1, 2)).squeeze(-1).unflatten(1, z.shape[1:3])
-        return self.classifier(embedding, cohort), attention, scores, instances
+        outputs = self.classifier(embedding, cohort)
+        outputs = outputs if self.head is None else self.head(outputs)
+        return outputs, attention, scores, instances
 
     @property
     def _n_replicas(self) -> int:

@@ -8,6 +8,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_bootstrap": ["bootstrap_differences", "bootstrap_metrics"],
         "_fdr": ["benjamini_hochberg"],
         "_metrics": ["classification_metrics"],
+        "_outcome_bootstrap": ["bootstrap_ordered", "bootstrap_regression", "bootstrap_survival"],
+        "_outcome_metrics": ["ordered_metrics", "regression_metrics", "survival_metrics"],
         "_signed_rank": ["signed_rank_by_column"],
         "_calibration_curve": ["calibration_curve"],
         "_enrichment": ["permuted_medians"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -76,18 +78,14 @@ def bootstrap_metrics(
     0  auroc    1.0     1.0      1.0  20
     """
     y_true, proba = checked_predictions(y_true, proba)
-    if n_boot < 1:
-        raise ValueError(f"n_boot={n_boot} must be at least 1")
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} must be between 0 and 1, such as 0.95")
+    check_bootstrap(n_boot, level)
     if pair_order is not None:
         pair_order = _checked_pair_order(pair_order, y_true, proba.shape[1])
 
-    counts = _resamples(y_true, proba.shape[1], n_boot, seed, groups)
+    counts = class_resamples(y_true, proba.shape[1], n_boot, seed, groups)
     value = weighted_metrics(y_true, proba, np.ones((1, len(y_true))), pair_order)[0]
     resampled = weighted_metrics(y_true, proba, counts, pair_order)
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return pd.DataFrame({"metric": METRICS, "value": value, "ci_low": low, "ci_high": high, "n": len(y_true)})
+    return interval_table(METRICS, value, resampled, level, len(y_true))
 
 
 def bootstrap_differences(
@@ -128,10 +126,70 @@ def bootstrap_differences(
     """
     y_true, proba = checked_predictions(y_true, proba)
     _, reference = checked_predictions(y_true, reference)
-    counts = _resamples(y_true, proba.shape[1], n_boot, seed, groups)
+    counts = class_resamples(y_true, proba.shape[1], n_boot, seed, groups)
     difference = weighted_metrics(y_true, proba, counts) - weighted_metrics(y_true, reference, counts)
     low, high = np.quantile(difference, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def check_bootstrap(n_boot: int, level: float) -> None:
+    """ValueError if there is no such number of resamples or no such level."""
+    if n_boot < 1:
+        raise ValueError(f"n_boot={n_boot} must be at least 1")
+    if not 0 < level < 1:
+        raise ValueError(f"level={level} must be between 0 and 1, such as 0.95")
+
+
+def interval_table(
+    metrics: Sequence[str], value: np.ndarray, resampled: np.ndarray, level: float, n_patients: int
+) -> pd.DataFrame:
+    """A row a metric, from its value and its values over the resamples, ``(n_boot, n_metrics)``."""
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return pd.DataFrame({"metric": metrics, "value": value, "ci_low": low, "ci_high": high, "n": n_patients})
+
+
+def draw_resamples(
+    n_patients: int,
+    n_boot: int,
+    seed: int,
+    groups: np.ndarray | None,
+    usable: Callable[[np.ndarray], np.ndarray],
+    complaint: str,
+) -> np.ndarray:
+    """How often each resample drew each patient, ``(n_boot, n_patients)``.
+
+    ``usable`` says of such counts which rows will do; the others are drawn again. ``complaint`` is the ValueError if
+    some never will.
+    """
+    if groups is not None and np.shape(groups) != (n_patients,):
+        raise ValueError(f"groups has shape {np.shape(groups)}, but there are {n_patients} patients")
+    rng = np.random.default_rng(seed)
+    member = np.arange(n_patients) if groups is None else np.unique(groups, return_inverse=True)[1]
+    n_groups = int(member.max()) + 1
+    counts = np.zeros((n_boot, n_patients))
+    lacking = np.arange(n_boot)
+    for _ in range(MAX_DRAWS):
+        counts[lacking] = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=len(lacking))[:, member]
+        lacking = lacking[~usable(counts[lacking])]
+        if not lacking.size:
+            return counts
+    raise ValueError(complaint)
+
+
+def class_resamples(
+    y_true: np.ndarray, n_classes: int, n_boot: int, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """As :func:`draw_resamples`; every class is in every resample."""
+    is_class = np.eye(n_classes)[y_true]
+    return draw_resamples(
+        len(y_true),
+        n_boot,
+        seed,
+        groups,
+        lambda counts: (counts @ is_class > 0).all(axis=1),
+        f"resamples of {len(y_true)} patients in {n_classes} classes hardly ever hold every class "
+        f"(the smallest has {int(np.bincount(y_true).min())}); merge classes or add patients",
+    )
 
 
 def _checked_pair_order(pair_order: np.ndarray, y_true: np.ndarray, n_classes: int) -> np.ndarray:
@@ -144,26 +202,3 @@ def _checked_pair_order(pair_order: np.ndarray, y_true: np.ndarray, n_classes: i
     if not ((pair_order >= 0) & (pair_order <= 1)).all():
         raise ValueError("pair_order must lie in [0, 1] for every pair; a pair without a prediction has no order")
     return pair_order
-
-
-def _resamples(
-    y_true: np.ndarray, n_classes: int, n_boot: int, seed: int, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """How often each resample drew each patient, ``(n_boot, n_patients)``; every class is in every resample."""
-    rng = np.random.default_rng(seed)
-    n_patients = len(y_true)
-    member = np.arange(n_patients) if groups is None else np.unique(groups, return_inverse=True)[1]
-    n_groups = int(member.max()) + 1
-    is_class = np.eye(n_classes)[y_true]
-    counts = np.zeros((n_boot, n_patients))
-    lacking = np.arange(n_boot)
-    for _ in range(MAX_DRAWS):
-        counts[lacking] = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=len(lacking))[:, member]
-        lacking = lacking[(counts[lacking] @ is_class == 0).any(axis=1)]
-        if not lacking.size:
-            return counts
-    smallest = int(np.bincount(y_true).min())
-    raise ValueError(
-        f"resamples of {n_patients} patients in {n_classes} classes hardly ever hold every class "
-        f"(the smallest has {smallest}); merge classes or add patients"
-    )

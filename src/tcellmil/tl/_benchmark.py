@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 REFERENCE = "tcellmil"
 DESCRIPTION = ("kind", "seconds", "encoders", "options")
+#: Packages that are run in an environment of their own.
+ELSEWHERE = {"multimil": "pass own={'multimil': tcellmil.external.multimil(python, ...)}, which says how to install it"}
 
 
 def benchmark(
@@ -35,12 +38,14 @@ def benchmark(
     *,
     ablations: bool = False,
     cell_type_key: str | None = None,
-    own: Mapping[str, Callable[[AnnData, AnnData], pd.DataFrame]] | None = None,
+    own: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
     cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
     seed: int = 0,
     positive_class: str | None = None,
     unlabelled: str = "error",
+    continuous_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
     group_key: str | None = None,
     network: dict | None = None,
     training: dict | None = None,
@@ -65,10 +70,12 @@ def benchmark(
       the authors' software;
     - on the mean over cells: ``logistic_regression``, ``svc``, ``decision_tree``, ``random_forest``, ``gaussian_nb``,
       ``gradient_boosting``; without cohorts, as in the paper;
-    - ``composition``: logistic regression on the shares of cell types (with ``cell_type_key``); ``majority``: the class
-      prior;
-    - with ``ablations``: ``no_autoencoder``, ``pca_for_autoencoder`` (as many components), ``no_batch_encoding``,
-      ``film`` in place of concatenation, ``latent_16`` and ``latent_96``.
+    - ``composition``: logistic regression on the shares of cell types (with ``cell_type_key``); ``covariates``: on the
+      covariates alone (with ``continuous_covariate_keys`` or ``categorical_covariate_keys``), which is what cells have
+      to add to; ``majority``: the class prior;
+    - with ``ablations``: ``no_autoencoder``, ``pca_for_autoencoder`` (as many components),
+      ``embedding_for_autoencoder`` (a layer of 64 that is trained with the labels, under gated attention),
+      ``no_batch_encoding``, ``film`` in place of concatenation, ``latent_16`` and ``latent_96``.
 
     Parameters
     ----------
@@ -79,23 +86,27 @@ def benchmark(
     methods
         ``"all"``, ``"mil"``, ``"baselines"``, ``"ablations"``, or names as above.
     reps
-        Keys of ``obsm``; every method but ``composition`` and ``majority`` runs on each.
+        Keys of ``obsm``; every method but ``composition``, ``covariates`` and ``majority`` runs on each.
     ablations
         Add the ablations of ``tcellmil``.
     cell_type_key
         Column of ``obs`` for ``composition``; without it, that row is left out of ``"all"``.
     own
-        Your own methods by name, or adapters to other packages: ``function(train, test)`` gets the cells of a fold's
-        training patients, and of its held-out patients without their labels (``obs``, ``X``, layers and ``reps``),
-        and returns probabilities, a row a
-        held-out patient and a column a class. Called once a fold and seed.
+        Your own methods by name, or adapters to other packages (:func:`tcellmil.external.multimil`):
+        ``function(train, test)`` gets the cells of a fold's training patients, and of its held-out patients without
+        their labels (``obs``, ``X``, layers and ``reps``), and returns probabilities, a row a held-out patient and a
+        column a class. Called once a fold and seed; a function with an argument ``seed`` is given it.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
     positive_class
         The label that counts as positive; the last in alphabetical order by default.
+    continuous_covariate_keys, categorical_covariate_keys
+        As in :func:`tcellmil.tl.fit_mil`. Every method but ``majority`` is told them: those of the engine beside the
+        bag's embedding, the others as further columns beside the means or the shares; methods of your own find them in
+        ``obs``.
     unlabelled, group_key
         As in :func:`tcellmil.tl.fit_mil`. With groups, resamples and exchanges are of groups, and an exchange takes the
-        place of DeLong's and McNemar's tests, which count samples as independent. Covariates are not used here.
+        place of DeLong's and McNemar's tests, which count samples as independent.
     network, training
         Options for all methods of the engine: :class:`tcellmil.nn.NetworkConfig`,
         :class:`tcellmil.cv.TrainingConfig`. What defines a method takes precedence.
@@ -141,11 +152,14 @@ def benchmark(
     """
     check_adata(adata)
     from tcellmil.cv import TrainingConfig, make_replicas
-    from tcellmil.cv._methods import COMPOSITION, methods_by_name
+    from tcellmil.cv._methods import COMPOSITION, COVARIATES, methods_by_name
     from tcellmil.model._setup import make_setup, only_what_is_read, read_bags
     from tcellmil.model._tcellmil import cv_name
     from tcellmil.nn import NetworkConfig
 
+    for name, how in ELSEWHERE.items():
+        if name in ([methods] if isinstance(methods, str) else methods):
+            raise ImportError(f"methods has {name!r}, which cannot be imported beside tcellmil; {how}")
     network, training, own = network or {}, training or {}, dict(own or {})
     check_fields(network, NetworkConfig, "network")
     check_fields(training, TrainingConfig, "training")
@@ -159,13 +173,24 @@ def benchmark(
         raise ValueError("reps is empty; name keys of adata.obsm, such as 'X_regulons'")
     groups = _groups(adata, cell_type_key, chosen, methods)
     chosen = [method for method in chosen if method.name != COMPOSITION or groups is not None]
+    covariates = {
+        "continuous_covariate_keys": continuous_covariate_keys,
+        "categorical_covariate_keys": categorical_covariate_keys,
+    }
+    if not any(covariates.values()):
+        if COVARIATES in ([methods] if isinstance(methods, str) else methods):
+            raise ValueError(
+                "methods has 'covariates', which needs continuous_covariate_keys or categorical_covariate_keys, "
+                "columns of obs"
+            )
+        chosen = [method for method in chosen if method.name != COVARIATES]
     same = [name for name in own if any(name == method.name for method in chosen)]
     if same:
         raise ValueError(f"own has methods of the names {some(same)}, which are taken; give them other names")
 
     bags = {}
     for rep in reps:
-        cells = only_what_is_read(adata, sample_key, label_key, batch_key, rep, group_key=group_key)
+        cells = only_what_is_read(adata, sample_key, label_key, batch_key, rep, **covariates, group_key=group_key)
         setup = make_setup(
             cells,
             sample_key=sample_key,
@@ -174,6 +199,7 @@ def benchmark(
             use_rep=rep,
             positive_class=positive_class,
             unlabelled=unlabelled,
+            **covariates,
             group_key=group_key,
         )
         bags[rep] = setup, read_bags(cells, setup)
@@ -203,6 +229,8 @@ def benchmark(
             from tcellmil.cv import composition
 
             runs.append(_run_simple(method, "", composition(first, groups), first, replicas))
+        elif method.kind == "covariates":
+            runs.append(_run_simple(method, "", np.zeros((first.n_bags, 0)), first, replicas))
         elif method.kind == "majority":
             runs.append(_run_simple(method, "", np.zeros((first.n_bags, 1)), first, replicas))
     runs += [_run_own(name, function, adata, reps, setup, first, replicas) for name, function in own.items()]
@@ -217,6 +245,8 @@ def benchmark(
             "sample_key": sample_key,
             "label_key": label_key,
             "batch_key": batch_key or "",
+            "continuous_covariate_keys": np.array(setup.continuous_covariate_keys, dtype=object),
+            "categorical_covariate_keys": np.array(setup.categorical_covariate_keys, dtype=object),
             "cv": cv_name(cv),
             "n_seeds": int(n_seeds),
             "seed": int(seed),
@@ -310,8 +340,9 @@ def _run_simple(method: Method, rep: str, features: np.ndarray, bags: Bags, repl
     from tcellmil.cv._baselines import boosting_library
 
     start = time.perf_counter()
-    name = "logistic_regression" if method.kind == "composition" else method.name
-    probabilities = fit_baseline(name, features, bags.labels, replicas)
+    name = "logistic_regression" if method.kind in ("composition", "covariates") else method.name
+    covariates = None if method.kind == "majority" else bags.covariates
+    probabilities = fit_baseline(name, features, bags.labels, replicas, covariates)
     options = {"library": boosting_library()} if name == "gradient_boosting" else {}
     return _run(method.name, rep, method.kind, probabilities, time.perf_counter() - start, "", options)
 
@@ -321,13 +352,14 @@ def _run_own(
 ) -> dict:
     """A method from elsewhere: it is handed the training patients, and the held-out ones without their labels."""
     start = time.perf_counter()
+    takes_seed = "seed" in _arguments(function)
     sample = adata.obs[setup.sample_key].astype(str)
     found = np.full((len(replicas), bags.n_bags, bags.n_classes), np.nan)
     for k in range(len(replicas)):
         patients = [bags.names[side[k]] for side in (replicas.train, replicas.test)]
         train, test = (_cells_of(adata, sample.isin(names), reps) for names in patients)
         del test.obs[setup.label_key]
-        table = function(train, test)
+        table = function(train, test, **({"seed": int(replicas.seed[k])} if takes_seed else {}))
         wanted = pd.Index(patients[1]), list(setup.classes)
         if (
             not isinstance(table, pd.DataFrame)
@@ -339,7 +371,16 @@ def _run_own(
                 f"{some(wanted[0])} and columns {some(wanted[1])}"
             )
         found[k, replicas.test[k]] = table.loc[wanted[0], wanted[1]].to_numpy()
-    return _run(name, "", "own", found, time.perf_counter() - start, "", {})
+    # An adapter says what it reads and how it was told to train.
+    rep, options = getattr(function, "use_rep", ""), getattr(function, "options", {})
+    return _run(name, rep, "own", found, time.perf_counter() - start, "", options)
+
+
+def _arguments(function: Callable) -> Sequence[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except ValueError:  # some functions that are not written in Python do not say
+        return []
 
 
 def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:

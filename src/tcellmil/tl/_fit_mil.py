@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_fields, some
 from tcellmil._log import logger
+from tcellmil.tl._metrics import SHOWN, measure_with_intervals
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
-
-    from tcellmil.cv import Bags
-    from tcellmil.model import TcellMIL
 
 
 def fit_mil(
@@ -29,6 +26,9 @@ def fit_mil(
     n_seeds: int = 1,
     seed: int = 0,
     encoder: str = "per_fold",
+    outcome: str = "classes",
+    event_key: str | None = None,
+    class_order: Sequence[str] | None = None,
     unlabelled: str = "error",
     positive_class: str | None = None,
     continuous_covariate_keys: Sequence[str] | None = None,
@@ -49,7 +49,7 @@ def fit_mil(
     key_added: str = _keys.TCELLMIL,
     copy: bool = False,
 ) -> AnnData | MuData | None:
-    """Predict each patient's label from its cells, by networks that never saw the patient.
+    """Predict each patient's outcome from its cells, by networks that never saw the patient.
 
     One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of
     them in one stack. Everything learned from data (scaling, autoencoder, attention, classifier, early stopping)
@@ -64,7 +64,8 @@ def fit_mil(
     sample_key
         Column of ``obs`` with the patient.
     label_key
-        Column of ``obs`` with the label, the same for all cells of a patient; two classes or more.
+        Column of ``obs`` with the label, the same for all cells of a patient; two classes or more, or what ``outcome``
+        says.
     batch_key
         Column of ``obs`` with the cohort.
     use_rep
@@ -78,12 +79,20 @@ def fit_mil(
         cohorts: the training set always lacks one patient of the held-out class. ``"leave_pair_out"``: hold out one
         patient of each of two classes at a time; the AUROC is the share of pairs ranked rightly. A number:
         stratified folds. ``"cohort"``: leave one cohort out. Or your own: pairs of patient names ``(train, test)``,
-        or a scikit-learn splitter.
+        or a scikit-learn splitter. Where the outcome is a number or a time, the dropped patient is the one that keeps
+        the mean in place, and folds are stratified by ranges of the number or by events.
     n_seeds, seed
         Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
     encoder
         ``"per_fold"``: the autoencoder is trained within each fold. ``"shared"``: once a seed, on the cells of all
         labelled patients without their labels, as in the paper; faster, and not strictly out-of-fold.
+    outcome
+        What ``label_key`` holds: ``"classes"``; ``"ordered"``, classes with an order, by proportional odds;
+        ``"continuous"``, a number, by squared error; ``"survival"``, a time to event, by the Cox partial likelihood.
+    event_key
+        For ``"survival"``: column of ``obs`` with 1 for an event at that time and 0 where it was censored.
+    class_order
+        For ``"ordered"``: the classes, lowest first; an ordered categorical column has its own.
     unlabelled
         ``"error"``, or ``"predict"``: patients without a label are predicted by all replicas, never trained on.
     positive_class
@@ -126,6 +135,10 @@ def fit_mil(
     - ``uns["tcellmil"]``: ``predictions`` (a row a patient), ``metrics`` (with 95% bootstrap intervals over patients),
       ``history``, ``weights`` and ``config`` (the fitted networks), ``splits``, ``params``.
 
+    Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordered_metrics`,
+    :func:`tcellmil.stats.regression_metrics` or :func:`tcellmil.stats.survival_metrics`. A predicted number is in its
+    own units; a risk is a log hazard, of which only differences mean something, 0 for the mean training patient.
+
     Raises
     ------
     KeyError, ValueError, TypeError
@@ -134,7 +147,8 @@ def fit_mil(
     References
     ----------
     Tsui et al. (2025), tcellMIL, NeurIPS workshop AI4D3; Ilse, Tomczak and Welling (2018), ICML; Airola et al. (2011),
-    Computational Statistics and Data Analysis 55, 1828 (leave-pair-out).
+    Computational Statistics and Data Analysis 55, 1828 (leave-pair-out); McCullagh (1980), Journal of the Royal
+    Statistical Society B 42, 109 (proportional odds); Cox (1975), Biometrika 62, 269 (partial likelihood).
 
     Examples
     --------
@@ -144,6 +158,15 @@ def fit_mil(
     >>> tm.tl.fit_mil(adata, "patient", "response", "cohort", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
     >>> tm.get.metrics(adata).columns.tolist()
     ['metric', 'value', 'ci_low', 'ci_high', 'n']
+
+    A number, such as the age of the patient, in place of classes:
+
+    >>> age = {patient: 40 + 3 * i for i, patient in enumerate(adata.obs["patient"].unique())}
+    >>> adata.obs["age"] = adata.obs["patient"].map(age).astype(float)
+    >>> options = {"outcome": "continuous", "max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+    >>> tm.tl.fit_mil(adata, "patient", "age", cv=2, key_added="of_age", **options)
+    >>> tm.get.metrics(adata, key="of_age")["metric"].tolist()
+    ['r2', 'pearson', 'spearman', 'mae', 'rmse']
 
     Two modalities of the same cells:
 
@@ -157,10 +180,11 @@ def fit_mil(
     ((320, 96), 8)
     """
     check_data(adata)
-    from tcellmil.cv import TrainingConfig
+    from tcellmil.cv import TrainingConfig, pair_order, replica_probabilities
     from tcellmil.model import TcellMIL
     from tcellmil.model._representations import places
     from tcellmil.model._setup import only_what_is_read
+    from tcellmil.model._tables import predictions_table
     from tcellmil.nn import NetworkConfig
 
     network, training = network or {}, training or {}
@@ -182,7 +206,7 @@ def fit_mil(
         overwritten = _keys.representation(key_added)
         raise ValueError(f"key_added={key_added!r} would overwrite use_rep={overwritten!r}; choose another key_added")
     covariates = (continuous_covariate_keys, categorical_covariate_keys)
-    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates, group_key)
+    cells = only_what_is_read(adata, sample_key, label_key, batch_key, use_rep, *covariates, group_key, event_key)
     TcellMIL.setup_anndata(
         cells,
         sample_key,
@@ -195,12 +219,18 @@ def fit_mil(
         continuous_covariate_keys=continuous_covariate_keys,
         categorical_covariate_keys=categorical_covariate_keys,
         group_key=group_key,
+        outcome=outcome,
+        event_key=event_key,
+        class_order=class_order,
     )
     model = TcellMIL(cells, **network)
     model.train(cv=cv, n_seeds=n_seeds, seed=seed, calibration=calibration, progress=progress, **options)
     bags, predicted = model.out_of_fold()
-    predictions = model.predictions_table(bags, predicted)
-    metrics = _metrics(model, bags, predictions, n_boot=n_boot, seed=seed)
+    predictions = predictions_table(model.setup, bags, predicted)
+    order = None
+    if model.training["cv"] == "leave_pair_out":
+        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
+    metrics = measure_with_intervals(outcome, bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
     result = {
         **model.to_state(),
         "params": model.params(),
@@ -213,30 +243,10 @@ def fit_mil(
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
     adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
     adata.uns[key_added] = result
-    auroc = metrics.set_index("metric").loc["auroc"]
+    shown, name = SHOWN[outcome]
+    row = metrics.set_index("metric").loc[shown]
     logger.info(
-        f"fit_mil: AUROC {auroc['value']:.2f} [{auroc['ci_low']:.2f}, {auroc['ci_high']:.2f}], "
-        f"{int(auroc['n'])} patients, {len(model.module)} replicas, cv={model.training['cv']!r}"
+        f"fit_mil: {name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "
+        f"{int(row['n'])} patients, {len(model.module)} replicas, cv={model.training['cv']!r}"
     )
     return adata if copy else None
-
-
-def _metrics(model: TcellMIL, bags: Bags, predictions: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    from tcellmil.cv import pair_order, replica_probabilities
-    from tcellmil.stats import bootstrap_metrics
-
-    judged = (bags.labels >= 0) & (predictions["n_replicas"].to_numpy() > 0)
-    if not judged.any():
-        raise ValueError("no labelled patient was held out by any fold; there is nothing to measure")
-    columns = [f"prob_{name}" for name in model.setup.classes]
-    order = None
-    if model.training["cv"] == "leave_pair_out":
-        order = pair_order(replica_probabilities(model.module, bags), model.module.replicas, bags.labels)
-    return bootstrap_metrics(
-        bags.labels[judged],
-        predictions.loc[judged, columns].to_numpy(),
-        n_boot=n_boot,
-        seed=seed,
-        pair_order=order,
-        groups=None if bags.groups is None else bags.groups[judged],
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
+from tcellmil.tl._metrics import LOWER_IS_BETTER, SHOWN, measure, metric_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,7 +28,7 @@ def permutation_test(
     adata: AnnData,
     n_permutations: int = 100,
     *,
-    metric: str = "auroc",
+    metric: str | None = None,
     within_cohorts: bool = True,
     seed: int = 0,
     key: str = _keys.TCELLMIL,
@@ -37,13 +38,14 @@ def permutation_test(
 ) -> AnnData | None:
     r"""Repeat the whole fit on permuted labels, for a p-value of the metric itself.
 
-    Labels are shuffled among the labelled patients; splits that depend on labels are drawn again, scaling, autoencoder
-    and classifier are trained again, and the out-of-fold metric is taken. With the metric m of the fit and
-    :math:`m^*` of the permutations, :math:`p = (1 + \#\{m^* \ge m\}) / (1 + n)`. Unlike the bootstrap intervals, this
-    includes all that training can do by chance. Replicas of several permutations train in one stack.
+    Labels (or numbers, or times with their events) are shuffled among the labelled patients; splits that depend on them
+    are drawn again, scaling, autoencoder and classifier are trained again, temperatures are fitted again where the fit
+    was calibrated, and the out-of-fold metric is taken. With the metric m of the fit and :math:`m^*` of the
+    permutations, :math:`p = (1 + \#\{m^* \ge m\}) / (1 + n)`. Unlike the bootstrap intervals, this includes all that
+    training can do by chance. Replicas of several permutations train in one stack.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on, and uses its splits,
-    seeds, network and training. The time is that of the fit times ``n_permutations``.
+    seeds, network, training and calibration. The time is that of the fit times ``n_permutations``.
 
     Parameters
     ----------
@@ -52,7 +54,8 @@ def permutation_test(
     n_permutations
         Number of permutations; the smallest possible p is ``1 / (n_permutations + 1)``.
     metric
-        One of :func:`tcellmil.stats.classification_metrics`. For ``"brier"`` lower counts as better.
+        One of those of the fit (:func:`tcellmil.get.metrics`); of errors, lower counts as better. By default AUROC,
+        weighted kappa for ordered classes, Pearson's correlation for numbers, concordance for times to event.
     within_cohorts
         Shuffle labels within each cohort, where the model has cohorts: what is tested is then the prediction beyond
         what the cohort tells.
@@ -94,12 +97,13 @@ def permutation_test(
     """
     check_data(adata)
     from tcellmil.get import model as get_model
-    from tcellmil.stats._metrics import METRICS
 
-    check_choice(metric, METRICS, "metric")
     if isinstance(n_permutations, bool) or int(n_permutations) != n_permutations or n_permutations < 1:
         raise ValueError(f"n_permutations={n_permutations!r} must be a whole number of at least 1")
     model = get_model(adata, key=key)
+    outcome = model.setup.outcome
+    metric = SHOWN[outcome][0] if metric is None else metric
+    check_choice(metric, metric_names(outcome), "metric")
     _check_repeatable(model)
     bags = model.bags()
     cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
@@ -107,7 +111,7 @@ def permutation_test(
     null = _null(model, bags, cohorts, int(n_permutations), rng, progress)
 
     observed = float(adata.uns[key]["metrics"].set_index("metric").loc[metric, "value"])
-    sign = -1 if metric == "brier" else 1
+    sign = -1 if metric in LOWER_IS_BETTER else 1
     as_good = int((sign * null[metric] >= sign * observed - 1e-12).sum())
     test = {
         "metric": metric,
@@ -133,9 +137,11 @@ def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> 
     """Metrics of the whole fit under permuted labels, a row a permutation."""
     from tqdm.auto import tqdm
 
-    from tcellmil.cv import Replicas, TrainingConfig, fit_stack, replica_probabilities
+    from tcellmil.cv import Replicas, TrainingConfig, fit_stack, fit_temperatures, replica_probabilities
 
-    training = {f.name: model.training[f.name] for f in fields(TrainingConfig) if f.name in model.training}
+    training = TrainingConfig(
+        **{f.name: model.training[f.name] for f in fields(TrainingConfig) if f.name in model.training}
+    )
     at_once = max(1, BLOCK // len(model.module))
     rows = []
     with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
@@ -144,61 +150,73 @@ def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> 
             together = [
                 np.concatenate([getattr(r, name) for _, r in drawn]) for name in ("seed", "fold", "train", "test")
             ]
-            labels = np.concatenate([np.repeat(own[None], len(r), axis=0) for own, r in drawn])
-            stack, _ = fit_stack(
-                bags,
-                Replicas(*together),
-                model.network,
-                TrainingConfig(**training),
-                unit_interval=model.setup.unit_interval,
-                labels=labels,
-                progress=False,
-            )
+            labels = np.concatenate([np.repeat(own.labels[None], len(r), axis=0) for own, r in drawn])
+            what = bags, Replicas(*together), model.network, training
+            how = {"unit_interval": model.setup.unit_interval, "labels": labels, "progress": False}
+            stack, _ = fit_stack(*what, **how, targets=_targets(drawn))
+            if model.training.get("calibration"):
+                stack.temperature = fit_temperatures(*what, **how)
             probabilities = np.split(replica_probabilities(stack, bags), np.cumsum([len(r) for _, r in drawn])[:-1])
-            rows += [_metrics(model, p, own, r) for p, (own, r) in zip(probabilities, drawn, strict=True)]
+            rows += [_measured(model, p, own, r) for p, (own, r) in zip(probabilities, drawn, strict=True)]
             bar.update(len(drawn))
     table = pd.DataFrame(rows)
     table.insert(0, "permutation", np.arange(len(table)))
     return table
 
 
-def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[np.ndarray, Replicas]:
-    """Labels shuffled within cohorts, and the splits that the model's scheme makes of them."""
+def _targets(drawn: list[tuple[Bags, Replicas]]) -> np.ndarray | None:
+    """Of numbers and times, what each replica trains on."""
+    if drawn[0][0].targets is None:
+        return None
+    return np.concatenate([np.repeat(own.targets[None], len(r), axis=0) for own, r in drawn])
+
+
+def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[Bags, Replicas]:
+    """Outcomes shuffled within cohorts, and the splits that the model's scheme makes of them."""
     # Samples of one group share what makes them alike: they get a new label together.
     groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    if (bags.labels != bags.labels[first][group]).any() or (cohorts != cohorts[first][group]).any():
+    of_bag = [bags.labels, cohorts] + ([] if bags.targets is None else [np.nan_to_num(bags.targets)])
+    if any((values != values[first][group]).any() for values in of_bag):
         raise ValueError(
             "samples of one group have different labels or cohorts; such labels cannot be permuted by group"
         )
+    # Temperatures are found by splitting the training patients of each replica once more.
+    least = 2 if model.training.get("calibration") else 1
     refused: ValueError | None = None
     for _ in range(MAX_DRAWS):
-        of_group = bags.labels[first]
+        source = np.arange(len(first))
         for cohort in np.unique(cohorts):
-            own = np.flatnonzero((cohorts[first] == cohort) & (of_group >= 0))
-            of_group[own] = rng.permutation(of_group[own])
-        labels = of_group[group]
+            own = np.flatnonzero((cohorts[first] == cohort) & (bags.labels[first] >= 0))
+            source[own] = rng.permutation(own)
+        row = first[source][group]  # whose outcome each bag gets
+        permuted = replace(bags, labels=bags.labels[row], targets=None if bags.targets is None else bags.targets[row])
         try:
-            replicas = _splits(model, bags, labels)
+            replicas = _splits(model, permuted)
         except ValueError as error:  # these labels cannot be split so; others may
             refused = error
             continue
-        judged = replicas.test.any(axis=0)
-        sides = [*replicas.train, judged]
-        if all((side & (labels == c)).any() for side in sides for c in range(bags.n_classes)):
-            return labels, replicas
+        sides = [(replicas.test.any(axis=0), 1), *((train, least) for train in replicas.train)]
+        counts = [(group[side & (permuted.labels == c)], n) for side, n in sides for c in range(bags.n_classes)]
+        if all(len(np.unique(own)) >= n for own, n in counts) and _has_events(model, permuted, replicas):
+            return permuted, replicas
     raise ValueError(
         "under permuted labels the folds hardly ever train on and hold out patients of every class; use other folds"
         + (f" (the last that was drawn: {refused})" if refused else "")
     ) from refused
 
 
+def _has_events(model: TcellMIL, bags: Bags, replicas: Replicas) -> bool:
+    """Two events among the training patients of every replica, where the outcome is a time to event."""
+    if model.setup.outcome != "survival":
+        return True
+    return bool((replicas.train @ np.nan_to_num(bags.targets[:, 1]) >= 2).all())
+
+
 def _check_repeatable(model: TcellMIL) -> None:
     """Raise where the null would not be made as the fit was."""
     from tcellmil.cv._splits import SCHEMES
 
-    if model.training.get("calibration"):
-        raise ValueError("the permuted fits are not calibrated; fit with calibration=None for this test")
     cv = model.training["cv"]
     if cv not in (*SCHEMES, "custom") and not cv.isdigit():
         raise ValueError(
@@ -207,31 +225,30 @@ def _check_repeatable(model: TcellMIL) -> None:
         )
 
 
-def _splits(model: TcellMIL, bags: Bags, labels: np.ndarray) -> Replicas:
-    from tcellmil.cv import make_replicas
+def _splits(model: TcellMIL, bags: Bags) -> Replicas:
+    from tcellmil.cv import make_replicas, null_residuals, strata
     from tcellmil.cv._splits import SCHEMES
 
     cv = model.training["cv"]
     if cv not in SCHEMES and not cv.isdigit():
         return model.module.replicas  # splits of the user's own do not depend on labels
+    cv = int(cv) if cv.isdigit() else cv
     return make_replicas(
-        int(cv) if cv.isdigit() else cv,
-        labels,
+        cv,
+        bags.labels,
         names=bags.names,
         cohorts=bags.cohorts,
         groups=bags.groups,
+        residuals=null_residuals(bags, model.setup.outcome),
+        strata=strata(bags, model.setup.outcome, cv),
         n_seeds=model.training["n_seeds"],
         seed=model.training["seed"],
     )
 
 
-def _metrics(model: TcellMIL, probabilities: np.ndarray, labels: np.ndarray, replicas: Replicas) -> dict[str, float]:
+def _measured(model: TcellMIL, probabilities: np.ndarray, bags: Bags, replicas: Replicas) -> dict[str, float]:
     from tcellmil.cv import pair_order
     from tcellmil.cv._out_of_fold import mean_over_replicas
-    from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
 
-    mean = mean_over_replicas(probabilities)
-    judged = (labels >= 0) & np.isfinite(mean).all(axis=1)
-    y, p = checked_predictions(labels[judged], mean[judged])
-    order = pair_order(probabilities, replicas, labels) if model.training["cv"] == "leave_pair_out" else None
-    return dict(zip(METRICS, weighted_metrics(y, p, np.ones((1, len(y))), order)[0].tolist(), strict=True))
+    order = pair_order(probabilities, replicas, bags.labels) if model.training["cv"] == "leave_pair_out" else None
+    return measure(model.setup.outcome, bags, mean_over_replicas(probabilities), order)

@@ -69,6 +69,7 @@ def predict(
     check_data(adata)
     from tcellmil.get import model as get_model
     from tcellmil.model import TcellMIL
+    from tcellmil.model._tables import predictions_table
 
     if not isinstance(model, TcellMIL):
         model = get_model(model, key=key)
@@ -80,7 +81,7 @@ def predict(
     bags, predicted = model.predict_new(adata)
     result = {
         "params": model.params(),
-        "predictions": model.predictions_table(bags, predicted),
+        "predictions": predictions_table(model.setup, bags, predicted),
     }
     adata = adata.copy() if copy else adata
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)

@@ -1,0 +1,246 @@
+"""MultiMIL, run where it can be installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil._checks import check_obs_column, some
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from tcellmil.model._setup import Setup
+
+VERSION = "0.3.2"
+INSTALL = (
+    f"MultiMIL {VERSION} needs scvi-tools<1 and cannot share an environment with tcellmil; give it one of its own "
+    "with Python 3.10 or 3.11 and name its interpreter:\n"
+    "    python3.11 -m venv multimil-env\n"
+    f"    multimil-env/bin/pip install 'multimil=={VERSION}' 'setuptools<81'\n"
+    "    tcellmil.external.multimil('multimil-env/bin/python', ...)"
+)
+RUNNER, RESULT = Path(__file__).with_name("_run_multimil.py"), "probabilities.npz"
+#: MultiMIL's own: cells of a sample in one bag, and the share of the cells that it does not keep for validation.
+BAG, TRAIN_SIZE = 128, 0.9
+
+
+def multimil(
+    python: str | os.PathLike,
+    sample_key: str,
+    label_key: str,
+    use_rep: str = "X_regulons",
+    *,
+    continuous_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
+    model: dict | None = None,
+    training: dict | None = None,
+) -> MultiMIL:
+    """MultiMIL's bag classifier, as a method of your own for :func:`tcellmil.tl.benchmark`.
+
+    MultiMIL 0.3.2 needs a scvi-tools that is too old for tcellmil, so that the two cannot be imported into one process.
+    It is therefore run by an interpreter of an environment of its own, once a fold and seed; cells and probabilities
+    are exchanged through files in a temporary folder, as plain arrays. Install it with Python 3.10 or 3.11::
+
+        python3.11 -m venv multimil-env
+        multimil-env/bin/pip install 'multimil==0.3.2' 'setuptools<81'
+
+    What the other process gets of a fold's held-out patients are cells, names and covariates. It has MultiMIL's
+    defaults but for three: a bag is as many cells as the smallest training patient has, 128 at most (MultiMIL drops
+    patients with fewer cells than a bag); and where a tenth of the cells of the smallest training patient do not fill
+    a bag, there are no cells to stop early by, and it trains for all epochs on all cells of the training patients;
+    covariates are scaled by the range of the training patients (MultiMIL takes that of the patients that it predicts).
+    A patient's probability is the mean over its cells' bags.
+
+    Parameters
+    ----------
+    python
+        Interpreter of the environment that has MultiMIL, a path or a command.
+    sample_key, label_key
+        Columns of ``obs``, as given to :func:`tcellmil.tl.benchmark`.
+    use_rep
+        Key of ``obsm``; it must be one of the ``reps`` of the benchmark. MultiMIL's authors recommend an embedding that
+        is free of batch effects.
+    continuous_covariate_keys, categorical_covariate_keys
+        As in :func:`tcellmil.tl.fit_mil`; categories are those of a fold's training patients.
+    model, training
+        Options of MultiMIL: arguments of ``multimil.model.MILClassifier`` and of its ``train``, such as
+        ``{"class_loss_coef": 0.1}`` and ``{"lr": 1e-3, "max_epochs": 100}``. They must be plain values.
+
+    Returns
+    -------
+    A function ``(train, test, seed=0)`` that returns probabilities, a row a held-out patient and a column a class. The
+    benchmark lists it under ``use_rep``.
+
+    Raises
+    ------
+    ImportError
+        If the interpreter has no MultiMIL (at the first call).
+    RuntimeError
+        If MultiMIL fails; the message holds its last words (at the call).
+    FileNotFoundError, KeyError, ValueError, TypeError
+        If there is no such interpreter, or a column, a representation or a value cannot be used.
+
+    References
+    ----------
+    Litinetskaya et al. (2024), Multimodal weakly supervised learning to identify disease-specific changes in
+    single-cell atlases, bioRxiv, doi:10.1101/2024.07.29.605625; https://multimil.readthedocs.io.
+
+    Examples
+    --------
+    An interpreter without MultiMIL is told from one with it when a fold is run:
+
+    >>> import sys
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> method = tm.external.multimil(sys.executable, "patient", "response", use_rep="X_pca", training={"lr": 1e-3})
+    >>> method.use_rep
+    'X_pca'
+    >>> tm.tl.benchmark(adata, "patient", "response", reps=["X_pca"], own={"multimil": method})  # doctest: +SKIP
+    """
+    from tcellmil.model._setup import _keys_of
+
+    found = shutil.which(os.fspath(python))
+    if found is None:
+        raise FileNotFoundError(f"python={os.fspath(python)!r} is not an interpreter that can be run. {INSTALL}")
+    model, training = dict(model or {}), dict(training or {})
+    for name, options in (("model", model), ("training", training)):
+        try:
+            json.dumps(options)
+        except TypeError as error:
+            raise TypeError(f"{name} must hold plain values, which can be written as JSON: {error}") from error
+    if "batch_size" in training:
+        raise ValueError(
+            "training holds 'batch_size', which MultiMIL needs to be two bags; set model={'sample_batch_size': ...}, "
+            "the number of cells of a bag"
+        )
+    return MultiMIL(
+        # The link and not what it points to: a virtual environment is known by the path of its interpreter.
+        python=os.path.abspath(found),
+        sample_key=sample_key,
+        label_key=label_key,
+        use_rep=use_rep,
+        continuous=_keys_of(continuous_covariate_keys),
+        categorical=_keys_of(categorical_covariate_keys),
+        model=model,
+        training=training,
+    )
+
+
+@dataclass(frozen=True)
+class MultiMIL:
+    """What :func:`multimil` returns: trains on some patients and predicts others.
+
+    Parameters
+    ----------
+    python
+        Path of the interpreter.
+    sample_key, label_key, use_rep, continuous, categorical, model, training
+        As in :func:`multimil`.
+    """
+
+    python: str
+    sample_key: str
+    label_key: str
+    use_rep: str
+    continuous: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    model: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict:
+        """What :func:`tcellmil.tl.benchmark` records of it."""
+        return {"package": "multimil", "model": self.model, "training": self.training}
+
+    def __call__(self, train: AnnData, test: AnnData, seed: int = 0) -> pd.DataFrame:
+        """Probabilities of the patients of ``test``, a row a patient and a column a class."""
+        setup = self._setup(train)
+        cells = {"train": _cells(train, setup, labels=True), "test": _cells(test, setup, labels=False)}
+        varies = np.ptp(cells["train"]["covariates"], axis=0) > 0  # MultiMIL divides by the range
+        for arrays in cells.values():
+            arrays["covariates"] = arrays["covariates"][:, varies]
+        options = {"seed": int(seed), **self._options(np.unique(cells["train"]["sample"], return_counts=True)[1].min())}
+        with tempfile.TemporaryDirectory(prefix="tcellmil_multimil_") as folder:
+            for name, arrays in cells.items():
+                np.savez(Path(folder) / f"{name}.npz", **arrays)
+            (Path(folder) / "options.json").write_text(json.dumps(options))
+            shutil.copy(RUNNER, folder)
+            self._run(folder)
+            with np.load(Path(folder) / RESULT) as file:
+                table = pd.DataFrame(file["values"], index=file["sample"], columns=file["classes"])
+        wanted = np.unique(cells["test"]["sample"])
+        known = table.index[np.isfinite(table.to_numpy()).all(axis=1)]
+        if not np.isin(wanted, known).all():
+            raise RuntimeError(
+                f"MultiMIL gave no finite probabilities for patients {some(wanted[~np.isin(wanted, known)])}"
+            )
+        return table.loc[wanted]
+
+    def _setup(self, train: AnnData) -> Setup:
+        """What is read, with the classes and categories of the training patients."""
+        from tcellmil.model._setup import Setup
+
+        labels = check_obs_column(train, self.label_key, "label_key").astype(str)
+        categories = [
+            check_obs_column(train, key, "categorical_covariate_keys").astype(str) for key in self.categorical
+        ]
+        return Setup(
+            sample_key=self.sample_key,
+            label_key=self.label_key,
+            batch_key=None,
+            use_rep=self.use_rep,
+            unlabelled="error",
+            unit_interval=False,
+            classes=tuple(sorted(labels.unique())),
+            cohorts=(),
+            features=(),
+            continuous_covariate_keys=self.continuous,
+            categorical_covariate_keys=self.categorical,
+            categories=tuple(tuple(sorted(values.unique())) for values in categories),
+        )
+
+    def _options(self, fewest: int) -> dict:
+        """Options of the model and its training, for training patients with at least so many cells."""
+        bag = int(self.model.get("sample_batch_size", min(BAG, fewest)))
+        training = {"batch_size": 2 * bag}
+        if fewest * (1 - TRAIN_SIZE) < bag:
+            training |= {"train_size": 1.0, "early_stopping": False, "save_best": False}
+        return {"model": {**self.model, "sample_batch_size": bag}, "training": training | self.training}
+
+    def _run(self, folder: str) -> None:
+        # What this interpreter has must not reach the other one.
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        done = subprocess.run(
+            [self.python, RUNNER.name], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 and (Path(folder) / RESULT).exists():
+            return
+        words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
+        if "ModuleNotFoundError: No module named 'multimil'" in words:
+            raise ImportError(f"{self.python} has no multimil. {INSTALL}")
+        if "ImportError" in words and "scvi" in words:
+            raise ImportError(f"the multimil of {self.python} cannot be imported: {words}\n{INSTALL}")
+        raise RuntimeError(f"MultiMIL failed ({self.python}, exit status {done.returncode}):\n{words}")
+
+
+def _cells(adata: AnnData, setup: Setup, *, labels: bool) -> dict[str, np.ndarray]:
+    """Plain arrays, a row a cell, the cells of a patient side by side."""
+    from tcellmil.model._setup import read_bags
+
+    bags = read_bags(adata, setup, labels=labels)
+    covariates = np.zeros((bags.n_bags, 0), dtype=np.float32) if bags.covariates is None else bags.covariates
+    arrays = {"x": bags.x, "sample": bags.names[bags.bag_of_cell], "covariates": covariates[bags.bag_of_cell]}
+    if labels:
+        arrays["label"] = np.array(setup.classes)[bags.labels[bags.bag_of_cell]]
+    return arrays

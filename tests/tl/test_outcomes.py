@@ -1,0 +1,252 @@
+"""Numbers, ordered classes and times to event, from obs columns to tables and files."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+
+QUICK = {"max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+SMALL = {"network": {"n_hidden": 8, "n_latent": 4, "n_attention": 4}}
+KINDS = {
+    "continuous": {"label_key": "age"},
+    "ordered": {"label_key": "grade", "class_order": ["low", "mid", "high"]},
+    "survival": {"label_key": "days", "event_key": "died"},
+}
+every_outcome = pytest.mark.parametrize("outcome", KINDS)
+
+
+@pytest.fixture
+def adata(make_cohort):
+    """Ten patients with an age, a grade, and a time to event; the first gene's mean tells all three."""
+    adata = make_cohort(n_patients=12)
+    rng = np.random.default_rng(0)
+    patients = sorted(adata.obs["patient"].unique())
+    of_patient = {
+        "age": 50 + 3.0 * np.arange(12),
+        "grade": np.array(["low", "mid", "high"])[np.arange(12) % 3],
+        "days": rng.exponential(100, 12),
+        "died": np.arange(12) % 3 != 0,
+    }
+    for column, values in of_patient.items():
+        adata.obs[column] = adata.obs["patient"].map(dict(zip(patients, values, strict=True)))
+        adata.obs[column] = adata.obs[column].astype(values.dtype if values.dtype.kind != "U" else str)
+    return adata
+
+
+def fit(adata, outcome, **changes):
+    options = {"cv": 3, "n_boot": 50} | KINDS[outcome] | QUICK | SMALL | changes
+    tm.tl.fit_mil(adata, "patient", outcome=outcome, **options)
+
+
+def set_of_patient(adata, column, patient, value):
+    values = adata.obs[column].astype(object)
+    values[adata.obs["patient"] == patient] = value
+    adata.obs[column] = values
+
+
+@every_outcome
+def test_tables_say_what_was_predicted(adata, outcome):
+    fit(adata, outcome)
+    table, metrics = tm.get.predictions(adata), tm.get.metrics(adata)
+    first = {
+        "continuous": ["label", "predicted", "predicted_sd"],
+        "ordered": ["label", "predicted", "prob_low", "prob_mid", "prob_high", "prob_sd"],
+        "survival": ["time", "event", "risk", "risk_sd"],
+    }[outcome]
+    assert list(table.columns) == [*first, "n_cells", "n_replicas"]
+    assert table.notna().all(axis=None) and (table["n_replicas"] == 1).all()
+    assert (metrics["ci_low"] <= metrics["value"] + 1e-9).all() and (metrics["n"] == 12).all()
+    observed = {"continuous": ("age", "label"), "ordered": ("grade", "label"), "survival": ("days", "time")}[outcome]
+    expected = adata.obs.groupby("patient", observed=True)[observed[0]].first()
+    if outcome == "ordered":
+        assert (table["label"] == expected).all()
+    else:
+        np.testing.assert_allclose(table[observed[1]], expected, rtol=1e-6)
+    assert adata.uns["tcellmil"]["params"]["outcome"] == outcome
+
+
+@every_outcome
+def test_a_file_brings_back_the_model_that_predicts_the_same(adata, outcome, tmp_path):
+    fit(adata, outcome)
+    adata.write_h5ad(tmp_path / "fit.h5ad")
+    back = ad.read_h5ad(tmp_path / "fit.h5ad")
+    model = tm.get.model(back)
+    pd.testing.assert_frame_equal(model.predict(), tm.get.predictions(adata), check_dtype=False, check_names=False)
+    model.save(tmp_path / "model")
+    loaded = tm.model.TcellMIL.load(tmp_path / "model")
+    assert loaded.setup.outcome == outcome and loaded.setup.outputs == model.setup.outputs
+
+
+@every_outcome
+def test_new_patients_need_no_outcome(adata, outcome):
+    fit(adata, outcome)
+    new = adata[adata.obs["patient"].isin(["P1", "P2"])].copy()
+    new.obs["patient"] = "new " + new.obs["patient"].astype(str)
+    for column in ("age", "grade", "days", "died"):
+        del new.obs[column]
+    new.uns.clear()
+    tm.tl.predict(new, adata)
+    table = tm.get.predictions(new)
+    value = {"continuous": "predicted", "ordered": "prob_high", "survival": "risk"}[outcome]
+    assert table[value].notna().all() and (table["n_replicas"] == 3).all()
+    seen = {"continuous": "label", "survival": "time"}.get(outcome)
+    assert seen is None or table[seen].isna().all()
+
+
+@every_outcome
+def test_the_same_seed_gives_the_same_and_the_order_of_cells_does_not_matter(adata, outcome):
+    shuffled = adata[np.random.default_rng(1).permutation(adata.n_obs)].copy()
+    for cells in (adata, shuffled):
+        fit(cells, outcome)
+    pd.testing.assert_frame_equal(tm.get.predictions(adata), tm.get.predictions(shuffled))
+
+
+@every_outcome
+def test_patients_without_an_outcome_are_predicted_and_never_trained_on(adata, outcome):
+    for column in {KINDS[outcome]["label_key"], KINDS[outcome].get("event_key", "age")}:
+        set_of_patient(adata, column, "P3", np.nan)
+    with pytest.raises(ValueError, match=r"is missing for patients \['P3'\]; drop them or set unlabelled='predict'"):
+        fit(adata, outcome)
+    fit(adata, outcome, unlabelled="predict", cv=2)
+    table, splits = tm.get.predictions(adata), adata.uns["tcellmil"]["splits"]
+    assert table.loc["P3", "n_replicas"] == 2
+    assert not splits["train"][:, list(splits["patients"]).index("P3")].any()
+    assert (tm.get.metrics(adata)["n"] == 11).all()
+
+
+def test_an_ordered_categorical_brings_its_own_order(adata):
+    adata.obs["grade"] = pd.Categorical(adata.obs["grade"], ["low", "mid", "high"], ordered=True)
+    fit(adata, "ordered", class_order=None)
+    assert list(adata.uns["tcellmil"]["params"]["classes"]) == ["low", "mid", "high"]
+
+
+@pytest.mark.parametrize("cv", ["loo", "rebalanced_loo", "cohort", 2])
+@pytest.mark.parametrize("outcome", ["continuous", "survival"])
+def test_every_patient_is_held_out_once(adata, outcome, cv):
+    fit(adata, outcome, cv=cv, batch_key="cohort", max_epochs=1, max_epochs_ae=1)
+    splits = adata.uns["tcellmil"]["splits"]
+    assert (splits["test"].sum(axis=0) == 1).all() and not (splits["train"] & splits["test"]).any()
+
+
+def test_events_may_be_booleans_numbers_or_text(adata):
+    found = []
+    for kind in (bool, int, float, str):
+        other = adata.copy()
+        other.obs["died"] = adata.obs["died"].astype(int if kind is str else kind).astype(kind)
+        fit(other, "survival", max_epochs=1, max_epochs_ae=1)
+        found.append(tm.get.predictions(other)["event"].tolist())
+    assert found.count(found[0]) == 4 and sum(found[0]) == 8
+
+
+@pytest.mark.parametrize(
+    ("outcome", "changes", "message"),
+    [
+        ("survival", {"event_key": None}, "outcome='survival' needs event_key, a column of obs with 1 for an event"),
+        (
+            "continuous",
+            {"event_key": "died"},
+            "event_key='died' is for outcome='survival'",
+        ),
+        ("continuous", {"class_order": ["a"]}, "class_order is for outcome='ordered'"),
+        ("ordered", {"positive_class": "high"}, "positive_class='high' is for outcome='classes'"),
+        (
+            "ordered",
+            {"class_order": None},
+            r"needs the order of the classes \['high', 'low', 'mid'\]: pass",
+        ),
+        ("ordered", {"class_order": ["low", "mid"]}, r"must name each class once; it lacks \['high'\]"),
+        ("ordered", {"class_order": ["low", "mid", "mid", "high"]}, "must name each class once; it names some twice"),
+        ("continuous", {"label_key": "grade"}, r"label_key 'grade' is not a finite number for patients \['P0'"),
+        ("continuous", {"calibration": "temperature"}, "calibration='temperature' is for probabilities of classes"),
+        ("continuous", {"cv": "leave_pair_out"}, "cv='leave_pair_out' needs two classes, the outcome is none"),
+        ("survival", {"early_stopping": "both"}, "early_stopping='both' cannot judge times to event"),
+        ("survival", {"cv": 9}, "cv=9 folds must be between 2 and the size of the smallest class, 4 patients"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(adata, outcome, changes, message):
+    before = adata.copy()
+    with pytest.raises(ValueError, match=message):
+        fit(adata, outcome, **changes)
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    assert adata.uns.keys() == before.uns.keys() and adata.obsm.keys() == before.obsm.keys()
+
+
+def test_an_unknown_outcome_is_refused(adata):
+    with pytest.raises(ValueError, match="outcome='counts' is not known; choose from 'classes', 'ordered'"):
+        tm.tl.fit_mil(adata, "patient", "age", outcome="counts", **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (
+            "days",
+            -1.0,
+            r"label_key 'days' is below 0 for patients \['P2'\] \(\['-1.0'\]\); a time to",
+        ),
+        ("days", np.inf, r"label_key 'days' is not a finite number for patients \['P2'\]"),
+        ("days", "soon", r"label_key 'days' is not a finite number for patients \['P2'\] \(\['soon'\]\)"),
+        ("died", 2, r"event_key 'died' must be 1 \(event\) or 0 \(censored\), patients \['P2'\] have \['2'\]"),
+        ("died", np.nan, r"event_key 'died' must be 1 .* patients \['P2'\] have \['nothing'\]"),
+    ],
+)
+def test_times_and_events_that_are_none_are_refused(adata, column, value, message):
+    set_of_patient(adata, column, "P2", value)
+    with pytest.raises(ValueError, match=message):
+        fit(adata, "survival")
+    assert "tcellmil" not in adata.uns
+
+
+@pytest.mark.parametrize("column", ["days", "died"])
+def test_a_time_or_event_that_varies_within_a_patient_is_refused(adata, column):
+    values = adata.obs[column].astype(object)
+    values.iloc[0] = 1 - int(values.iloc[0]) if column == "died" else 5.0
+    adata.obs[column] = values
+    with pytest.raises(ValueError, match=f"{column!r} has several values within patients"):
+        fit(adata, "survival")
+
+
+def test_too_few_events_or_numbers_or_no_spread_are_refused(adata):
+    censored = adata.copy()
+    censored.obs["died"] = (adata.obs["patient"].astype(str) == "P1").astype(int)
+    with pytest.raises(ValueError, match="event_key 'died' has 1 events in 12 patients; at least 3 are needed"):
+        fit(censored, "survival")
+    constant = adata.copy()
+    constant.obs["age"] = 61.0
+    with pytest.raises(ValueError, match="label_key 'age' is 61 for every patient; there is nothing to predict"):
+        fit(constant, "continuous")
+    few = adata.copy()
+    few.obs.loc[~few.obs["patient"].isin(["P1", "P2", "P3"]), "age"] = np.nan
+    with pytest.raises(ValueError, match="label_key 'age' has a number for 3 patients; at least 4 are needed"):
+        fit(few, "continuous", unlabelled="predict")
+
+
+def test_a_column_that_is_not_there_is_named(adata):
+    with pytest.raises(KeyError, match="event_key='dead' is not a column of adata.obs"):
+        fit(adata, "survival", event_key="dead")
+
+
+def test_a_network_for_another_outcome_than_the_data_is_refused(adata):
+    tm.model.TcellMIL.setup_anndata(adata, "patient", "age", outcome="continuous")
+    with pytest.raises(ValueError, match="outcome='survival', but the data was set up for 'continuous'"):
+        tm.model.TcellMIL(adata, outcome="survival")
+
+
+def test_an_age_that_cells_tell_is_predicted(make_cohort):
+    adata = make_cohort(n_patients=24)
+    rng = np.random.default_rng(0)
+    level = {p: rng.normal() for p in sorted(adata.obs["patient"].unique())}
+    of_cell = adata.obs["patient"].map(level).astype(float).to_numpy()
+    adata.obsm["X_told"] = np.column_stack([of_cell + rng.normal(size=adata.n_obs), rng.normal(size=(adata.n_obs, 3))])
+    adata.obs["age"] = 60 + 10 * of_cell
+    adata.obs["days"] = rng.exponential(np.exp([-2 * level[p] for p in sorted(level)])).repeat(1)[
+        pd.Categorical(adata.obs["patient"], sorted(level)).codes
+    ]
+    adata.obs["died"] = 1
+    options = {"use_rep": "X_told", "max_epochs": 30, "max_epochs_ae": 5, "cv": 3, "network": {"compression": None}}
+    fit(adata, "continuous", **options)
+    assert tm.get.metrics(adata).set_index("metric").loc["pearson", "ci_low"] > 0.5
+    fit(adata, "survival", **options)
+    assert tm.get.metrics(adata).set_index("metric").loc["concordance", "value"] > 0.65
