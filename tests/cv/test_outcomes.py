@@ -180,6 +180,12 @@ def test_folds_have_patients_from_the_whole_range_and_equal_shares_of_events(mak
         assert bags.targets[test, 1].sum() == 6
 
 
+def test_folds_are_not_stratified_by_events_where_there_are_too_few(make_bags):
+    bags = with_outcome(make_bags(24, labels=np.arange(24) % 2), "survival")
+    replicas = splits(8, bags, "survival")  # 6 are censored
+    assert len(replicas) == 8 and (replicas.test.sum(axis=0) == 1).all()
+
+
 def test_leave_pair_out_says_that_it_needs_classes(make_bags):
     bags = with_outcome(make_bags(), "continuous")
     with pytest.raises(ValueError, match="cv='leave_pair_out' needs two classes, the outcome is none"):

@@ -162,7 +162,8 @@ def test_events_may_be_booleans_numbers_or_text(adata):
         ("continuous", {"calibration": "temperature"}, "calibration='temperature' is for probabilities of classes"),
         ("continuous", {"cv": "leave_pair_out"}, "cv='leave_pair_out' needs two classes, the outcome is none"),
         ("survival", {"early_stopping": "both"}, "early_stopping='both' cannot judge times to event"),
-        ("survival", {"cv": 9}, "cv=9 folds must be between 2 and the size of the smallest class, 4 patients"),
+        ("survival", {"cv": 13}, "cv=13 folds must be between 2 and the number of patients, 12"),
+        ("continuous", {"cv": 13}, "cv=13 folds must be between 2 and the number of patients, 12"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(adata, outcome, changes, message):

@@ -69,7 +69,8 @@ def strata(bags: Bags, outcome: str, n_folds: object) -> np.ndarray:
     outcome
         One of :data:`tcellmil._outcome_kinds.OUTCOMES`.
     n_folds
-        What was asked for; a number of folds makes ranges of that many patients.
+        What was asked for; a number of folds makes ranges of that many patients, and tells events from censored
+        patients where there are enough of both.
 
     Returns
     -------
@@ -79,9 +80,12 @@ def strata(bags: Bags, outcome: str, n_folds: object) -> np.ndarray:
     if outcome in OF_CLASSES or not known.any():
         return bags.labels
     codes = np.full(bags.n_bags, -1)
+    counted = isinstance(n_folds, int | np.integer)
     if outcome == SURVIVAL:
-        codes[known] = bags.targets[known, 1]
-    elif isinstance(n_folds, int | np.integer) and n_folds > 1:
+        event = bags.targets[known, 1].astype(int)
+        rarer = np.bincount(event, minlength=2).min()
+        codes[known] = 0 if counted and rarer < n_folds else event  # too few to be in every fold
+    elif counted and n_folds > 1:
         rank = bags.targets[known, 0].argsort(kind="stable").argsort(kind="stable")
         codes[known] = rank * max(1, known.sum() // int(n_folds)) // known.sum()
     else:

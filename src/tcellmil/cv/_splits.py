@@ -227,9 +227,9 @@ def _stratified(n_folds, strata, labelled, groups, seed) -> Iterator[Fold]:
     alone = len(np.unique(groups[labelled])) == len(labelled)
     smallest = min(len(np.unique(groups[strata == c])) for c in np.unique(strata[labelled]))
     if not 2 <= n_folds <= smallest:
-        raise ValueError(
-            f"cv={n_folds} folds must be between 2 and the size of the smallest class, {smallest} patients"
-        )
+        several = len(np.unique(strata[labelled])) > 1
+        limit = f"size of the smallest class, {smallest} patients" if several else f"number of patients, {smallest}"
+        raise ValueError(f"cv={n_folds} folds must be between 2 and the {limit}")
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(n_folds, shuffle=True, random_state=seed)
     own = None if alone else groups[labelled]
     for i, (train, test) in enumerate(splitter.split(labelled, strata[labelled], own)):

@@ -24,6 +24,9 @@ def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves
 
     The median is that of all patients whose time and risk are known; who is at the median counts as low.
 
+    Several samples of a patient count as so many patients; of these read the concordance, whose interval is over
+    patients.
+
     The log-rank test takes the two groups as given. Here they come from predictions, each by networks that did not see
     the patient, but that were trained on the outcomes of the others: the risks of different patients are not
     independent, and the p-value is an approximation (Simon et al., 2011). A p-value that is right whatever the networks
