@@ -14,6 +14,7 @@ SCRIPTS = (
     "melanoma",
     "paper_shape",
     "accuracy",
+    "autoencoder",
 )
 
 if __name__ == "__main__":
