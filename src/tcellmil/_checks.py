@@ -87,16 +87,35 @@ def check_obs_column(adata: AnnData | MuData, key: str, argument: str) -> pd.Ser
 
     A column of a modality's ``obs`` is, as in MuData, ``modality:column``.
     """
+    if not isinstance(key, str):
+        raise TypeError(f"{argument} must be the name of a column of obs, got {key!r}")
     if has_obs_column(adata, key):
-        if key in adata.obs:
-            return adata.obs[key]
+        own = adata.obs[key] if key in adata.obs else None
         mod, _, column = key.partition(":")
-        return adata.mod[mod].obs[column].reindex(adata.obs_names)
+        if not is_mudata(adata) or mod not in adata.mod or column not in adata.mod[mod].obs:
+            return own
+        of_modality = adata.mod[mod].obs[column].reindex(adata.obs_names)
+        _check_same_column(own, of_modality, key)
+        return of_modality
     if not is_mudata(adata):
         raise KeyError(f"{argument}={key!r} is not a column of adata.obs; there are {some(adata.obs.columns)}")
     holders = [f"{name}:{key}" for name, part in adata.mod.items() if key in part.obs]
     hint = f". A modality has it: write {' or '.join(map(repr, holders))}" if holders else ""
     raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; there are {some(adata.obs.columns)}{hint}")
+
+
+def _check_same_column(own: pd.Series | None, of_modality: pd.Series, key: str) -> None:
+    """Raise where a MuData's copy of a modality's column is not the column."""
+    if own is None:
+        return
+    own, of_modality = (values.astype(object).where(values.notna(), None) for values in (own, of_modality))
+    n = int((own.to_numpy() != of_modality.to_numpy()).sum())
+    if n:
+        mod, _, column = key.partition(":")
+        raise ValueError(
+            f"mdata.obs[{key!r}] is a copy of mdata[{mod!r}].obs[{column!r}] and differs from it in {n} cells; delete "
+            f"it, or bring it up to date: mdata.pull_obs({column!r}, mods={mod!r})"
+        )
 
 
 def check_choice(value: object, choices: Sequence[object], argument: str) -> None:

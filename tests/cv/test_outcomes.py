@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import pearsonr
-from statsmodels.duration.survfunc import SurvfuncRight
 
-from tcellmil.cv import make_replicas, null_residuals, predict_bags, strata
-from tcellmil.cv._outcomes import nelson_aalen
+from tcellmil.cv import balancing_weights, make_replicas, null_residuals, predict_bags, strata
 
 OUTCOMES = ("ordered", "continuous", "survival")
 every_outcome = pytest.mark.parametrize("outcome", OUTCOMES)
@@ -30,7 +30,7 @@ def with_outcome(bags, outcome, seed=0, noise=0.3, change=None):
     if change is not None:
         targets[change, 0] += 7
     labels = np.zeros(bags.n_bags, dtype=int)
-    return replace(bags, labels=labels, n_classes=1, targets=targets.astype(np.float32))
+    return replace(bags, labels=labels, n_classes=1, targets=targets.astype(np.float64))
 
 
 def splits(cv, bags, outcome, **kwargs):
@@ -134,39 +134,61 @@ def test_bag_early_stopping_is_refused_for_times_to_event(make_bags, fit):
         fit(bags, splits("loo", bags, "survival"), network={"outcome": "survival"}, early_stopping="both")
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_cumulative_hazard_is_that_of_statsmodels(seed):
-    rng = np.random.default_rng(seed)
-    time, event = rng.integers(1, 8, 40), rng.integers(0, 2, 40)
-    known = SurvfuncRight(time, event)
-    steps = np.cumsum(known.n_events / known.n_risk)
-    expected = [steps[known.surv_times <= t][-1] if (known.surv_times <= t).any() else 0 for t in time]
-    np.testing.assert_allclose(nelson_aalen(time, event), expected)
-
-
-@pytest.mark.parametrize("outcome", ["continuous", "survival"])
-def test_residuals_sum_to_zero_and_skip_patients_without_an_outcome(make_bags, outcome):
-    bags = with_outcome(make_bags(), outcome)
-    assert null_residuals(bags, outcome).sum() == pytest.approx(0, abs=1e-4)
+def test_residuals_sum_to_zero_and_skip_patients_without_a_number(make_bags):
+    bags = with_outcome(make_bags(), "continuous")
+    assert null_residuals(bags, "continuous").sum() == pytest.approx(0, abs=1e-4)
     unknown = replace(bags, labels=np.where(np.arange(8) == 2, -1, 0))
-    found = null_residuals(unknown, outcome)
+    found = null_residuals(unknown, "continuous")
     assert np.isnan(found[2]) and np.nansum(found) == pytest.approx(0, abs=1e-4)
     assert null_residuals(make_bags(), "classes") is None
+    assert null_residuals(with_outcome(make_bags(), "survival"), "survival") is None
 
 
-def test_rebalanced_leave_one_out_keeps_the_mean_in_place(make_bags):
-    bags = with_outcome(make_bags(40, labels=np.arange(40) % 2), "continuous")
-    y = bags.targets[:, 0]
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
+def test_balancing_weights_are_positive_with_a_mean_of_one_and_balance_or_stop_at_half(values):
+    r = np.array(values)
+    weights = balancing_weights(r)
+    assert (weights > 0).all() and weights.mean() == pytest.approx(1)
+    effective = len(r) ** 2 / (weights**2).sum()
+    assert effective >= len(r) / 2 - 1e-6
+    if effective > len(r) / 2 + 1e-3 and r.min() < -1e-3 < 1e-3 < r.max():
+        assert abs(weights @ r) < 1e-4 * np.abs(r).sum()
+    assert abs(weights @ r) <= abs(r.sum()) + 1e-6
 
-    def shift(cv):
-        replicas = splits(cv, bags, "continuous")
-        assert (replicas.test.sum(axis=1) == 1).all() and not (replicas.train & replicas.test).any()
-        means = np.array([y[row].mean() for row in replicas.train])
-        return pearsonr(means, y[replicas.test.argmax(axis=1)])[0], np.abs(means - y.mean()).max()
 
-    plain, balanced = shift("loo"), shift("rebalanced_loo")
-    assert plain[0] == pytest.approx(-1, abs=1e-6)
-    assert abs(balanced[0]) < 0.8 and balanced[1] < plain[1]
+def test_balancing_weights_of_one_side_stop_and_of_equals_stay():
+    one_sided = balancing_weights(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert (np.diff(one_sided) < 0).all() and 16 / (one_sided**2).sum() == pytest.approx(2, abs=1e-6)
+    assert balancing_weights(np.full(3, 2.0)).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("shape", ["normal", "uniform", "groups"])
+def test_rebalanced_leave_one_out_keeps_the_mean_that_is_learned_in_place(make_bags, shape):
+    rng = np.random.default_rng(0)
+    bags = with_outcome(make_bags(24, labels=np.arange(24) % 2), "continuous")
+    numbers = {"normal": rng.normal(size=24), "uniform": rng.random(24), "groups": np.repeat(rng.normal(size=12), 2)}
+    bags = replace(bags, targets=numbers[shape][:, None])
+    groups = np.arange(24) // 2 if shape == "groups" else None
+    y = numbers[shape]
+
+    def learned_means(cv):
+        replicas = splits(cv, bags, "continuous", groups=groups)
+        weights = replicas.train if replicas.weights is None else replicas.weights
+        assert not (weights[replicas.test] > 0).any() and (replicas.test.sum(axis=0) == 1).all()
+        return (weights @ y / weights.sum(axis=1))[replicas.test.argmax(axis=0)]
+
+    assert pearsonr(learned_means("loo"), y)[0] == pytest.approx(-1, abs=1e-6)
+    np.testing.assert_allclose(learned_means("rebalanced_loo"), y.mean(), atol=1e-6)
+
+
+def test_weights_reach_the_training(make_bags, fit):
+    bags = with_outcome(make_bags(12, labels=np.arange(12) % 2), "continuous")
+    replicas = splits("rebalanced_loo", bags, "continuous")
+    alike = replace(replicas, weights=None)
+    weighted, plain = (fit(bags, r, network={"outcome": "continuous"})[0].classifier for r in (replicas, alike))
+    expected = replicas.weights @ bags.targets[:, 0] / replicas.weights.sum(axis=1)
+    np.testing.assert_allclose(weighted["head.loc"].ravel(), expected)
+    assert not np.allclose(weighted["classifier.linear.weight"], plain["classifier.linear.weight"])
 
 
 def test_folds_have_patients_from_the_whole_range_and_equal_shares_of_events(make_bags):

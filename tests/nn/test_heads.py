@@ -44,7 +44,8 @@ def test_far_scores_keep_finite_log_probabilities_and_gradients():
 def test_units_bring_a_score_to_the_outcome():
     head = StackedUnits(2)
     head.set_units(torch.tensor([[[10.0]], [[20.0]]]), torch.tensor([[[2.0]], [[3.0]]]))
-    assert head(torch.ones(2, 1, 1)).flatten().tolist() == [12, 23]
+    found = head(torch.ones(2, 1, 1))
+    assert found.flatten().tolist() == [12, 23] and found.dtype == torch.float64
     assert not list(head.parameters())
 
 
@@ -84,10 +85,10 @@ def test_a_batch_without_events_has_no_loss_and_no_gradient():
     assert (risk.grad[0] == 0).all() and (risk.grad[1] != 0).any()
 
 
-def test_squared_error_is_in_units_of_each_replica_and_over_its_own_bags():
-    outputs, targets = torch.tensor([[1.0, 5.0], [1.0, 5.0]]), torch.zeros(2, 2)
-    found = bag_squared_error(outputs, targets, torch.tensor([[1.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [2.0]]))
-    assert found.tolist() == [13.0, 0.25]
+def test_squared_error_is_over_each_replicas_own_bags():
+    outputs, targets = torch.tensor([[1.0, 5.0], [1.0, 5.0], [1.0, 5.0]]), torch.zeros(3, 2)
+    found = bag_squared_error(outputs, targets, torch.tensor([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]]))
+    assert found.tolist() == [13.0, 1.0, 0.0]
 
 
 def test_an_unknown_outcome_and_two_branches_without_classes_are_refused():

@@ -116,6 +116,77 @@ def test_patients_without_an_outcome_are_predicted_and_never_trained_on(adata, o
     assert (tm.get.metrics(adata)["n"] == 11).all()
 
 
+@pytest.mark.parametrize("column", ["days", "died"])
+def test_half_known_times_count_as_unknown_where_that_was_asked_for(adata, column):
+    set_of_patient(adata, column, "P3", np.nan)
+    fit(adata, "survival", unlabelled="predict", cv=2)
+    table = tm.get.predictions(adata)
+    assert np.isnan(table.loc["P3", "time"]) and table.loc["P3", "n_replicas"] == 2
+    assert (tm.get.metrics(adata)["n"] == 11).all()
+
+
+def test_new_patients_with_outcomes_that_cannot_be_read_are_predicted_with_a_warning(adata):
+    fit(adata, "survival")
+    new = adata[adata.obs["patient"].isin(["P1", "P2"])].copy()
+    new.obs["patient"] = "new " + new.obs["patient"].astype(str)
+    new.obs["days"] = "soon"
+    new.uns.clear()
+    with pytest.warns(UserWarning, match="outcomes of the new patients are left out: label_key 'days' is not a finite"):
+        tm.tl.predict(new, adata)
+    assert tm.get.predictions(new)["risk"].notna().all() and tm.get.predictions(new)["time"].isna().all()
+
+
+def test_large_numbers_and_times_are_not_rounded(adata):
+    patients = sorted(adata.obs["patient"].unique())
+    of_patient = dict(zip(patients, 1.7e9 + 3.0 * np.arange(12), strict=True))
+    adata.obs["age"] = adata.obs["patient"].map(of_patient).astype(float)
+    adata.obs["days"] = adata.obs["age"]
+    fit(adata, "continuous")
+    table = tm.get.predictions(adata)
+    assert table["label"].tolist() == [of_patient[p] for p in table.index]
+    assert table["predicted"].nunique() == 12 and table["predicted"].between(1.7e9 - 60, 1.7e9 + 100).all()
+    assert tm.get.metrics(adata).set_index("metric").loc["mae", "value"] < 40
+    fit(adata, "survival")
+    assert tm.get.predictions(adata)["time"].nunique() == 12
+
+
+@pytest.mark.parametrize("outcome", ["continuous", "survival"])
+@pytest.mark.parametrize("cv", [2, 3, 6, "rebalanced_loo"])
+def test_several_samples_of_a_patient_stay_together(adata, outcome, cv):
+    code = adata.obs["patient"].str[1:].astype(int)
+    adata.obs["person"] = "person " + (code // 2).astype(str)
+    adata.obs["age"] = 30.0 + code // 2 * 3
+    fit(adata, outcome, cv=cv, group_key="person", max_epochs=1, max_epochs_ae=1)
+    splits = adata.uns["tcellmil"]["splits"]
+    person = np.array([int(name[1:]) // 2 for name in splits["patients"]])
+    assert (splits["test"].sum(axis=0) == 1).all()
+    for train, test in zip(splits["train"], splits["test"], strict=True):
+        assert not set(person[train]) & set(person[test])
+
+
+def test_leave_pair_out_of_two_ordered_classes_is_measured_as_classes(adata):
+    adata.obs["grade"] = adata.obs["response"].astype(str)
+    fit(adata, "ordered", class_order=["NR", "R"], cv="leave_pair_out", max_epochs=1, max_epochs_ae=1)
+    assert "auroc" in tm.get.metrics(adata)["metric"].tolist()
+    tm.tl.permutation_test(adata, 1, progress=False)
+    assert adata.uns["tcellmil_permutation_test"]["test"]["metric"].tolist() == ["auroc"]
+
+
+def test_weights_of_numbers_go_through_a_file(adata, tmp_path):
+    fit(adata, "continuous", cv="rebalanced_loo", max_epochs=1, max_epochs_ae=1)
+    adata.write_h5ad(tmp_path / "fit.h5ad")
+    weights = [tm.get.model(a).module.replicas.weights for a in (adata, ad.read_h5ad(tmp_path / "fit.h5ad"))]
+    np.testing.assert_array_equal(*weights)
+    assert not np.allclose(weights[0][weights[0] > 0], 1)
+
+
+def test_an_order_that_is_no_list_is_refused(adata):
+    with pytest.raises(TypeError, match="class_order must be a list of the classes, lowest first, got 5"):
+        fit(adata, "ordered", class_order=5)
+    with pytest.raises(TypeError, match=r"event_key must be the name of a column of obs, got \['died'\]"):
+        fit(adata, "survival", event_key=["died"])
+
+
 def test_an_ordered_categorical_brings_its_own_order(adata):
     adata.obs["grade"] = pd.Categorical(adata.obs["grade"], ["low", "mid", "high"], ordered=True)
     fit(adata, "ordered", class_order=None)
@@ -158,6 +229,10 @@ def test_events_may_be_booleans_numbers_or_text(adata):
         ),
         ("ordered", {"class_order": ["low", "mid"]}, r"must name each class once; it lacks \['high'\]"),
         ("ordered", {"class_order": ["low", "mid", "mid", "high"]}, "must name each class once; it names some twice"),
+        ("ordered", {"class_order": ["low", "mid", "high", "top"]}, r"each class once; no patient is \['top'\]"),
+        ("survival", {"batch_key": "died"}, "event_key and batch_key are both 'died'; they must be different columns"),
+        ("survival", {"event_key": "days"}, "label_key and event_key are both 'days'"),
+        ("continuous", {"batch_key": "age"}, "label_key and batch_key are both 'age'"),
         ("continuous", {"label_key": "grade"}, r"label_key 'grade' is not a finite number for patients \['P0'"),
         ("continuous", {"calibration": "temperature"}, "calibration='temperature' is for probabilities of classes"),
         ("continuous", {"cv": "leave_pair_out"}, "cv='leave_pair_out' needs two classes, the outcome is none"),
@@ -190,7 +265,7 @@ def test_an_unknown_outcome_is_refused(adata):
         ("days", np.inf, r"label_key 'days' is not a finite number for patients \['P2'\]"),
         ("days", "soon", r"label_key 'days' is not a finite number for patients \['P2'\] \(\['soon'\]\)"),
         ("died", 2, r"event_key 'died' must be 1 \(event\) or 0 \(censored\), patients \['P2'\] have \['2'\]"),
-        ("died", np.nan, r"event_key 'died' must be 1 .* patients \['P2'\] have \['nothing'\]"),
+        ("died", np.nan, r"event_key 'died' is missing for patients \['P2'\]; drop them or set unlabelled='predict'"),
     ],
 )
 def test_times_and_events_that_are_none_are_refused(adata, column, value, message):

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fit": ["fit_stack"],
         "_fitted": ["FittedStack"],
         "_optim": ["StackedAdamW"],
-        "_outcomes": ["null_residuals", "strata"],
+        "_outcomes": ["balancing_weights", "null_residuals", "strata"],
         "_out_of_fold": ["BagPredictions", "pair_order", "predict_bags", "replica_probabilities"],
         "_perturb": ["perturb_bags"],
         "_scaling": ["Scaling", "median_absolute_deviation"],

@@ -38,7 +38,7 @@ class Bags:
         ``(n_bags,)``: code of what must not be split between training and test, such as the patient of several samples;
         ``None``: every bag by itself.
     targets
-        ``(n_bags, 1)`` float32, the number of each bag, or ``(n_bags, 2)``, time and event (1) or censoring (0); NaN
+        ``(n_bags, 1)`` float64, the number of each bag, or ``(n_bags, 2)``, time and event (1) or censoring (0); NaN
         where it is not known. ``None``: the outcome is a class.
     blocks
         Number of features of each representation, where the columns of ``x`` are several of them side by side; each
@@ -99,7 +99,7 @@ class Bags:
             covariates=None if not covariates else np.array([covariates[name] for name in names], dtype=np.float32),
             n_continuous=n_continuous,
             groups=None if groups is None else np.unique([groups[name] for name in names], return_inverse=True)[1],
-            targets=None if targets is None else np.array([targets[name] for name in names], dtype=np.float32),
+            targets=None if targets is None else np.array([targets[name] for name in names], dtype=np.float64),
             blocks=tuple(int(n_features) for n_features in blocks),
         )
 

@@ -22,7 +22,7 @@ from ._fitted import FittedStack
 from ._plans import StackedPlan
 from ._scaling import Scaling, scale_cells
 from ._splits import Replicas
-from ._stages import bags_per_step, centre_risks, fit_projection, train_autoencoder, train_classifier
+from ._stages import bags_per_step, fit_projection, train_autoencoder, train_classifier
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.
@@ -105,11 +105,9 @@ def fit_stack(
                 histories.append(history.assign(replica=chunk[history["replica"]]))
             else:
                 encoder_of_chunk = encoder_of_replica[chunk]
-            data = (bags, encoders.z, encoder_of_chunk, own.train)
+            data = (bags, encoders.z, encoder_of_chunk, own.train, own.seed)
             of_chunk = None if targets is None else targets[chunk]
-            plan = train_classifier(*data, own.seed, joint, training, bar, labels[chunk], of_chunk)
-            if network.outcome == SURVIVAL:
-                centre_risks(plan, *data)
+            plan = train_classifier(*data, joint, training, bar, labels[chunk], of_chunk, own.weights)
             histories.append(_history(plan, "mil").assign(replica=lambda table, chunk=chunk: chunk[table["replica"]]))
             parts.append((encoders, _weights(plan.network)))
     if encoders_of is not None:

@@ -8,13 +8,12 @@ from tcellmil._outcome_kinds import CONTINUOUS, OF_CLASSES, SURVIVAL
 
 from ._bags import Bags
 
+#: Least effective number of patients that weights may leave of those trained on.
+MIN_EFFECTIVE_SHARE = 0.5
+
 
 def null_residuals(bags: Bags, outcome: str) -> np.ndarray | None:
-    r"""How each patient departs from what would be predicted of anyone; over the patients, it sums to 0.
-
-    Of a number, its distance from the mean. Of a time to event, the martingale residual without covariates,
-    :math:`\delta_i - \hat\Lambda(t_i)`, with the Nelson-Aalen estimate of the cumulative hazard (Therneau, Grambsch and
-    Fleming, Biometrika 1990).
+    """Distance of each patient's number from the mean, which is what would be predicted of anyone.
 
     Parameters
     ----------
@@ -25,38 +24,63 @@ def null_residuals(bags: Bags, outcome: str) -> np.ndarray | None:
 
     Returns
     -------
-    ``(n_bags,)``, NaN for patients without an outcome; ``None`` for classes, which are balanced by their numbers.
+    ``(n_bags,)``, NaN for patients without a number. ``None`` for classes, which are balanced by their numbers, and for
+    times to event: a hazard has no mean that is learned.
     """
-    if outcome in OF_CLASSES:
+    if outcome != CONTINUOUS:
         return None
-    known = bags.labels >= 0
-    found = np.full(bags.n_bags, np.nan)
-    own = bags.targets[known].astype(np.float64)
-    if outcome == CONTINUOUS:
-        found[known] = own[:, 0] - own[:, 0].mean()
-    else:
-        found[known] = own[:, 1] - nelson_aalen(own[:, 0], own[:, 1])
-    return found
+    numbers = np.where(bags.labels >= 0, bags.targets[:, 0], np.nan)
+    return numbers - np.nanmean(numbers)
 
 
-def nelson_aalen(time: np.ndarray, event: np.ndarray) -> np.ndarray:
-    r"""Cumulative hazard at each patient's own time, :math:`\sum_{t_j \le t_i} d_j / n_j`.
+def balancing_weights(residuals: np.ndarray) -> np.ndarray:
+    r"""Weights of training patients under which their residuals have a mean of 0.
+
+    Exponential tilting, :math:`w_j \propto e^{\lambda r_j}`, is the least change of weights in relative entropy. It
+    stops where the effective number of patients, :math:`(\sum_j w_j)^2 / \sum_j w_j^2`, would fall below
+    :data:`MIN_EFFECTIVE_SHARE` of them, as it does where nobody is on one side of the mean.
 
     Parameters
     ----------
-    time
+    residuals
         ``(n_patients,)``.
-    event
-        ``(n_patients,)``: 1 for an event, 0 where the patient was censored.
+
+    Returns
+    -------
+    ``(n_patients,)``, with a mean of 1.
+
+    References
+    ----------
+    Efron (1981), Canadian Journal of Statistics 9, 139.
 
     Examples
     --------
-    >>> nelson_aalen(np.array([1.0, 2.0, 4.0]), np.array([1, 0, 1])).round(2).tolist()
-    [0.33, 0.33, 1.33]
+    >>> weights = balancing_weights(np.array([-1.0, 0.0, 2.0]))
+    >>> weights.round(2).tolist(), round(float(weights @ [-1.0, 0.0, 2.0]), 6)
+    ([1.26, 1.1, 0.63], 0.0)
     """
-    times, row = np.unique(time, return_inverse=True)
-    at_risk = len(time) - np.searchsorted(np.sort(time), times)
-    return np.cumsum(np.bincount(row, weights=event) / at_risk)[row]
+    from scipy.optimize import brentq
+
+    n, spread = len(residuals), residuals.std()
+    if n < 2 or spread == 0:
+        return np.ones(n)
+    r = residuals / spread
+    direction = -np.sign(r.mean())
+
+    def tilted(strength: float) -> np.ndarray:
+        w = np.exp(direction * strength * r - (direction * strength * r).max())
+        return n * w / w.sum()
+
+    def spare(strength: float) -> float:
+        return n**2 / (tilted(strength) ** 2).sum() - MIN_EFFECTIVE_SHARE * n
+
+    most = 1.0
+    while spare(most) > 0 and most < 64:
+        most *= 2
+    most = brentq(spare, 0, most) if spare(most) < 0 else most
+    if direction * (tilted(most) @ r) <= 0:  # the mean is still on its side of 0, or just there
+        return tilted(most)
+    return tilted(brentq(lambda strength: tilted(strength) @ r, 0, most, xtol=1e-14))
 
 
 def strata(bags: Bags, outcome: str, n_folds: object) -> np.ndarray:
@@ -70,7 +94,7 @@ def strata(bags: Bags, outcome: str, n_folds: object) -> np.ndarray:
         One of :data:`tcellmil._outcome_kinds.OUTCOMES`.
     n_folds
         What was asked for; a number of folds makes ranges of that many patients, and tells events from censored
-        patients where there are enough of both.
+        patients where there are enough of both. Samples of one group have one code.
 
     Returns
     -------
@@ -79,15 +103,17 @@ def strata(bags: Bags, outcome: str, n_folds: object) -> np.ndarray:
     known = bags.labels >= 0
     if outcome in OF_CLASSES or not known.any():
         return bags.labels
-    codes = np.full(bags.n_bags, -1)
-    counted = isinstance(n_folds, int | np.integer)
+    codes = np.where(known, 0, -1)
+    counted = isinstance(n_folds, int | np.integer) and n_folds > 1
+    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
+    _, group = np.unique(groups[known], return_inverse=True)
+    size = np.bincount(group)
     if outcome == SURVIVAL:
-        event = bags.targets[known, 1].astype(int)
-        rarer = np.bincount(event, minlength=2).min()
-        codes[known] = 0 if counted and rarer < n_folds else event  # too few to be in every fold
-    elif counted and n_folds > 1:
-        rank = bags.targets[known, 0].argsort(kind="stable").argsort(kind="stable")
-        codes[known] = rank * max(1, known.sum() // int(n_folds)) // known.sum()
-    else:
-        codes[known] = 0
+        event = np.bincount(group, weights=bags.targets[known, 1]) > 0
+        rarer = min(event.sum(), (~event).sum())
+        codes[known] = 0 if counted and rarer < n_folds else event[group]  # too few to be in every fold
+    elif counted:
+        mean = np.bincount(group, weights=bags.targets[known, 0]) / size
+        rank = mean.argsort(kind="stable").argsort(kind="stable")
+        codes[known] = (rank * max(1, len(size) // int(n_folds)) // len(size))[group]
     return codes

@@ -188,8 +188,8 @@ class BagPlan(StackedPlan):
     instance_weight
         Weight of the cell branch's loss, where the network has one.
     outcome, targets
-        What is predicted, and, where that is a number or a time, ``(n_replicas, n_bags, 1 or 2)``: the number, or time
-        and event.
+        What is predicted, and, where that is a number or a time, ``(n_replicas, n_bags, 1 or 2)``: the number in units
+        of the replica, or rank of the time, and event.
     """
 
     def __init__(
@@ -252,8 +252,7 @@ class BagPlan(StackedPlan):
             return bag_cross_entropy(outputs, labels, weights), weights.sum(dim=-1)
         targets = _take(self.targets, bags)
         if self.outcome == CONTINUOUS:
-            scale = self.network.head.scale[..., 0]
-            return bag_squared_error(outputs[..., 0], targets[..., 0], weights, scale), weights.sum(dim=-1)
+            return bag_squared_error(outputs[..., 0], targets[..., 0], weights), weights.sum(dim=-1)
         time, event = targets.unbind(dim=-1)
         return bag_cox_loss(outputs[..., 0], time, event, weights), (event * (weights > 0)).sum(dim=-1)
 

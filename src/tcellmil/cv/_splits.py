@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from tcellmil._checks import some
+
+from ._outcomes import balancing_weights
 
 SCHEMES = ("loo", "rebalanced_loo", "leave_pair_out", "cohort")
 
@@ -26,19 +28,30 @@ class Replicas:
         ``(n_replicas,)`` str.
     train, test
         ``(n_replicas, n_bags)`` bool, never both True.
+    weights
+        ``(n_replicas, n_bags)``: how much each patient counts in training; ``None``: all alike (but for what balances
+        classes).
     """
 
     seed: np.ndarray
     fold: np.ndarray
     train: np.ndarray
     test: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.seed)
 
     def __getitem__(self, index) -> Replicas:
         """The replicas of a slice, mask or list of indices."""
-        return Replicas(self.seed[index], self.fold[index], self.train[index], self.test[index])
+        weights = None if self.weights is None else self.weights[index]
+        return Replicas(self.seed[index], self.fold[index], self.train[index], self.test[index], weights)
+
+    @classmethod
+    def join(cls, parts: Sequence[Replicas]) -> Replicas:
+        """Replicas of several splits of the same patients, one after another."""
+        columns = [[getattr(part, f.name) for part in parts] for f in fields(cls)]
+        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
 
 
 def make_replicas(
@@ -58,9 +71,10 @@ def make_replicas(
     Plain leave-one-out is biased in a small cohort: the training set always lacks one patient of the held-out class,
     so a model that learns only the class prior ranks every patient wrongly. ``"rebalanced_loo"`` also drops one
     random training patient of every other class, so that the prior is the same in all folds. Where the outcome is a
-    number or a time, a mean that is learned moves away from the held-out patient in the same way; the patient whose
-    residual is nearest to the opposite one is dropped, so that it stays. ``"leave_pair_out"``
-    holds out one patient of each class at a time (Airola et al., Comput. Stat. Data Anal. 2011).
+    number, the mean that is learned moves away from the held-out patient in the same way; there, training patients are
+    weighted so that it stays (:func:`balancing_weights`). A time to event has no such mean, and none are dropped or
+    weighted. ``"leave_pair_out"`` holds out one patient of each class at a time (Airola et al., Comput. Stat. Data
+    Anal. 2011).
 
     Parameters
     ----------
@@ -80,8 +94,8 @@ def make_replicas(
         leaves one group out, numbers are folds of groups, and in all schemes a replica trains on no bag of a group that
         it holds out. Each bag by itself by default.
     residuals
-        ``(n_bags,)``: how far each outcome is from what would be predicted of anyone (:func:`null_residuals`), where it
-        is a number or a time; ``labels`` are then all 0, or -1 without an outcome.
+        ``(n_bags,)``: how far each outcome is from the mean (:func:`null_residuals`), where it is a number; ``labels``
+        are then all 0, or -1 without an outcome.
     strata
         ``(n_bags,)`` codes whose shares a number of folds keeps alike; ``labels`` by default.
     n_seeds, seed
@@ -110,7 +124,7 @@ def make_replicas(
         cv = list(cv)  # an iterator must serve every seed
     rows = []
     for replica_seed in range(seed, seed + n_seeds):
-        for name, train, test in _folds(cv, labels, labelled, names, cohorts, groups, residuals, strata, replica_seed):
+        for name, train, test in _folds(cv, labels, labelled, names, cohorts, groups, strata, replica_seed):
             row = np.zeros((2, len(labels)), dtype=bool)
             row[0, train] = True
             row[1, test] = True
@@ -125,7 +139,9 @@ def make_replicas(
             f"the splits hold out no patient of {len(never)} of the classes, such as "
             f"{some(names[labels == never[0]], 3)}; without them nothing can be measured"
         )
+    weighted = residuals is not None and isinstance(cv, str) and cv == "rebalanced_loo"
     return Replicas(
+        weights=np.stack([_weights(residuals, train) for train in sides[:, 0]]) if weighted else None,
         seed=np.array([s for s, _, _ in rows]),
         fold=np.array([name for _, name, _ in rows], dtype=str),
         train=sides[:, 0],
@@ -133,7 +149,13 @@ def make_replicas(
     )
 
 
-def _folds(cv, labels, labelled, names, cohorts, groups, residuals, strata, seed) -> Iterator[Fold]:
+def _weights(residuals: np.ndarray, train: np.ndarray) -> np.ndarray:
+    weights = np.zeros(len(train))
+    weights[train] = balancing_weights(residuals[train])
+    return weights
+
+
+def _folds(cv, labels, labelled, names, cohorts, groups, strata, seed) -> Iterator[Fold]:
     rng = np.random.default_rng([seed, 1])
     if cv is None:
         yield "all", labelled, labelled[:0]
@@ -141,8 +163,6 @@ def _folds(cv, labels, labelled, names, cohorts, groups, residuals, strata, seed
         if cv == "loo":
             for name, own in _one_by_one(labelled, names, groups):
                 yield name, np.setdiff1d(labelled, own), own
-        elif cv == "rebalanced_loo" and residuals is not None:
-            yield from _balanced_leave_one_out(residuals, labelled, names, groups)
         elif cv == "rebalanced_loo":
             yield from _rebalanced_leave_one_out(labels, labelled, names, groups, rng)
         elif cv == "leave_pair_out":
@@ -179,14 +199,6 @@ def _rebalanced_leave_one_out(labels, labelled, names, groups, rng) -> Iterator[
         rest = np.setdiff1d(labelled, own)
         dropped = [_choose(rest[labels[rest] == c], most - n, rng) for c, n in left_out.items() if n < most]
         yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
-
-
-def _balanced_leave_one_out(residuals, labelled, names, groups) -> Iterator[Fold]:
-    """Each held out with the training patient whose residual is nearest to the opposite; the first of several."""
-    for name, own in _one_by_one(labelled, names, groups):
-        rest = np.setdiff1d(labelled, own)
-        partner = rest[np.abs(residuals[rest] + residuals[own].sum()).argmin()] if len(rest) else -1
-        yield name, np.setdiff1d(rest, [partner]), own
 
 
 def _choose(bags, n, rng) -> np.ndarray:

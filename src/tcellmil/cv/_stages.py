@@ -149,6 +149,7 @@ def train_classifier(
     bar,
     labels: np.ndarray,
     targets: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> BagPlan:
     """Train one attention network and classifier a row of ``train``, on the latents of the bags that the row marks.
 
@@ -172,6 +173,8 @@ def train_classifier(
         ``(n_replicas, n_bags)`` class codes.
     targets
         ``(n_replicas, n_bags, 1 or 2)``: the number of each bag, or time and event, where that is the outcome.
+    weights
+        ``(n_replicas, n_bags)``: how much each bag counts; all alike by default.
     """
     seeds, group = np.unique(seed, return_inverse=True)
     stack = StackedBagClassifier(
@@ -192,8 +195,12 @@ def train_classifier(
         )
     held_out = _held_out_bags(labels, train, seeds, group, training) if stopping else np.zeros_like(train)
     fit_on = train & ~held_out
+    counts = fit_on if weights is None else fit_on * weights
     if network.outcome == CONTINUOUS:
-        stack.head.set_units(*_target_units(targets, fit_on))
+        loc, scale = _target_units(targets, counts)
+        targets = (targets - loc) / scale
+    elif network.outcome == SURVIVAL:
+        targets = _ranked(targets)
     class_weight = _balanced_class_weights(labels, fit_on, bags.n_classes)
     per_bag = np.take_along_axis(class_weight, np.maximum(labels, 0), axis=1)
     plan = BagPlan(
@@ -206,11 +213,11 @@ def train_classifier(
         encoder_of_replica=torch.from_numpy(encoder_of_replica),
         labels=torch.from_numpy(labels),
         cohort=torch.from_numpy(bags.side),
-        weights=torch.from_numpy((per_bag * fit_on).astype(np.float32)),
+        weights=torch.from_numpy((per_bag * counts).astype(np.float32)),
         validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
         instance_weight=network.instance_weight,
         outcome=network.outcome,
-        targets=None if network.outcome in OF_CLASSES else torch.from_numpy(np.nan_to_num(targets)),
+        targets=None if network.outcome in OF_CLASSES else torch.from_numpy(np.nan_to_num(targets)).float(),
     )
     rngs = [_rng(seed, _CLASSIFIER) for seed in seeds]
     size, n_cells = bags_per_step(bags, network, training), training.n_cells_bag
@@ -231,6 +238,10 @@ def train_classifier(
         bar=bar,
         stage="attention",
     )
+    if network.outcome == CONTINUOUS:
+        stack.cpu().head.set_units(torch.from_numpy(loc), torch.from_numpy(scale))
+    elif network.outcome == SURVIVAL:
+        _centre_risks(stack, bags, z, encoder_of_replica, train)
     return plan
 
 
@@ -240,12 +251,14 @@ def bags_per_step(bags: Bags, network: NetworkConfig, training: TrainingConfig) 
 
 
 @torch.no_grad()
-def centre_risks(plan: BagPlan, bags: Bags, z: Tensor, encoder_of_replica: np.ndarray, train: np.ndarray) -> None:
+def _centre_risks(
+    network: StackedBagClassifier, bags: Bags, z: Tensor, encoder_of_replica: np.ndarray, train: np.ndarray
+) -> None:
     """Make 0 the mean log hazard of each replica's training patients: only differences are learned, and folds differ.
 
     The parameters are those of :func:`train_classifier`; all cells of each patient are used.
     """
-    network = plan.network.cpu().eval()
+    network.cpu().eval()
     side = torch.from_numpy(bags.side)
     total = torch.zeros(len(train), 1, 1, dtype=torch.float64)
     for i in np.flatnonzero(train.any(axis=0)):
@@ -253,9 +266,8 @@ def centre_risks(plan: BagPlan, bags: Bags, z: Tensor, encoder_of_replica: np.nd
         cells = cells if len(z) == 1 else cells[torch.from_numpy(encoder_of_replica)]
         present = torch.ones((1, *cells.shape[1:3]), dtype=torch.bool)
         risk = network(cells, present, side[i].expand(1, 1, -1))[0]
-        total += risk.double() * torch.from_numpy(train[:, i])[:, None, None]
-    mean = total / torch.from_numpy(train.sum(axis=1))[:, None, None]
-    network.head.set_units(-mean.float(), network.head.scale)
+        total += risk * torch.from_numpy(train[:, i])[:, None, None]
+    network.head.set_units(-total / torch.from_numpy(train.sum(axis=1))[:, None, None], network.head.scale)
 
 
 def _covariate_units(bags: Bags, train: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -272,12 +284,21 @@ def _covariate_units(bags: Bags, train: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(mean[:, None]).float(), torch.from_numpy(sd[:, None]).float()
 
 
-def _target_units(targets: np.ndarray, train: np.ndarray) -> tuple[Tensor, Tensor]:
+def _target_units(targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the number over each replica's training patients, ``(n_replicas, 1, 1)``."""
-    own = [row[of_replica, 0].astype(np.float64) for row, of_replica in zip(targets, train, strict=True)]
-    mean, sd = np.array([(values.mean(), values.std()) for values in own]).T
-    sd = np.where(sd > 1e-6 * np.maximum(1, np.abs(mean)), sd, 1)
-    return tuple(torch.from_numpy(values[:, None, None]).float() for values in (mean, sd))
+    share = (weights / weights.sum(axis=1, keepdims=True))[..., None]
+    numbers = np.where(share > 0, targets, 0)
+    mean = (share * numbers).sum(axis=1, keepdims=True)
+    sd = np.sqrt((share * (numbers - mean) ** 2).sum(axis=1, keepdims=True))
+    return mean, np.where(sd > 1e-12 * np.maximum(1, np.abs(mean)), sd, 1)
+
+
+def _ranked(targets: np.ndarray) -> np.ndarray:
+    """Times by their ranks, equal ones alike, which is all that a partial likelihood reads of them."""
+    ranked = targets.copy()
+    for row in ranked:
+        row[:, 0] = np.unique(row[:, 0], return_inverse=True)[1]
+    return ranked
 
 
 def _held_out_bags(labels, train, seeds, group, training) -> np.ndarray:

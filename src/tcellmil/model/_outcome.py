@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -87,14 +87,16 @@ def _in_order(present: pd.Index, label_key: str, class_order: Sequence[str] | No
             f"outcome='ordered' needs the order of the classes {some(sorted(present))}: "
             f"pass class_order, lowest first, or make obs[{label_key!r}] an ordered categorical"
         )
+    if isinstance(class_order, str) or not isinstance(class_order, Iterable):
+        raise TypeError(f"class_order must be a list of the classes, lowest first, got {class_order!r}")
     order = [str(name) for name in class_order]
-    unknown, twice = [name for name in present if name not in order], len(set(order)) < len(order)
-    if unknown or twice:
-        raise ValueError(
-            f"class_order {some(order)} must name each class once; "
-            + (f"it lacks {some(unknown)}" if unknown else "it names some twice")
-        )
-    return [name for name in order if name in present]
+    lacking = [name for name in present if name not in order]
+    without = [name for name in order if name not in set(present)]
+    if lacking or without or len(set(order)) < len(order):
+        wrong = f"it lacks {some(lacking)}" if lacking else f"no patient is {some(without)}"
+        wrong = wrong if lacking or without else "it names some twice"
+        raise ValueError(f"class_order {some(order)} must name each class once; {wrong}")
+    return order
 
 
 def numbers_of(values: pd.Series, label_key: str) -> pd.Series:
@@ -105,11 +107,12 @@ def numbers_of(values: pd.Series, label_key: str) -> pd.Series:
     ValueError
         If a value is not a finite number.
     """
-    return _finite(values, f"label_key {label_key!r}", "outcome='classes' predicts classes")
+    hint = "mend it or leave it empty; outcome='classes' predicts classes"
+    return _finite(values, f"label_key {label_key!r}", hint)
 
 
 def times_of(times: pd.Series, events: pd.Series, label_key: str, event_key: str) -> pd.DataFrame:
-    """Columns ``time`` and ``event`` (1 or 0), NaN for patients without a time.
+    """Columns ``time`` and ``event`` (1 or 0), both NaN for patients without one of them.
 
     Raises
     ------
@@ -123,15 +126,15 @@ def times_of(times: pd.Series, events: pd.Series, label_key: str, event_key: str
             f"label_key {label_key!r} is below 0 for patients {some(below)} ({some(times[below].unique(), 3)}); "
             "a time to event starts at 0"
         )
-    known = time.notna()
     event = events.map(_EVENTS)
-    bad = event.index[known & event.isna()]
+    bad = event.index[events.notna() & event.isna()]
     if len(bad):
         raise ValueError(
             f"event_key {event_key!r} must be 1 (event) or 0 (censored), patients {some(bad)} have "
-            f"{some(events[bad].fillna('nothing').unique(), 3)}"
+            f"{some(events[bad].unique(), 3)}"
         )
-    return pd.DataFrame({"time": time, "event": event.where(known)})
+    known = time.notna() & event.notna()
+    return pd.DataFrame({"time": time.where(known), "event": event.where(known)})
 
 
 def _finite(values: pd.Series, what: str, hint: str) -> pd.Series:

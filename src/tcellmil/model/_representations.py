@@ -105,6 +105,8 @@ def described(place: str) -> str:
 
 def are_unit_intervals(adata: AnnData, use_rep: Sequence[str], xs: Sequence[np.ndarray], scaling) -> tuple[bool, ...]:
     """Which representations are in [0, 1] by construction, or are said to be; ``scaling`` is one for all or a list."""
+    if not isinstance(scaling, str | Sequence):
+        raise TypeError(f"scaling must be one of {SCALINGS}, or a list of them, got {scaling!r}")
     scalings = [scaling] * len(use_rep) if isinstance(scaling, str) else list(scaling)
     if len(scalings) != len(use_rep):
         raise ValueError(f"scaling has {len(scalings)} values for {len(use_rep)} representations; give one for each")
@@ -160,6 +162,8 @@ def _own_names(label: str, features: list[str]) -> list[str]:
 
 def _matched(place: str, features: list[str], n: int, part: tuple[np.ndarray, list[str] | None]) -> np.ndarray:
     x, names = part
+    if names and not features and sorted(names) == sorted(map(str, range(n))):
+        features = [str(i) for i in range(n)]  # columns that are named by their number, in whatever order
     if not (names and features):
         if x.shape[1] != n:
             raise ValueError(f"{described(place)} has {x.shape[1]} features, the model was fitted on {n}")
@@ -184,6 +188,14 @@ def _listed(use_rep: UseRep, multimodal: bool) -> list[str]:
                 f"use_rep={dict(use_rep)!r} names modalities, which an AnnData does not have; "
                 "pass a MuData, or keys of adata.obsm"
             )
+        wrong = [mod for mod, keys in use_rep.items() if not isinstance(keys, str | Sequence)]
+        if wrong:
+            raise TypeError(
+                f"use_rep={dict(use_rep)!r}: modality {wrong[0]!r} needs a key of its obsm, several, or 'X', its matrix"
+            )
+        colon = [mod for mod in use_rep if ":" in str(mod)]
+        if colon:
+            raise ValueError(f"modality {colon[0]!r} has a colon in its name, which stands before a key; rename it")
         pairs = [(mod, [keys] if isinstance(keys, str) else list(keys)) for mod, keys in use_rep.items()]
         return [f"{mod}:{key}" for mod, keys in pairs for key in keys]
     if isinstance(use_rep, str):

@@ -145,27 +145,28 @@ def make_setup(
         keys = (sample_key, label_key, batch_key, use_rep, *covariates, group_key, event_key)
         adata = only_what_is_read(adata, *keys)
     samples = _samples(adata, sample_key)
-    labels = _per_patient(adata, samples, label_key, "label_key")
-    missing = labels.index[labels.isna()]
-    if len(missing) and unlabelled == "error":
-        raise ValueError(
-            f"label_key {label_key!r} is missing for patients {some(missing)}; drop them or set unlabelled='predict'"
-        )
+    _check_different({"sample_key": sample_key, "label_key": label_key, "event_key": event_key, "batch_key": batch_key})
+    labels, events = _outcomes(adata, samples, label_key, event_key)
+    for argument, key, values in (("label_key", label_key, labels), ("event_key", event_key, events)):
+        missing = [] if values is None else values.index[values.isna()]
+        if len(missing) and unlabelled == "error":
+            raise ValueError(
+                f"{argument} {key!r} is missing for patients {some(missing)}; drop them or set unlabelled='predict'"
+            )
     classes = ()
     if outcome in OF_CLASSES:
         column = adata.obs[label_key]
         if outcome == ORDERED and class_order is None and getattr(column.dtype, "ordered", False):
-            class_order = list(column.cat.categories)
+            class_order = [name for name in column.cat.categories if str(name) in set(labels)]
         order = {"ordered": outcome == ORDERED, "class_order": class_order, "positive_class": positive_class}
         classes = classes_of(labels, label_key, **order)
     else:
-        targets = targets_of(labels, _events(adata, samples, event_key), label_key, event_key)
+        targets = targets_of(labels, events, label_key, event_key)
         check_enough(targets, label_key, event_key)
     cohorts = [] if batch_key is None else sorted(_cohorts(adata, samples, batch_key).unique())
     continuous, categorical = _keys_of(continuous_covariate_keys), _keys_of(categorical_covariate_keys)
-    twice = sorted(
-        {*continuous} & {*categorical} | {*continuous, *categorical} & {label_key, event_key, sample_key, batch_key}
-    )
+    other_keys = {label_key, event_key, sample_key, batch_key}
+    twice = sorted({*continuous} & {*categorical} | {*continuous, *categorical} & other_keys)
     if twice:
         raise ValueError(f"columns {some(twice)} are named twice: as covariates, and as something else")
     for key in continuous:
@@ -317,7 +318,7 @@ def _samples(adata: AnnData, sample_key: str) -> pd.Series:
     if samples.isna().any():
         raise ValueError(
             f"sample_key {sample_key!r} is missing for {int(samples.isna().sum())} cells; "
-            f"drop them: adata = adata[adata.obs[{sample_key!r}].notna()].copy()"
+            "drop them, for example adata = adata[adata.obs[...].notna()].copy()"
         )
     samples = samples.astype(str)
     sizes = samples.value_counts()
@@ -344,17 +345,30 @@ def _per_patient(adata: AnnData, samples: pd.Series, key: str, argument: str) ->
     return table.groupby("patient")["value"].first()
 
 
-def _events(adata: AnnData, samples: pd.Series, event_key: str | None) -> pd.Series | None:
-    return None if event_key is None else _per_patient(adata, samples, event_key, "event_key")
+def _check_different(keys: dict[str, str | None]) -> None:
+    """Raise where one column is to be two things: a cohort that is the label would tell the answer."""
+    named = [(argument, key) for argument, key in keys.items() if key is not None]
+    for i, (argument, key) in enumerate(named):
+        for other, same in named[:i]:
+            if key == same:
+                raise ValueError(f"{other} and {argument} are both {key!r}; they must be different columns")
+
+
+def _outcomes(
+    adata: AnnData, samples: pd.Series, label_key: str, event_key: str | None
+) -> tuple[pd.Series, pd.Series | None]:
+    """Label of each patient; and, of times, its event."""
+    labels = _per_patient(adata, samples, label_key, "label_key")
+    return labels, None if event_key is None else _per_patient(adata, samples, event_key, "event_key")
 
 
 def _labels_and_targets(adata: AnnData, samples: pd.Series, setup: Setup) -> tuple[dict, dict | None]:
     """Class code of each patient, -1 without one; and, where the outcome is no class, its numbers."""
-    values = _per_patient(adata, samples, setup.label_key, "label_key")
+    values, events = _outcomes(adata, samples, setup.label_key, setup.event_key)
     if setup.outcome in OF_CLASSES:
         code = {c: i for i, c in enumerate(setup.classes)}
         return {patient: code.get(label, -1) for patient, label in values.items()}, None
-    targets = targets_of(values, _events(adata, samples, setup.event_key), setup.label_key, setup.event_key)
+    targets = targets_of(values, events, setup.label_key, setup.event_key)
     known = targets.notna().all(axis=1)
     rows = dict(zip(targets.index, targets.to_numpy(), strict=True))
     return {patient: 0 if known[patient] else -1 for patient in known.index}, rows

@@ -59,6 +59,8 @@ def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: d
         "train": stack.replicas.train,
         "test": stack.replicas.test,
     }
+    if stack.replicas.weights is not None:
+        splits["weights"] = stack.replicas.weights
     return {"config": json.dumps(config), "weights": weights, "splits": splits}
 
 
@@ -93,6 +95,7 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
             fold=_text(splits["fold"]),
             train=np.asarray(splits["train"], dtype=bool),
             test=np.asarray(splits["test"], dtype=bool),
+            weights=np.asarray(splits["weights"]) if "weights" in splits else None,
         ),
     )
     return stack, Setup.from_dict(config["setup"]), _text(splits["patients"]), config["training"]

@@ -463,7 +463,7 @@ class TcellMIL(BaseModelClass):
         self._check_fitted()
         check_data(adata)
         keys = [key for key in (self.setup.label_key, self.setup.event_key) if key is not None]
-        bags = read_bags(adata, self.setup, labels=all(has_obs_column(adata, key) for key in keys), splits=False)
+        bags = self._read_new(adata, labels=all(has_obs_column(adata, key) for key in keys))
         self._warn_of_known_patients(bags)
         return bags, predict_bags(self.module, bags)
 
@@ -496,6 +496,16 @@ class TcellMIL(BaseModelClass):
 
     def _predict(self, adata: AnnData | MuData | None) -> tuple[Bags, BagPredictions]:
         return self.out_of_fold() if adata is None else self.predict_new(adata)
+
+    def _read_new(self, adata: AnnData | MuData, *, labels: bool) -> Bags:
+        try:
+            return read_bags(adata, self.setup, labels=labels, splits=False)
+        except ValueError as error:
+            if not labels:
+                raise
+            bags = read_bags(adata, self.setup, labels=False, splits=False)  # what else is wrong is raised here
+            warnings.warn(f"outcomes of the new patients are left out: {error}", UserWarning, stacklevel=5)
+            return bags
 
     def _warn_of_known_patients(self, bags: Bags) -> None:
         trained_on = self._patients[self.module.replicas.train.any(axis=0)]

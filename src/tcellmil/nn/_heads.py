@@ -42,7 +42,9 @@ class StackedThresholds(nn.Module):
 
 
 class StackedUnits(nn.Module):
-    """One number in the units of the outcome: ``score * scale + loc``, a pair a replica; not trained.
+    """One number in the units of the outcome, float64: ``score * scale + loc``, a pair a replica; not trained.
+
+    While the network trains, loc is 0 and scale is 1: it learns in units of its own.
 
     Parameters
     ----------
@@ -52,8 +54,8 @@ class StackedUnits(nn.Module):
 
     def __init__(self, n_replicas: int):
         super().__init__()
-        self.register_buffer("loc", torch.zeros(n_replicas, 1, 1))
-        self.register_buffer("scale", torch.ones(n_replicas, 1, 1))
+        self.register_buffer("loc", torch.zeros(n_replicas, 1, 1, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(n_replicas, 1, 1, dtype=torch.float64))
 
     def set_units(self, loc: Tensor, scale: Tensor) -> None:
         """Both are ``(replica, 1, 1)``."""
@@ -62,7 +64,7 @@ class StackedUnits(nn.Module):
 
     def forward(self, scores: Tensor) -> Tensor:
         """``(replica, bag, 1)`` on the scale of the outcome."""
-        return torch.addcmul(self.loc, scores, self.scale)
+        return torch.addcmul(self.loc, scores.to(self.loc.dtype), self.scale)
 
 
 def make_head(outcome: str, n_replicas: int, n_classes: int) -> nn.Module | None:

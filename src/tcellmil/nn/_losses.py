@@ -49,8 +49,8 @@ def bag_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor
     return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
 
 
-def bag_squared_error(outputs: Tensor, targets: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
-    """Weighted mean squared error of each replica over its bags, in units of ``scale``.
+def bag_squared_error(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean squared error of each replica over its bags.
 
     Parameters
     ----------
@@ -58,15 +58,13 @@ def bag_squared_error(outputs: Tensor, targets: Tensor, weights: Tensor, scale: 
         ``(replica, bag)``.
     weights
         ``(replica, bag)``: 0 where the replica does not train on the bag.
-    scale
-        ``(replica, 1)``: standard deviation of each replica's own targets.
 
     Returns
     -------
     ``(replica,)``; 0 for a replica without a bag in the batch.
     """
     total = weights.sum(dim=-1)
-    loss = ((outputs - targets) / scale).square()
+    loss = (outputs - targets).square()
     return (loss * weights).sum(dim=-1) / total.where(total > 0, total.new_ones(()))
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_fields, some
 from tcellmil._log import logger
-from tcellmil._outcome_kinds import SHOWN
-from tcellmil.tl._metrics import measure_with_intervals
+from tcellmil.tl._metrics import main_metric, measure_with_intervals
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -244,7 +243,7 @@ def fit_mil(
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
     adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
     adata.uns[key_added] = result
-    shown, name = SHOWN[outcome]
+    shown, name = main_metric(outcome, metrics)
     row = metrics.set_index("metric").loc[shown]
     logger.info(
         f"fit_mil: {name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tcellmil._outcome_kinds import CLASSES, SHOWN
+
 if TYPE_CHECKING:
     from tcellmil.cv import Bags
 
@@ -14,13 +16,10 @@ if TYPE_CHECKING:
 LOWER_IS_BETTER = ("brier", "mae", "rmse", "mae_levels")
 
 
-def metric_names(outcome: str) -> tuple[str, ...]:
-    """Metrics of an outcome, in the order of their table."""
-    from tcellmil.stats._metrics import METRICS
-    from tcellmil.stats._outcome_metrics import ORDERED_METRICS, REGRESSION_METRICS, SURVIVAL_METRICS
-
-    of_outcome = {"ordered": ORDERED_METRICS, "continuous": REGRESSION_METRICS, "survival": SURVIVAL_METRICS}
-    return tuple(of_outcome.get(outcome, METRICS))
+def main_metric(outcome: str, table: pd.DataFrame) -> tuple[str, str]:
+    """The metric that is told first and how it is called; leave-pair-out of ordered classes knows classes only."""
+    shown = SHOWN[outcome]
+    return shown if shown[0] in set(table["metric"]) else SHOWN[CLASSES]
 
 
 def measure(outcome: str, bags: Bags, predicted: np.ndarray, pair_order: np.ndarray | None = None) -> dict[str, float]:
@@ -37,7 +36,7 @@ def measure(outcome: str, bags: Bags, predicted: np.ndarray, pair_order: np.ndar
     pair_order
         Of leave-pair-out, as in :func:`tcellmil.stats.bootstrap_metrics`.
     """
-    from tcellmil.stats._metrics import checked_predictions, weighted_metrics
+    from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
     from tcellmil.stats._outcome_metrics import ordered_metrics, regression_metrics, survival_metrics
 
     judged, observed = _judged(bags, predicted)
@@ -49,7 +48,7 @@ def measure(outcome: str, bags: Bags, predicted: np.ndarray, pair_order: np.ndar
         return ordered_metrics(bags.labels[judged], predicted[judged])
     y, p = checked_predictions(bags.labels[judged], predicted[judged])
     values = weighted_metrics(y, p, np.ones((1, len(y))), pair_order)[0]
-    return dict(zip(metric_names("classes"), values.tolist(), strict=True))
+    return dict(zip(METRICS, values.tolist(), strict=True))
 
 
 def measure_with_intervals(

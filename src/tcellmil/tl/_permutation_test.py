@@ -11,8 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
-from tcellmil._outcome_kinds import SHOWN
-from tcellmil.tl._metrics import LOWER_IS_BETTER, measure, metric_names
+from tcellmil.tl._metrics import LOWER_IS_BETTER, main_metric, measure
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -103,17 +102,21 @@ def permutation_test(
         raise ValueError(f"n_permutations={n_permutations!r} must be a whole number of at least 1")
     model = get_model(adata, key=key)
     outcome = model.setup.outcome
-    metric = SHOWN[outcome][0] if metric is None else metric
-    check_choice(metric, metric_names(outcome), "metric")
+    of_fit = adata.uns[key]["metrics"]
+    metric = main_metric(outcome, of_fit)[0] if metric is None else metric
+    check_choice(metric, list(of_fit["metric"]), "metric")
+    observed = float(of_fit.set_index("metric").loc[metric, "value"])
+    if not np.isfinite(observed):
+        raise ValueError(f"{metric!r} of {key!r} is not defined: all predictions are the same; there is no test")
     _check_repeatable(model)
     bags = model.bags()
     cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
     rng = np.random.default_rng([seed, 5])
     null = _null(model, bags, cohorts, int(n_permutations), rng, progress)
 
-    observed = float(adata.uns[key]["metrics"].set_index("metric").loc[metric, "value"])
     sign = -1 if metric in LOWER_IS_BETTER else 1
-    as_good = int((sign * null[metric] >= sign * observed - 1e-12).sum())
+    # Where the metric of a permutation is not defined, it counts as good.
+    as_good = int((~(sign * null[metric] < sign * observed - 1e-12)).sum())
     test = {
         "metric": metric,
         "value": observed,
@@ -148,11 +151,8 @@ def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> 
     with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
         while len(rows) < n:
             drawn = [_permuted(model, bags, cohorts, rng) for _ in range(min(at_once, n - len(rows)))]
-            together = [
-                np.concatenate([getattr(r, name) for _, r in drawn]) for name in ("seed", "fold", "train", "test")
-            ]
             labels = np.concatenate([np.repeat(own.labels[None], len(r), axis=0) for own, r in drawn])
-            what = bags, Replicas(*together), model.network, training
+            what = bags, Replicas.join([r for _, r in drawn]), model.network, training
             how = {"unit_interval": model.setup.unit_interval, "labels": labels, "progress": False}
             stack, _ = fit_stack(*what, **how, targets=_targets(drawn))
             if model.training.get("calibration"):
