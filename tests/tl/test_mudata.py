@@ -473,6 +473,32 @@ def test_a_column_that_only_a_modality_has_is_pointed_to(make_mudata, fit_quickl
     check_refused(lambda data: fit_quickly(data, use_rep=BOTH), mdata, KeyError, message)
 
 
+def test_a_copy_of_a_column_that_is_out_of_date_is_refused_and_can_be_brought_up_to_date(make_mudata, fit_quickly):
+    mdata = make_mudata()
+    labels = mdata["rna"].obs["response"].astype(str)
+    mdata.obs["rna:response"] = labels.to_numpy()
+    mdata["rna"].obs["response"] = labels.map({"R": "NR", "NR": "R"}).to_numpy()
+    options = {"label_key": "rna:response", "use_rep": BOTH, "cv": 2, "max_epochs": 1, "max_epochs_ae": 1}
+    options |= {"progress": False, "n_boot": 10}
+    message = r"mdata.obs\['rna:response'\] is a copy of mdata\['rna'\].obs\['response'\] and differs from it in "
+    check_refused(lambda data: tm.tl.fit_mil(data, "patient", **options), mdata, ValueError, message)
+    del mdata.obs["rna:response"]
+    tm.tl.fit_mil(mdata, "patient", **options)
+    first = tm.get.predictions(mdata)["label"].iloc[0]
+    assert first == mdata["rna"].obs["response"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("use_rep", "error", "message"),
+    [
+        ({"rna": None}, TypeError, "modality 'rna' needs a key of its obsm, several, or 'X', its matrix"),
+        ({"rna:1": "X"}, ValueError, "modality 'rna:1' has a colon in its name, which stands before a key; rename it"),
+    ],
+)
+def test_modalities_without_a_key_or_with_a_colon_are_refused(make_mudata, fit_quickly, use_rep, error, message):
+    check_refused(lambda data: fit_quickly(data, use_rep=use_rep), make_mudata(), error, message)
+
+
 # several representations of an AnnData ------------------------------------------------------------------------------
 
 
@@ -516,3 +542,25 @@ def test_shared_encoders_and_calibration_work_on_several_representations(make_co
     fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2, encoder="shared", calibration="temperature")
     assert (tm.get.model(adata).module.temperature > 0).all()
     assert adata.uns["tcellmil"]["weights"]["encoder_of_replica"].tolist() == [0, 0]
+
+
+def test_columns_named_by_their_number_are_matched_by_name(make_cohort, fit_quickly):
+    adata = make_cohort()
+    named = pd.DataFrame(adata.obsm["X_pca"], index=adata.obs_names, columns=[str(i) for i in range(5)])
+    adata.obsm["X_pca"] = named
+    fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2)
+    new = adata.copy()
+    new.obs["patient"] = "new " + new.obs["patient"].astype(str)
+    new.obsm["X_pca"] = named[named.columns[::-1]]
+    del new.uns["tcellmil"]
+    tm.tl.predict(new, adata)
+    same = adata.copy()
+    same.obs["patient"] = new.obs["patient"]
+    del same.uns["tcellmil"]
+    tm.tl.predict(same, adata)
+    pd.testing.assert_frame_equal(tm.get.predictions(new), tm.get.predictions(same))
+
+
+def test_a_scaling_that_is_no_text_is_refused(make_cohort, fit_quickly):
+    with pytest.raises(TypeError, match="scaling must be one of .* or a list of them, got 5"):
+        fit_quickly(make_cohort(), scaling=5)

@@ -242,3 +242,14 @@ def test_of_errors_lower_counts_as_better(make_cohort):
     assert test["p"] == (1 + (null["mae"] <= test["value"] + 1e-12).sum()) / 5
     with pytest.raises(ValueError, match="metric='auroc' is not known; choose from 'r2', 'pearson'"):
         tm.tl.permutation_test(adata, 1, metric="auroc", progress=False)
+
+
+def test_a_metric_that_is_not_defined_has_no_p_value(make_cohort):
+    adata = make_cohort(n_patients=8)
+    adata.obs["age"] = 10.0 * pd.Categorical(adata.obs["patient"]).codes
+    adata.obsm["X_same"] = np.ones((adata.n_obs, 2))
+    names = sorted(adata.obs["patient"].unique())
+    quick = {"max_epochs": 1, "max_epochs_ae": 1, "cv": [(names[:4], names[4:])], "progress": False}
+    tm.tl.fit_mil(adata, "patient", "age", outcome="continuous", use_rep="X_same", **quick)
+    with pytest.raises(ValueError, match="'pearson' of 'tcellmil' is not defined: all predictions are the same"):
+        tm.tl.permutation_test(adata, 2, progress=False)

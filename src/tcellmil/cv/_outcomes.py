@@ -57,7 +57,7 @@ def balancing_weights(residuals: np.ndarray) -> np.ndarray:
     --------
     >>> weights = balancing_weights(np.array([-1.0, 0.0, 2.0]))
     >>> weights.round(2).tolist(), round(float(weights @ [-1.0, 0.0, 2.0]), 6)
-    ([1.26, 1.1, 0.63], 0.0)
+    ([1.31, 1.04, 0.65], 0.0)
     """
     from scipy.optimize import brentq
 

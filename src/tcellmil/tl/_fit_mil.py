@@ -79,8 +79,9 @@ def fit_mil(
         cohorts: the training set always lacks one patient of the held-out class. ``"leave_pair_out"``: hold out one
         patient of each of two classes at a time; the AUROC is the share of pairs ranked rightly. A number:
         stratified folds. ``"cohort"``: leave one cohort out. Or your own: pairs of patient names ``(train, test)``,
-        or a scikit-learn splitter. Where the outcome is a number or a time, the dropped patient is the one that keeps
-        the mean in place, and folds are stratified by ranges of the number or by events.
+        or a scikit-learn splitter. Where the outcome is a number, rebalancing is by weights of the training patients
+        instead (:func:`tcellmil.cv.balancing_weights`), and folds are stratified by its ranges; of times to event
+        nothing is rebalanced, and folds are stratified by events.
     n_seeds, seed
         Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
     encoder
