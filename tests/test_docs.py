@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 import tcellmil as tm
@@ -69,9 +70,29 @@ def test_public_name_is_documented(name):
     assert (getattr(getattr(tm, namespace), attribute).__doc__ or "").strip()
 
 
+@pytest.fixture(scope="module")
+def networks_once():
+    """Dozens of examples infer the network of the same few cells: each is inferred once."""
+    from rustscenic import grn
+
+    found, infer = {}, grn.infer
+
+    def remembered(expression, tf_names, **options):
+        x, genes = expression
+        dense = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+        key = (dense.tobytes(), dense.shape, tuple(genes), tuple(tf_names), repr(sorted(options.items())))
+        if key not in found:
+            found[key] = infer(expression, tf_names, **options)
+        return found[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grn, "infer", remembered)
+        yield
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
-def test_docstring_examples_run(module, tmp_path, monkeypatch):
+def test_docstring_examples_run(module, tmp_path, monkeypatch, networks_once):
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
     plt.close("all")
