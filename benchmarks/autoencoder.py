@@ -21,11 +21,12 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "autoencoder.md"
 VARIANTS = ("tcellmil", "no_autoencoder", "pca_for_autoencoder", "embedding_for_autoencoder")
 
 N_FOLDS = 6
-CONCLUSION = """On these cohorts the autoencoder costs something where patients are few, most with 16, nothing with 48.
-The two other places where we looked say otherwise: on the cohorts of {doc}`accuracy` (seeds 0 to 4,
-leave-one-out) it is ahead by 0.02 to 0.03, and on the melanoma patients by far. It is still the
-default, because the published system has it; that is not what this table alone would say. With few patients, fit `network={"compression": None}` and `"pca"`
-beside it, by {func}`tcellmil.tl.benchmark` with `methods="ablations"`, and report all of them."""
+CONCLUSION = """On these cohorts the autoencoder costs something where patients are few, most with 16, nothing with
+48. The two other places where we looked say otherwise: on the cohorts of {doc}`accuracy` (seeds 0
+to 4, leave-one-out) it is ahead by 0.02 to 0.03, and on the melanoma patients by far. It is still
+the default, because the published system has it; that is not what this table alone would say. With
+few patients, fit `network={"compression": None}` and `"pca"` beside it, by
+{func}`tcellmil.tl.benchmark` with `methods="ablations"`, and report all of them."""
 
 #: Name, and what differs from the cohort that pbmc_cohort simulates by default.
 COHORTS = {
