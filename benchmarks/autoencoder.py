@@ -78,7 +78,8 @@ def page(table: pd.DataFrame) -> str:
             f"{packages}. AUROC by {N_FOLDS} stratified folds on cohorts of `pbmc_cohort`, seeds {seeds.min()} to "
             f"{seeds.max()}, which no test and no accuracy table uses; defaults but for what the column says. "
             "In brackets the difference to the autoencoder, paired by cohort, with its standard error. The features "
-            "are the 59 regulons that are inferred from the cells, or, where it says so, 200 sets of genes of which one is planted.",
+            "are the 59 regulons that are inferred from the cells, or, where it says so, 200 sets of "
+            "genes of which one is planted.",
             CONCLUSION,
             pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True),
         ]
