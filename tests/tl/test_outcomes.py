@@ -19,7 +19,7 @@ every_outcome = pytest.mark.parametrize("outcome", KINDS)
 
 @pytest.fixture
 def adata(make_cohort):
-    """Ten patients with an age, a grade, and a time to event; the first gene's mean tells all three."""
+    """Twelve patients with an age, a grade, and a time to event, which their cells do not tell."""
     adata = make_cohort(n_patients=12)
     rng = np.random.default_rng(0)
     patients = sorted(adata.obs["patient"].unique())
@@ -317,9 +317,8 @@ def test_an_age_that_cells_tell_is_predicted(make_cohort):
     of_cell = adata.obs["patient"].map(level).astype(float).to_numpy()
     adata.obsm["X_told"] = np.column_stack([of_cell + rng.normal(size=adata.n_obs), rng.normal(size=(adata.n_obs, 3))])
     adata.obs["age"] = 60 + 10 * of_cell
-    adata.obs["days"] = rng.exponential(np.exp([-2 * level[p] for p in sorted(level)])).repeat(1)[
-        pd.Categorical(adata.obs["patient"], sorted(level)).codes
-    ]
+    days = {patient: rng.exponential(np.exp(-2 * value)) for patient, value in level.items()}
+    adata.obs["days"] = adata.obs["patient"].map(days).astype(float)
     adata.obs["died"] = 1
     options = {"use_rep": "X_told", "max_epochs": 30, "max_epochs_ae": 5, "cv": 3, "network": {"compression": None}}
     fit(adata, "continuous", **options)
