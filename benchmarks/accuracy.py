@@ -18,7 +18,7 @@ from _jobs import run_jobs
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
 RARE = 0.03
-METHODS = ("all", "no_autoencoder", "pca_for_autoencoder", "embedding_for_autoencoder")
+METHODS = ("all", "autoencoder", "no_autoencoder", "embedding_for_autoencoder")
 N_SEEDS = 3  # of the networks, on the melanoma patients
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from _jobs import run_jobs
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "autoencoder.md"
-VARIANTS = ("tcellmil", "no_autoencoder", "pca_for_autoencoder", "embedding_for_autoencoder")
+VARIANTS = ("autoencoder", "no_autoencoder", "pca_for_autoencoder", "embedding_for_autoencoder")
 
 N_FOLDS = 6
 CONCLUSION = """On these cohorts the autoencoder costs something where patients are few, most with 16, nothing with
@@ -30,14 +30,23 @@ few patients, fit `network={"compression": None}` and `"pca"` beside it, by
 
 #: Name, and what differs from the cohort that pbmc_cohort simulates by default.
 COHORTS = {
+    "16 patients of 50 cells, effect 1.5": {"effect": 1.5, "n_patients": 16, "n_cells": 50},
+    "16 patients of 150 cells, effect 1.5": {"effect": 1.5, "n_patients": 16},
+    "20 patients of 30 cells, effect 2": {"effect": 2.0, "n_patients": 20, "n_cells": 30},
     "24 patients of 150 cells, effect 1": {"effect": 1.0},
     "24 patients of 150 cells, effect 1.5": {"effect": 1.5},
     "the same, rare drivers, effect 2": {"effect": 2.0, "driver_share": 0.03},
-    "16 patients of 50 cells, effect 1.5": {"effect": 1.5, "n_patients": 16, "n_cells": 50},
-    "20 patients of 30 cells, effect 2": {"effect": 2.0, "n_patients": 20, "n_cells": 30},
     "48 patients of 150 cells, effect 1": {"effect": 1.0, "n_patients": 48},
+    "48 patients of 50 cells, effect 1.5": {"effect": 1.5, "n_patients": 48, "n_cells": 50},
+    "96 patients of 50 cells, effect 1": {"effect": 1.0, "n_patients": 96, "n_cells": 50},
+    "24 patients of 150 cells, effect 1.5, 100 sets": {"effect": 1.5},
     "20 patients of 30 cells, effect 1.5, 200 sets": {"effect": 1.5, "n_patients": 20, "n_cells": 30},
-    "24 patients of 100 cells, effect 1, 200 sets": {"effect": 1.0, "n_patients": 24, "n_cells": 100},
+    "24 patients of 100 cells, effect 1, 200 sets": {"effect": 1.0, "n_cells": 100},
+    "24 patients of 150 cells, effect 1.5, 200 sets": {"effect": 1.5},
+    "48 patients of 50 cells, effect 1.5, 200 sets": {"effect": 1.5, "n_patients": 48, "n_cells": 50},
+    "16 patients of 50 cells, effect 1.5, genes": {"effect": 1.5, "n_patients": 16, "n_cells": 50},
+    "24 patients of 100 cells, effect 1.5, genes": {"effect": 1.5, "n_cells": 100},
+    "48 patients of 50 cells, effect 1.5, genes": {"effect": 1.5, "n_patients": 48, "n_cells": 50},
 }
 
 
@@ -49,17 +58,22 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
     import tcellmil as tm
 
     adata = tm.datasets.pbmc_cohort(seed=seed, **COHORTS[name])
-    tm.tl.regulons(adata, net=_sets(adata, seed) if name.endswith("200 sets") else None)
-    options = {"methods": VARIANTS, "reps": ["X_regulons"], "cv": N_FOLDS, "n_boot": 1, "n_permutations": 1}
+    rep = "X_regulons"
+    if name.endswith("genes"):
+        rep = "X_genes"
+        adata.obsm[rep] = adata.X.toarray()
+    else:
+        tm.tl.regulons(adata, net=_sets(adata, int(name.split()[-2]), seed) if name.endswith("sets") else None)
+    options = {"methods": VARIANTS, "reps": [rep], "cv": N_FOLDS, "n_boot": 1, "n_permutations": 1}
     tm.tl.benchmark(adata, "patient", "response", "cohort", progress=False, **options)
     return tm.get.benchmark(adata, metric="auroc")[["method", "value"]].assign(cohort=name, seed=seed)
 
 
-def _sets(adata, seed: int) -> pd.DataFrame:
-    """The planted targets and 199 random sets of genes, in place of regulons of these cells."""
+def _sets(adata, n_sets: int, seed: int) -> pd.DataFrame:
+    """The planted targets and random sets of genes, in place of regulons of these cells."""
     rng = np.random.default_rng(seed)
     rows = [("planted", gene) for gene in adata.uns["truth"]["targets"]]
-    for i in range(199):
+    for i in range(n_sets - 1):
         rows += [(f"S{i}", gene) for gene in rng.choice(adata.var_names, rng.integers(15, 60), replace=False)]
     return pd.DataFrame(rows, columns=["source", "target"])
 
@@ -88,10 +102,10 @@ def page(table: pd.DataFrame) -> str:
 
 def _row(cohort: str, part: pd.DataFrame) -> dict[str, str]:
     """Means, and differences to the autoencoder."""
-    row = {"cohorts": cohort, "n": len(part), "autoencoder": f"{part['tcellmil'].mean():.2f}"}
+    row = {"cohorts": cohort, "n": len(part), "autoencoder": f"{part['autoencoder'].mean():.2f}"}
     named = {"no_autoencoder": "none", "pca_for_autoencoder": "PCA", "embedding_for_autoencoder": "trained layer"}
     return row | {
-        words: f"{part[m].mean():.2f} ({_difference(part[m] - part['tcellmil'])})" for m, words in named.items()
+        words: f"{part[m].mean():.2f} ({_difference(part[m] - part['autoencoder'])})" for m, words in named.items()
     }
 
 

@@ -39,7 +39,14 @@ def fit():
     """Fit replicas with a tiny network; returns the stack and its history."""
 
     def run(bags, replicas, *, unit_interval=False, dropout=0.0, network=None, encoders_of=None, **training):
-        sizes = {"n_hidden": 16, "n_latent": 8, "n_attention": 4, "dropout": dropout, "dropout_mil": dropout}
+        sizes = {
+            "compression": "autoencoder",
+            "n_hidden": 16,
+            "n_latent": 8,
+            "n_attention": 4,
+            "dropout": dropout,
+            "dropout_mil": dropout,
+        }
         network = NetworkConfig(**sizes | (network or {}))
         training = {"max_epochs": 3, "max_epochs_ae": 3, "batch_size": 64, "lr": 3e-3} | training
         training = {"eps": 1e-8, "accelerator": "cpu"} | training  # steps large enough to tell replicas apart

@@ -171,7 +171,7 @@ def test_temperatures_are_fitted_on_several_blocks(make_blocks, split):
 
     bags = make_blocks()
     training = TrainingConfig(max_epochs=3, max_epochs_ae=3, accelerator="cpu")
-    network = NetworkConfig(n_hidden=8, n_latent=4, n_attention=4)
+    network = NetworkConfig(compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4)
     found = fit_temperatures(bags, split(2, bags), network, training, unit_interval=(True, False), progress=False)
     assert found.shape == (2,) and (found > 0).all()
 

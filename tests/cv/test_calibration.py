@@ -12,7 +12,7 @@ from tcellmil.cv import TrainingConfig, fit_temperatures
 from tcellmil.cv._calibration import best_temperature, inner_replicas
 from tcellmil.nn import NetworkConfig
 
-NETWORK = NetworkConfig(n_hidden=8, n_latent=4, n_attention=4, dropout=0.0)
+NETWORK = NetworkConfig(compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4, dropout=0.0)
 TRAINING = TrainingConfig(max_epochs=10, max_epochs_ae=2, lr=1e-2, eps=1e-8, accelerator="cpu")
 
 

@@ -45,7 +45,7 @@ def scores_of_held_out(bags, replicas):
     stack, _ = fit_stack(
         bags,
         replicas,
-        NetworkConfig(n_hidden=8, n_latent=4, n_attention=4, dropout=0.0),
+        NetworkConfig(compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4, dropout=0.0),
         TrainingConfig(
             max_epochs=3,
             max_epochs_ae=1,

@@ -17,7 +17,7 @@ def fitted():
         cv=3,
         max_epochs=2,
         max_epochs_ae=2,
-        network={"n_hidden": 16, "n_latent": 8},
+        network={"compression": "autoencoder", "n_hidden": 16, "n_latent": 8},
         accelerator="cpu",
         progress=False,
         key_added="mil",

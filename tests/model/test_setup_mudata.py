@@ -11,7 +11,7 @@ import pytest
 import tcellmil as tm
 
 BOTH = {"rna": "X_small", "prot": "X"}
-NETWORK = {"n_hidden": 16, "n_latent": 8, "n_attention": 4}
+NETWORK = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
 TRAINING = {"max_epochs": 4, "max_epochs_ae": 3, "lr": 0.3, "progress": False, "accelerator": "cpu"}
 
 pytestmark = pytest.mark.filterwarnings("ignore:From 0.4 .update:FutureWarning")

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def test_history_has_a_table_a_loss_with_replicas_in_columns(model):
 
 def test_without_cv_one_replica_trains_on_all_and_predicts_all(cohort):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
-    model = tm.model.TcellMIL(cohort, n_hidden=16, n_latent=8)
+    model = tm.model.TcellMIL(cohort, compression="autoencoder", n_hidden=16, n_latent=8)
     model.train(max_epochs=2, max_epochs_ae=2, progress=False, accelerator="cpu")
     assert len(model.module) == 1
     assert (model.predict()["n_replicas"] == 1).all()
@@ -60,7 +61,13 @@ def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, co
         max_epochs=4,
         max_epochs_ae=3,
         lr=0.3,
-        network={"n_hidden": 16, "n_latent": 8, "n_attention": 4, "batch_encoding": "film"},
+        network={
+            "compression": "autoencoder",
+            "n_hidden": 16,
+            "n_latent": 8,
+            "n_attention": 4,
+            "batch_encoding": "film",
+        },
         accelerator="cpu",
         progress=False,
     )
@@ -151,3 +158,33 @@ def test_unknown_options_are_refused(cohort):
         tm.model.TcellMIL(cohort, n_layers=3)
     with pytest.raises(TypeError, match=r"training has no options \['learning_rate'\]; choose from .*'lr'"):
         tm.model.TcellMIL(cohort).train(learning_rate=1)
+
+
+def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort):
+    tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
+    model = tm.model.TcellMIL(cohort, n_latent=4)
+    assert model.network.compression == "auto"
+    model.train(max_epochs=2, progress=False, accelerator="cpu")
+    assert model.network.compression == "pca" and model.get_latent_representation().shape[1] == 4
+    assert json.loads(model.to_state()["config"])["network"]["compression"] == "pca"
+    again = tm.model.TcellMIL.from_state(model.to_state(), cohort)
+    pd.testing.assert_frame_equal(again.predict(), model.predict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again.train(max_epochs=2, progress=False, accelerator="cpu")  # nothing was asked for in vain
+
+
+@pytest.mark.parametrize(
+    ("network", "training", "message"),
+    [
+        ({"n_hidden": 8}, {}, r"options \['n_hidden'\] have no effect with compression='pca', which is what 'auto' is"),
+        ({}, {"max_epochs_ae": 3, "lr_ae": 0.1}, r"\['max_epochs_ae', 'lr_ae'\] .*'auto' is for 8 labelled patients"),
+        ({"compression": "pca", "dropout": 0.1}, {}, r"\['dropout'\] have no effect with compression='pca'; leave"),
+        ({"compression": None, "n_latent": 4}, {}, r"\['n_latent'\] have no effect with compression=None; leave them"),
+    ],
+)
+def test_options_of_an_autoencoder_that_there_is_not_are_told(cohort, network, training, message):
+    tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
+    model = tm.model.TcellMIL(cohort, **network)
+    with pytest.warns(UserWarning, match=message):
+        model.train(max_epochs=1, progress=False, accelerator="cpu", **training)

@@ -12,7 +12,7 @@ REGULONS = [f"TF{i}(+)" for i in range(6)]
 FIT = {
     "max_epochs": 5,
     "max_epochs_ae": 3,
-    "network": {"n_hidden": 16, "n_latent": 8, "n_attention": 4},
+    "network": {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4},
     "lr": 0.3,
     "n_boot": 50,
     "accelerator": "cpu",

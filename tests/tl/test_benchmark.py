@@ -15,7 +15,7 @@ from tcellmil.cv import make_replicas
 from tcellmil.stats import bootstrap_metrics, delong_test, mcnemar_test
 
 QUICK = {
-    "network": {"n_hidden": 8, "n_latent": 4, "n_attention": 4},
+    "network": {"compression": "autoencoder", "n_hidden": 8, "n_latent": 4, "n_attention": 4},
     "training": {"max_epochs": 3, "max_epochs_ae": 3, "accelerator": "cpu"},
     "n_boot": 20,
     "n_permutations": 20,
@@ -51,7 +51,7 @@ def test_every_method_runs_on_every_representation(compared):
     with_rep = table[table["rep"] != ""]
     assert set(table.loc[table["rep"] == "", "method"]) == {"composition", "majority"}
     assert set(with_rep.groupby("method")["rep"].nunique()) == {2}
-    assert len(table) == 2 + 2 * 20
+    assert len(table) == 2 + 2 * 21
     assert (table["seconds"] > 0).all()
 
 

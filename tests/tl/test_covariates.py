@@ -67,7 +67,13 @@ def test_covariates_go_through_files_perturbation_explanation_and_new_patients(
     make_cohort, fit_quickly, tmp_path, batch_encoding
 ):
     adata = with_covariates(make_cohort(n_patients=8))
-    network = {"n_hidden": 8, "n_latent": 4, "n_attention": 4, "batch_encoding": batch_encoding}
+    network = {
+        "compression": "autoencoder",
+        "n_hidden": 8,
+        "n_latent": 4,
+        "n_attention": 4,
+        "batch_encoding": batch_encoding,
+    }
     fit_quickly(adata, "cohort", cv=2, network=network, **KEYS)
     adata.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
@@ -91,7 +97,7 @@ def test_covariates_go_through_files_perturbation_explanation_and_new_patients(
 
 def test_a_saved_model_keeps_them(adata, tmp_path):
     tm.model.TcellMIL.setup_anndata(adata, "patient", "response", **KEYS)
-    model = tm.model.TcellMIL(adata, n_hidden=8, n_latent=4, n_attention=4)
+    model = tm.model.TcellMIL(adata, compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4)
     model.train(cv=2, max_epochs=2, max_epochs_ae=2, progress=False)
     model.save(tmp_path / "model")
     again = tm.model.TcellMIL.load(tmp_path / "model", adata)

@@ -130,7 +130,7 @@ def test_columns_of_a_modality_are_found_by_its_name(make_mudata, fit_quickly):
         cv=2,
         max_epochs=5,
         max_epochs_ae=3,
-        network={"n_hidden": 16, "n_latent": 8, "n_attention": 4},
+        network={"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4},
         lr=0.3,
         accelerator="cpu",
         progress=False,
@@ -147,7 +147,11 @@ def test_a_second_modality_that_knows_the_label_helps(make_mudata):
     responder = (mdata.obs["response"] == "R").loc[mdata["prot"].obs_names].to_numpy()
     mdata["prot"].X[:, 2] += 2 * responder
     options = {"cv": 3, "n_seeds": 2, "accelerator": "cpu", "progress": False, "n_boot": 50}
-    options |= {"network": {"n_latent": 8, "n_hidden": 16}, "max_epochs_ae": 20, "max_epochs": 30}
+    options |= {
+        "network": {"compression": "autoencoder", "n_latent": 8, "n_hidden": 16},
+        "max_epochs_ae": 20,
+        "max_epochs": 30,
+    }
     auroc = {}
     for name, use_rep in {"alone": {"regulons": "X"}, "both": BOTH}.items():
         tm.tl.fit_mil(mdata, "patient", "response", use_rep=use_rep, key_added=name, **options)

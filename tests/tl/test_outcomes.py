@@ -8,7 +8,7 @@ import pytest
 import tcellmil as tm
 
 QUICK = {"max_epochs": 3, "max_epochs_ae": 3, "progress": False}
-SMALL = {"network": {"n_hidden": 8, "n_latent": 4, "n_attention": 4}}
+SMALL = {"network": {"compression": "autoencoder", "n_hidden": 8, "n_latent": 4, "n_attention": 4}}
 KINDS = {
     "continuous": {"label_key": "age"},
     "ordered": {"label_key": "grade", "class_order": ["low", "mid", "high"]},

@@ -17,7 +17,7 @@ COLUMNS = {
 NAMES = {"continuous": "age", "survival": "risk"}
 OPTIONS = {"n_boot": 50, "accelerator": "cpu", "progress": False, "cv": 3}
 OPTIONS |= {"max_epochs": 25, "max_epochs_ae": 5, "lr": 0.2}
-OPTIONS["network"] = {"n_hidden": 16, "n_latent": 8, "n_attention": 4}
+OPTIONS["network"] = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
 SHAP = {"background": 45, "progress": False}
 of_values = pytest.mark.parametrize("outcome", NAMES)
 

@@ -216,7 +216,14 @@ def test_other_outcomes_are_permuted_whole_and_fitted_again(make_cohort, column,
         adata = make_cohort(n_patients=n)
         for name in table:
             adata.obs[name] = adata.obs["patient"].map(table[name]).astype(table[name].dtype)
-        tm.tl.fit_mil(adata, "patient", column, network={"n_hidden": 8, "n_latent": 4}, **options, **quick)
+        tm.tl.fit_mil(
+            adata,
+            "patient",
+            column,
+            network={"compression": "autoencoder", "n_hidden": 8, "n_latent": 4},
+            **options,
+            **quick,
+        )
         return adata
 
     adata = fit(of_patient)
@@ -236,7 +243,14 @@ def test_of_errors_lower_counts_as_better(make_cohort):
     adata = make_cohort(n_patients=8)
     adata.obs["age"] = 10.0 * pd.Categorical(adata.obs["patient"]).codes
     quick = {"max_epochs": 2, "max_epochs_ae": 2, "cv": 2, "progress": False}
-    tm.tl.fit_mil(adata, "patient", "age", outcome="continuous", network={"n_hidden": 8, "n_latent": 4}, **quick)
+    tm.tl.fit_mil(
+        adata,
+        "patient",
+        "age",
+        outcome="continuous",
+        network={"compression": "autoencoder", "n_hidden": 8, "n_latent": 4},
+        **quick,
+    )
     tm.tl.permutation_test(adata, 4, metric="mae", progress=False)
     null, test = part(adata, "null"), part(adata, "test").iloc[0]
     assert test["p"] == (1 + (null["mae"] <= test["value"] + 1e-12).sum()) / 5

@@ -109,6 +109,11 @@ class Bags:
         return len(self.names)
 
     @cached_property
+    def n_labelled(self) -> int:
+        """Number of bags whose outcome is known."""
+        return int((self.labels >= 0).sum())
+
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Number of cells of each bag."""
         return np.diff(self.offsets)

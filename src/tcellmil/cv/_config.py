@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 EARLY_STOPPING = ("autoencoder", "both", "none")
 ENCODERS = ("per_fold", "shared")
 
+#: What concerns the autoencoder only, of the network and of its training; of no effect without one.
+OF_AUTOENCODER = ("n_hidden", "dropout", "max_epochs_ae", "lr_ae", "batch_size")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -45,8 +48,8 @@ class TrainingConfig:
     validation_size
         Share of training cells (autoencoder) and of training patients (bag classifier) held out for early stopping.
     encoder
-        ``"per_fold"``: each replica's scaling and autoencoder see its training patients only. ``"shared"``: one
-        autoencoder a seed sees the cells of all patients, without labels, as in the paper.
+        ``"per_fold"``: each replica's scaling and encoder (autoencoder or principal components) see its training
+        patients only. ``"shared"``: one encoder a seed sees the cells of all patients, without labels, as in the paper.
     accelerator
         As in :class:`lightning.Trainer`: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"``.
     """

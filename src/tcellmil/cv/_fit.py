@@ -71,7 +71,7 @@ def fit_stack(
     -------
     The fitted stack and its history: a row a replica, stage and epoch.
     """
-    network = (network or NetworkConfig()).for_features(bags.x.shape[1])
+    network = network_for(bags, network or NetworkConfig())
     training = training or TrainingConfig()
     blocks = bags.blocks or (bags.x.shape[1],)
     unit_interval = _one_a_block(unit_interval, len(blocks))
@@ -131,6 +131,11 @@ def fit_stack(
     history.insert(1, "seed", replicas.seed[history["replica"]])
     history.insert(2, "fold", replicas.fold[history["replica"]])
     return stack, history
+
+
+def network_for(bags: Bags, network: NetworkConfig) -> NetworkConfig:
+    """The same network with the compression and the latent size that it has on these bags."""
+    return network.for_patients(bags.n_labelled).for_features(bags.x.shape[1])
 
 
 @dataclass

@@ -46,6 +46,7 @@ _MIL = (
     Method("pascient", "mil", {"attention": "mlp", "n_embed": 48}, _PEER_TRAINING),
 )
 _ABLATIONS = (
+    Method("autoencoder", "mil", {"compression": "autoencoder"}),
     Method("no_autoencoder", "mil", {"compression": None}),
     Method("pca_for_autoencoder", "mil", {"compression": "pca"}),
     Method(

@@ -247,7 +247,7 @@ def train_classifier(
 
 def bags_per_step(bags: Bags, network: NetworkConfig, training: TrainingConfig) -> int:
     """Bags in a batch: of times to event all of them, so that risk sets are whole."""
-    return int((bags.labels >= 0).sum()) if network.outcome == SURVIVAL else training.bags_per_batch
+    return bags.n_labelled if network.outcome == SURVIVAL else training.bags_per_batch
 
 
 @torch.no_grad()

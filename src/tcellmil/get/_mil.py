@@ -43,7 +43,7 @@ def predictions(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> tm.get.predictions(adata).columns.tolist()
     ['label', 'predicted', 'prob_NR', 'prob_R', 'prob_sd', 'n_cells', 'n_replicas']
     """
@@ -76,7 +76,7 @@ def metrics(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> tm.get.metrics(adata)["metric"].tolist()
     ['auroc', 'auprc', 'accuracy', 'balanced_accuracy', 'f1', 'precision', 'recall', 'brier']
     """
@@ -115,7 +115,7 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> tm.get.attention(adata).groupby("sample")["relative"].mean().round(3).unique().tolist()
     [1.0]
     """

@@ -67,7 +67,7 @@ def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves
     >>> tm.tl.regulons(adata)
     >>> code = adata.obs["patient"].astype("category").cat.codes
     >>> adata.obs["months"], adata.obs["death"] = 1.0 + code, (code % 3 > 0).astype(int)
-    >>> options = {"outcome": "survival", "event_key": "death", "max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+    >>> options = {"outcome": "survival", "event_key": "death", "max_epochs": 3, "progress": False}
     >>> tm.tl.fit_mil(adata, "patient", "months", cv=2, **options)
     >>> tm.get.risk_groups(adata, part="test")[["n_low", "n_high"]].values.tolist()
     [[4, 4]]

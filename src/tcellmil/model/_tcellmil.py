@@ -27,7 +27,7 @@ from tcellmil._checks import (
 from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._calibration import fit_temperatures
-from tcellmil.cv._config import TrainingConfig
+from tcellmil.cv._config import OF_AUTOENCODER, TrainingConfig
 from tcellmil.cv._fit import fit_stack
 from tcellmil.cv._fitted import FittedStack
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 class TcellMIL(BaseModelClass):
     """Attention-based multiple instance learning on cell representations (Tsui et al., 2025).
 
-    An autoencoder compresses each cell, attention weighs the cells of a patient, and a linear classifier that knows
-    the cohort predicts the patient's label. Of several representations of a cell, each has an autoencoder of its own.
-    One object holds a *stack* of K >= 1 replicas (folds times seeds), trained together and fully independent of each
-    other; an ordinary model is K = 1.
+    Each cell is compressed, in a small cohort to principal components and else by an autoencoder; attention weighs the
+    cells of a patient, and a linear classifier that knows the cohort predicts the patient's label. Of several
+    representations of a cell, each has an encoder of its own. One object holds a *stack* of K >= 1 replicas (folds
+    times seeds), trained together and fully independent of each other; an ordinary model is K = 1.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ class TcellMIL(BaseModelClass):
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> adata.obsm["X_pca"] = adata.X.toarray()[:, :20]
     >>> tm.model.TcellMIL.setup_anndata(adata, "patient", "response", use_rep="X_pca")
-    >>> model = tm.model.TcellMIL(adata, n_hidden=32, n_latent=8)
-    >>> model.train(max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> model = tm.model.TcellMIL(adata, attention="gated")
+    >>> model.train(max_epochs=2, progress=False)
     >>> model.predict().shape
     (8, 7)
     """
@@ -95,6 +95,7 @@ class TcellMIL(BaseModelClass):
         self.module: FittedStack | None = None
         self.training: dict = {}
         self._patients: np.ndarray | None = None
+        self._named = tuple(network)  # the options that the caller chose
         self._model_summary_string = f"TcellMIL with {self.network}"
         self.init_params_ = {"kwargs": {"network": self.network.as_dict()}, "non_kwargs": {}}
 
@@ -214,8 +215,8 @@ class TcellMIL(BaseModelClass):
         >>> tm.tl.regulons(mdata)
         >>> use_rep = {"regulons": "X", "prot": "X"}
         >>> tm.model.TcellMIL.setup_mudata(mdata, "rna:patient", "rna:response", use_rep=use_rep)
-        >>> model = tm.model.TcellMIL(mdata, n_hidden=32, n_latent=8)
-        >>> model.train(max_epochs=2, max_epochs_ae=2, progress=False)
+        >>> model = tm.model.TcellMIL(mdata, compression="pca", n_latent=8)
+        >>> model.train(max_epochs=2, progress=False)
         >>> model.get_latent_representation().shape
         (320, 16)
         """
@@ -273,6 +274,7 @@ class TcellMIL(BaseModelClass):
             )
         config = TrainingConfig(**training)
         bags = self.bags()
+        self._choose_compression(bags, training)
         replicas = make_replicas(
             cv,
             bags.labels,
@@ -358,6 +360,7 @@ class TcellMIL(BaseModelClass):
             )
             model = cls(adata, **network)
         model.module, model.setup, model.training, model._patients = module, setup, training, patients
+        model._named = ()
         if adata is not None:
             model._check_same_patients()
         model.is_trained_ = True
@@ -481,6 +484,21 @@ class TcellMIL(BaseModelClass):
             "event_key": setup.event_key or "",
             **{name: training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
         }
+
+    def _choose_compression(self, bags: Bags, training: Iterable[str]) -> None:
+        """Put what ``compression="auto"`` is for these patients, and tell which options then have no effect."""
+        asked, self.network = self.network.compression, self.network.for_patients(bags.n_labelled)
+        chosen = self.network.compression
+        why = f", which is what 'auto' is for {bags.n_labelled} labelled patients" if asked == "auto" else ""
+        idle = OF_AUTOENCODER if chosen == "pca" else (*OF_AUTOENCODER, "n_latent")
+        idle = [name for name in (*self._named, *training) if name in idle]
+        if idle and chosen != "autoencoder":
+            warnings.warn(
+                f"options {some(idle)} have no effect with compression={chosen!r}{why}; "
+                "leave them out, or ask for compression='autoencoder'",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _check_fitted(self) -> None:
         if self.module is None:

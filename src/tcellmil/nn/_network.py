@@ -15,10 +15,14 @@ from ._cohort import StackedClassifier
 from ._heads import make_head
 from ._layers import StackedLayerNorm, StackedLinear
 
-COMPRESSIONS = ("autoencoder", "pca", None)
+COMPRESSIONS = ("auto", "autoencoder", "pca", None)
 POOLINGS = ("attention", "mean", "max")
 ATTENTIONS = ("tanh", "gated", "mlp")
 BATCH_ENCODINGS = ("concat", "film", None)
+
+#: Labelled patients from which ``compression="auto"`` is the autoencoder. On simulated cohorts of 16 to 24 patients
+#: principal components were ahead of it, from 48 on they were equal (``benchmarks/autoencoder.py``).
+AUTOENCODER_FROM = 48
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,13 @@ class NetworkConfig:
     Parameters
     ----------
     n_hidden, n_latent
-        Hidden width and latent size of the autoencoder; of several representations, of each one's autoencoder.
+        Hidden width of the autoencoder, and size of the latent; of several representations, of each one's.
     n_attention
         Hidden width of the attention network.
     compression
-        From features to latent: ``"autoencoder"``, ``"pca"`` (``n_latent`` principal components of the training cells),
-        or ``None``: the features themselves, standardised.
+        From features to latent: ``"autoencoder"`` (the paper), ``"pca"`` (``n_latent`` principal components of the
+        training cells), or ``None``: the features themselves, standardised. ``"auto"``: principal components for fewer
+        than 48 labelled patients, else the autoencoder; :doc:`/autoencoder` says why.
     n_embed
         Width of a further layer between latent and attention that is trained with the bag classifier (linear, layer
         norm, ReLU); ``None``: there is none.
@@ -58,7 +63,7 @@ class NetworkConfig:
     n_hidden: int = 96
     n_latent: int = 48
     n_attention: int = 64
-    compression: str | None = "autoencoder"
+    compression: str | None = "auto"
     n_embed: int | None = None
     pooling: str = "attention"
     attention: str = "tanh"
@@ -89,6 +94,12 @@ class NetworkConfig:
             )
         if self.instance_weight > 0 and self.outcome != CLASSES:
             raise ValueError(f"instance_weight needs two classes, the outcome is {self.outcome!r}")
+
+    def for_patients(self, n_patients: int) -> NetworkConfig:
+        """The same with the compression that there is, which ``"auto"`` leaves to the number of labelled patients."""
+        if self.compression != "auto":
+            return self
+        return replace(self, compression="autoencoder" if n_patients >= AUTOENCODER_FROM else "pca")
 
     def for_features(self, n_features: int) -> NetworkConfig:
         """The same with the latent size that there is: without an autoencoder it follows from the features."""

@@ -66,7 +66,7 @@ def history(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, max_epochs_ae=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> [ax.get_ylabel() for ax in tm.pl.history(adata, show=False)]
     ['Mean squared error', 'Cross-entropy']
     """

@@ -66,16 +66,17 @@ def benchmark(
 
     - ``tcellmil``; as options of the same engine ``mil_gated`` (gated attention), ``mil_mean`` and ``mil_max`` pooling,
       ``mil_linear`` (a linear model of mean features), ``scmild`` (a bag teacher and a cell student) and ``pascient``
-      (non-linear attention). The last two follow the published architectures on top of our autoencoder; they are not
+      (non-linear attention). The last two follow the published architectures on top of our encoders; they are not
       the authors' software;
     - on the mean over cells: ``logistic_regression``, ``svc``, ``decision_tree``, ``random_forest``, ``gaussian_nb``,
       ``gradient_boosting``; without cohorts, as in the paper;
     - ``composition``: logistic regression on the shares of cell types (with ``cell_type_key``); ``covariates``: on the
       covariates alone (with ``continuous_covariate_keys`` or ``categorical_covariate_keys``), which is what cells have
       to add to; ``majority``: the class prior;
-    - with ``ablations``: ``no_autoencoder``, ``pca_for_autoencoder`` (as many components),
-      ``embedding_for_autoencoder`` (a layer of 64 that is trained with the labels, under gated attention),
-      ``no_batch_encoding``, ``film`` in place of concatenation, ``latent_16`` and ``latent_96``.
+    - with ``ablations``: ``autoencoder`` and ``pca_for_autoencoder``, one of which ``tcellmil`` is, by the number of
+      patients; ``no_autoencoder`` (the features themselves) and ``embedding_for_autoencoder`` (a layer of 64 that is
+      trained with the labels, under gated attention); ``latent_16`` and ``latent_96``; ``no_batch_encoding``, and
+      ``film`` in place of concatenation.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def benchmark(
     - ``"metrics"``: a row a method, representation and metric: ``value``, ``ci_low``, ``ci_high``, ``n``;
       ``difference`` to the reference with its paired interval ``difference_ci_low``, ``difference_ci_high``; ``p`` and
       ``test``;
-    - ``"methods"``: a row a method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted autoencoders
+    - ``"methods"``: a row a method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
       were used again; these seconds are counted there), ``options`` (JSON);
     - ``"predictions"``: a row a method, representation and patient.
 
@@ -306,14 +307,15 @@ def _run_mil(
     training: dict,
     progress: bool,
 ) -> list[dict]:
-    """Methods of the engine; those with the same autoencoders share them."""
+    """Methods of the engine; those with the same encoders share them."""
     from tcellmil.cv import TrainingConfig, fit_stack, replica_probabilities
+    from tcellmil.cv._fit import network_for
     from tcellmil.nn import NetworkConfig
 
     fitted: dict[tuple, tuple[str, FittedStack]] = {}
     runs = []
     for method in methods:
-        config = NetworkConfig(**{**network, **method.network}).for_features(bags.x.shape[1])
+        config = network_for(bags, NetworkConfig(**{**network, **method.network}))
         plan = TrainingConfig(**{**training, **method.training})
         kind = (config.compression, config.n_hidden, config.n_latent, config.dropout)
         from_method, stack = fitted.get(kind, ("", None))

@@ -52,7 +52,7 @@ def fit_mil(
     """Predict each patient's outcome from its cells, by networks that never saw the patient.
 
     One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of
-    them in one stack. Everything learned from data (scaling, autoencoder, attention, classifier, early stopping)
+    them in one stack. Everything learned from data (scaling, compression, attention, classifier, early stopping)
     comes from a replica's own training patients; each patient is then judged by the replicas that held it out. What
     was computed before, such as regulons inferred on all cells, is outside of this guarantee; it sees no labels.
 
@@ -85,8 +85,9 @@ def fit_mil(
     n_seeds, seed
         Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
     encoder
-        ``"per_fold"``: the autoencoder is trained within each fold. ``"shared"``: once a seed, on the cells of all
-        labelled patients without their labels, as in the paper; faster, and not strictly out-of-fold.
+        What compresses the cells, principal components or an autoencoder, is fitted ``"per_fold"``: within each fold;
+        or ``"shared"``: once a seed, on the cells of all labelled patients without their labels, as in the paper;
+        faster, and not strictly out-of-fold.
     outcome
         What ``label_key`` holds: ``"classes"``; ``"ordered"``, classes with an order, by proportional odds;
         ``"continuous"``, a number, by squared error; ``"survival"``, a time to event, by the Cox partial likelihood.
@@ -108,6 +109,8 @@ def fit_mil(
         How the representation comes to [-1, 1]; see :meth:`tcellmil.model.TcellMIL.setup_anndata`.
     max_epochs, max_epochs_ae, lr, early_stopping
         Training; ``None`` takes the defaults of :class:`tcellmil.cv.TrainingConfig`, which documents them.
+        ``max_epochs_ae`` is of an autoencoder, which cohorts of fewer than 48 labelled patients have where asked for:
+        ``network={"compression": "autoencoder"}``.
     calibration
         ``"temperature"``: probabilities are softened or sharpened by a temperature that is fitted by cross-validation
         within each replica's training patients, at about three times the cost. The order of patients judged by one
@@ -156,7 +159,7 @@ def fit_mil(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", "cohort", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", "cohort", cv=2, max_epochs=3, progress=False)
     >>> tm.get.metrics(adata).columns.tolist()
     ['metric', 'value', 'ci_low', 'ci_high', 'n']
 
@@ -164,7 +167,7 @@ def fit_mil(
 
     >>> age = {patient: 40 + 3 * i for i, patient in enumerate(adata.obs["patient"].unique())}
     >>> adata.obs["age"] = adata.obs["patient"].map(age).astype(float)
-    >>> options = {"outcome": "continuous", "max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+    >>> options = {"outcome": "continuous", "max_epochs": 3, "progress": False}
     >>> tm.tl.fit_mil(adata, "patient", "age", cv=2, key_added="of_age", **options)
     >>> tm.get.metrics(adata, key="of_age")["metric"].tolist()
     ['r2', 'pearson', 'spearman', 'mae', 'rmse']
@@ -175,7 +178,7 @@ def fit_mil(
     >>> prot = anndata.AnnData(adata.X[:, :12].toarray(), obs=adata.obs[[]])  # stands for measured proteins
     >>> with mudata.set_options(pull_on_update=False):
     ...     mdata = mudata.MuData({"rna": adata, "prot": prot})
-    >>> fit = {"cv": 2, "max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+    >>> fit = {"cv": 2, "max_epochs": 3, "progress": False}
     >>> tm.tl.fit_mil(mdata, "rna:patient", "rna:response", use_rep={"rna": "X_regulons", "prot": "X"}, **fit)
     >>> mdata.obsm["X_tcellmil"].shape, len(tm.get.predictions(mdata))
     ((320, 96), 8)

@@ -39,7 +39,7 @@ def permutation_test(
     r"""Repeat the whole fit on permuted labels, for a p-value of the metric itself.
 
     Labels (or numbers, or times with their events) are shuffled among the labelled patients; splits that depend on them
-    are drawn again, scaling, autoencoder and classifier are trained again, temperatures are fitted again where the fit
+    are drawn again, scaling, encoder and classifier are trained again, temperatures are fitted again where the fit
     was calibrated, and the out-of-fold metric is taken. With the metric m of the fit and :math:`m^*` of the
     permutations, :math:`p = (1 + \#\{m^* \ge m\}) / (1 + n)`. Unlike the bootstrap intervals, this includes all that
     training can do by chance. Replicas of several permutations train in one stack.
@@ -90,7 +90,7 @@ def permutation_test(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> tm.tl.permutation_test(adata, n_permutations=4, progress=False)
     >>> tm.get.permutation_test(adata).columns.tolist()
     ['metric', 'value', 'null_mean', 'null_sd', 'p', 'n_permutations']

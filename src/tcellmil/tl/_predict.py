@@ -58,7 +58,7 @@ def predict(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> new = tm.datasets.pbmc_cohort(n_patients=6, n_cells=40, seed=1)
     >>> new.obs["patient"] = "new " + new.obs["patient"].astype(str)
     >>> tm.tl.regulons(new, net=adata.uns["regulons"]["targets"])

@@ -41,7 +41,7 @@ def shap(
 ) -> AnnData | MuData | None:
     r"""Attribute predictions to regulons, cell by cell.
 
-    The whole model after the regulon scores is explained, autoencoder, attention and classifier, and each patient by
+    The whole model after the regulon scores is explained, encoder, attention and classifier, and each patient by
     the replicas that held it out (the mean over them), against training cells of the same replica that are balanced by
     class and patient. The background gets the patient's own cohort, so that cohorts explain nothing.
 
@@ -133,7 +133,7 @@ def shap(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, max_epochs_ae=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> tm.tl.shap(adata, level="bag", background=400, progress=False)
     >>> adata.obsm["X_shap"].shape == adata.obsm["X_regulons"].shape
     True
