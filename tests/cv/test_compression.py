@@ -1,5 +1,7 @@
 """``compression="auto"``: which one it is, and that it is nothing else than that one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,28 @@ def test_patients_without_an_outcome_do_not_count(make_bags, fit, split):
     bags = make_bags(n_patients=len(labels), n_cells=3, labels=labels)
     stack, _ = fit(bags, split("loo", bags), network={"compression": "auto"}, max_epochs=1)
     assert stack.config.compression == "pca"
+
+
+@pytest.mark.parametrize(
+    ("size", "n_latent"),
+    [({"n_features": 1}, 1), ({"n_features": 40, "n_cells": 3, "n_patients": 4}, 8)],
+    ids=["one feature", "fewer cells than features"],
+)
+def test_principal_components_of_awkward_shapes(make_bags, fit, split, size, n_latent):
+    bags = make_bags(**size)
+    bags.x[:, -1] = bags.x[0, -1] if bags.x.shape[1] > 1 else bags.x[:, -1]  # and one that is constant
+    stack, _ = fit(bags, split(2, bags), network={"compression": "pca"})
+    z = stack.encode(stack.scale(bags.x))
+    assert z.shape == (2, len(bags.x), n_latent) and np.isfinite(z.numpy()).all()
+    assert all(np.isfinite(w).all() for w in stack.classifier.values())
+
+
+def test_the_direction_of_a_component_does_not_depend_on_the_order_of_features(make_bags, fit, split):
+    bags = make_bags(n_cells=40)
+    turned = dataclasses.replace(bags, x=np.ascontiguousarray(bags.x[:, ::-1]))
+    replicas = split(2, bags)
+    latents = []
+    for data in (bags, turned):
+        stack, _ = fit(data, replicas, network={"compression": "pca", "n_latent": 3})
+        latents.append(stack.encode(stack.scale(data.x)).numpy())
+    np.testing.assert_allclose(*latents, atol=1e-4)

@@ -320,7 +320,7 @@ def test_an_age_that_cells_tell_is_predicted(make_cohort):
     days = {patient: rng.exponential(np.exp(-2 * value)) for patient, value in level.items()}
     adata.obs["days"] = adata.obs["patient"].map(days).astype(float)
     adata.obs["died"] = 1
-    options = {"use_rep": "X_told", "max_epochs": 30, "max_epochs_ae": 5, "cv": 3, "network": {"compression": None}}
+    options = {"use_rep": "X_told", "max_epochs": 30, "cv": 3, "network": {"compression": None}}
     fit(adata, "continuous", **options)
     assert tm.get.metrics(adata).set_index("metric").loc["pearson", "ci_low"] > 0.5
     fit(adata, "survival", **options)

@@ -34,7 +34,7 @@ class StackedProjection(StandardisedInput):
         Of the two directions of an axis, the one in which its largest entry is positive.
         """
         x = self.standardise(x[None], slice(k, k + 1))[0].double()
-        _, axes = torch.linalg.eigh(torch.cov(x.T))
+        _, axes = torch.linalg.eigh(torch.atleast_2d(torch.cov(x.T)))  # of one feature, cov is a number
         axes = axes.flip(1)[:, : self.components.shape[2]]
         largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
         self.components[k] = (axes * largest.sign()).float()

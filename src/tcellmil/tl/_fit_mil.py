@@ -181,7 +181,7 @@ def fit_mil(
     >>> fit = {"cv": 2, "max_epochs": 3, "progress": False}
     >>> tm.tl.fit_mil(mdata, "rna:patient", "rna:response", use_rep={"rna": "X_regulons", "prot": "X"}, **fit)
     >>> mdata.obsm["X_tcellmil"].shape, len(tm.get.predictions(mdata))
-    ((320, 96), 8)
+    ((320, 60), 8)
     """
     check_data(adata)
     from tcellmil.cv import TrainingConfig, pair_order, replica_probabilities
