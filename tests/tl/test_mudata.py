@@ -482,7 +482,7 @@ def test_a_copy_of_a_column_that_is_out_of_date_is_refused_and_can_be_brought_up
     labels = mdata["rna"].obs["response"].astype(str)
     mdata.obs["rna:response"] = labels.to_numpy()
     mdata["rna"].obs["response"] = labels.map({"R": "NR", "NR": "R"}).to_numpy()
-    options = {"label_key": "rna:response", "use_rep": BOTH, "cv": 2, "max_epochs": 1, "max_epochs_ae": 1}
+    options = {"label_key": "rna:response", "use_rep": BOTH, "cv": 2, "max_epochs": 1}
     options |= {"progress": False, "n_boot": 10}
     message = r"mdata.obs\['rna:response'\] is a copy of mdata\['rna'\].obs\['response'\] and differs from it in "
     check_refused(lambda data: tm.tl.fit_mil(data, "patient", **options), mdata, ValueError, message)

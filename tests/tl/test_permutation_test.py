@@ -263,7 +263,7 @@ def test_a_metric_that_is_not_defined_has_no_p_value(make_cohort):
     adata.obs["age"] = 10.0 * pd.Categorical(adata.obs["patient"]).codes
     adata.obsm["X_same"] = np.ones((adata.n_obs, 2))
     names = sorted(adata.obs["patient"].unique())
-    quick = {"max_epochs": 1, "max_epochs_ae": 1, "cv": [(names[:4], names[4:])], "progress": False}
+    quick = {"max_epochs": 1, "cv": [(names[:4], names[4:])], "progress": False}
     tm.tl.fit_mil(adata, "patient", "age", outcome="continuous", use_rep="X_same", **quick)
     with pytest.raises(ValueError, match="'pearson' of 'tcellmil' is not defined: all predictions are the same"):
         tm.tl.permutation_test(adata, 2, progress=False)
