@@ -212,3 +212,10 @@ def test_leave_pair_out_says_that_it_needs_classes(make_bags):
     bags = with_outcome(make_bags(), "continuous")
     with pytest.raises(ValueError, match="cv='leave_pair_out' needs two classes, the outcome is none"):
         splits("leave_pair_out", bags, "continuous")
+
+
+@pytest.mark.parametrize("outcome", ["continuous", "survival"])
+def test_bags_without_numbers_are_refused(make_bags, fit, split, outcome):
+    bags = make_bags()
+    with pytest.raises(ValueError, match=rf"outcome='{outcome}' needs numbers to train on, the bags have none; give"):
+        fit(bags, split(2, bags), network={"outcome": outcome})

@@ -79,7 +79,8 @@ def fit_stack(
     joint = replace(network, n_latent=sum(network.latent_sizes(blocks)))
     labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
     if network.outcome not in OF_CLASSES:
-        targets = np.broadcast_to(bags.targets, (len(replicas), *bags.targets.shape)) if targets is None else targets
+        if targets is None:
+            targets = _targets_of(bags, len(replicas), network.outcome)
         _check_events(network.outcome, targets, replicas)
     per_fold = training.encoder == "per_fold"
     chunks = _chunks(bags, replicas, joint, training)
@@ -143,6 +144,12 @@ class _Encoders:
     scaling: Scaling
     weights: dict[str, np.ndarray]
     z: Tensor
+
+
+def _targets_of(bags: Bags, n_replicas: int, outcome: str) -> np.ndarray:
+    if bags.targets is None:
+        raise ValueError(f"outcome={outcome!r} needs numbers to train on, the bags have none; give them targets")
+    return np.broadcast_to(bags.targets, (n_replicas, *bags.targets.shape))
 
 
 def _check_events(outcome: str, targets: np.ndarray, replicas: Replicas) -> None:
