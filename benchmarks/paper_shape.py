@@ -20,7 +20,9 @@ def main(encoder: str, n_cells_bag: int | None) -> None:
         cv="loo",
         encoder=encoder,
         early_stopping="none",
+        max_epochs=60,
         training={"n_cells_bag": n_cells_bag},
+        network={"compression": "autoencoder"},
         progress=False,
     )
     minutes = (time.perf_counter() - start) / 60

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+from tcellmil.nn._network import SMALL_COHORT
 
 EARLY_STOPPING = ("autoencoder", "both", "none")
 ENCODERS = ("per_fold", "shared")
@@ -22,7 +24,8 @@ class TrainingConfig:
     Parameters
     ----------
     max_epochs, max_epochs_ae
-        Epochs of the bag classifier and of the autoencoder.
+        Epochs of the bag classifier and of the autoencoder. ``None``: 60, as in the paper, and 120 for fewer than 48
+        labelled patients, where the steps of an epoch are few.
     lr, lr_ae
         Initial learning rates of AdamW, of the bag classifier and of the autoencoder.
     eps
@@ -54,7 +57,7 @@ class TrainingConfig:
         As in :class:`lightning.Trainer`: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"``.
     """
 
-    max_epochs: int = 60
+    max_epochs: int | None = None
     max_epochs_ae: int = 150
     lr: float = 0.1
     lr_ae: float = 2e-3
@@ -70,10 +73,11 @@ class TrainingConfig:
     accelerator: str = "auto"
 
     def __post_init__(self):
-        for name in ("max_epochs", "max_epochs_ae", "batch_size", "bags_per_batch", "patience"):
+        for name in ("max_epochs_ae", "batch_size", "bags_per_batch", "patience"):
             _at_least_one(name, getattr(self, name))
-        if self.n_cells_bag is not None:
-            _at_least_one("n_cells_bag", self.n_cells_bag)
+        for name in ("max_epochs", "n_cells_bag"):
+            if getattr(self, name) is not None:
+                _at_least_one(name, getattr(self, name))
         for name in ("lr", "lr_ae", "eps"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be positive")
@@ -85,6 +89,12 @@ class TrainingConfig:
             raise ValueError(f"early_stopping={self.early_stopping!r} is not known; choose from {EARLY_STOPPING}")
         if self.encoder not in ENCODERS:
             raise ValueError(f"encoder={self.encoder!r} is not known; choose from {ENCODERS}")
+
+    def for_patients(self, n_patients: int) -> TrainingConfig:
+        """The same with the epochs that there are, which ``None`` leaves to the number of labelled patients."""
+        if self.max_epochs is not None:
+            return self
+        return replace(self, max_epochs=120 if n_patients < SMALL_COHORT else 60)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""

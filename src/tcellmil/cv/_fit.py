@@ -72,7 +72,7 @@ def fit_stack(
     The fitted stack and its history: a row a replica, stage and epoch.
     """
     network = network_for(bags, network or NetworkConfig())
-    training = training or TrainingConfig()
+    training = (training or TrainingConfig()).for_patients(bags.n_labelled)
     blocks = bags.blocks or (bags.x.shape[1],)
     unit_interval = _one_a_block(unit_interval, len(blocks))
     # Above the encoders, the latent of a cell is the latents of all of its representations.

@@ -272,8 +272,8 @@ class TcellMIL(BaseModelClass):
             raise ValueError(
                 f"calibration={calibration!r} is for probabilities of classes, the outcome is {self.network.outcome!r}"
             )
-        config = TrainingConfig(**training)
         bags = self.bags()
+        config = TrainingConfig(**training).for_patients(bags.n_labelled)
         self._choose_compression(bags, training)
         replicas = make_replicas(
             cv,

@@ -20,9 +20,9 @@ POOLINGS = ("attention", "mean", "max")
 ATTENTIONS = ("tanh", "gated", "mlp")
 BATCH_ENCODINGS = ("concat", "film", None)
 
-#: Labelled patients from which ``compression="auto"`` is the autoencoder. On simulated cohorts of 16 to 24 patients
-#: principal components were ahead of it, from 48 on they were equal (``benchmarks/autoencoder.py``).
-AUTOENCODER_FROM = 48
+#: With fewer labelled patients than this a cohort is small, and has defaults of its own. On simulated cohorts of 16 to
+#: 24 patients they were ahead, from 48 on they made no difference (``benchmarks/autoencoder.py``).
+SMALL_COHORT = 48
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class NetworkConfig:
         """The same with the compression that there is, which ``"auto"`` leaves to the number of labelled patients."""
         if self.compression != "auto":
             return self
-        return replace(self, compression="autoencoder" if n_patients >= AUTOENCODER_FROM else "pca")
+        return replace(self, compression="pca" if n_patients < SMALL_COHORT else "autoencoder")
 
     def for_features(self, n_features: int) -> NetworkConfig:
         """The same with the latent size that there is: without an autoencoder it follows from the features."""

@@ -1,17 +1,31 @@
-"""``compression="auto"``: which one it is, and that it is nothing else than that one."""
+"""What a small cohort has by default: principal components, and more epochs; nothing else than if asked for."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from tcellmil.cv import TrainingConfig
 from tcellmil.nn import NetworkConfig
-from tcellmil.nn._network import AUTOENCODER_FROM
+from tcellmil.nn._network import SMALL_COHORT
 
 
 def test_the_number_of_patients_decides():
-    assert NetworkConfig().for_patients(AUTOENCODER_FROM - 1).compression == "pca"
-    assert NetworkConfig().for_patients(AUTOENCODER_FROM).compression == "autoencoder"
+    assert NetworkConfig().for_patients(SMALL_COHORT - 1).compression == "pca"
+    assert NetworkConfig().for_patients(SMALL_COHORT).compression == "autoencoder"
+
+
+def test_the_number_of_patients_decides_on_epochs():
+    assert TrainingConfig().for_patients(SMALL_COHORT - 1).max_epochs == 120
+    assert TrainingConfig().for_patients(SMALL_COHORT).max_epochs == 60
+    assert TrainingConfig(max_epochs=7).for_patients(2).max_epochs == 7
+
+
+@pytest.mark.parametrize(("n_patients", "n_epochs"), [(4, 120), (SMALL_COHORT, 60)])
+def test_as_many_epochs_are_run(make_bags, fit, split, n_patients, n_epochs):
+    bags = make_bags(n_patients=n_patients, n_cells=3)
+    _, history = fit(bags, split(2, bags), network={"compression": "pca"}, max_epochs=None)
+    assert history["epoch"].nunique() == n_epochs
 
 
 @pytest.mark.parametrize("compression", ["autoencoder", "pca", None])
@@ -20,7 +34,7 @@ def test_what_was_asked_for_is_kept(compression, n_patients):
     assert NetworkConfig(compression=compression).for_patients(n_patients).compression == compression
 
 
-@pytest.mark.parametrize(("n_patients", "expected"), [(8, "pca"), (AUTOENCODER_FROM, "autoencoder")])
+@pytest.mark.parametrize(("n_patients", "expected"), [(8, "pca"), (SMALL_COHORT, "autoencoder")])
 def test_auto_gives_what_its_choice_gives(make_bags, fit, split, n_patients, expected):
     bags = make_bags(n_patients=n_patients)
     replicas = split(2, bags)
@@ -33,7 +47,7 @@ def test_auto_gives_what_its_choice_gives(make_bags, fit, split, n_patients, exp
 
 
 def test_patients_without_an_outcome_do_not_count(make_bags, fit, split):
-    labels = [*[0, 1] * 3, *[-1] * AUTOENCODER_FROM]
+    labels = [*[0, 1] * 3, *[-1] * SMALL_COHORT]
     bags = make_bags(n_patients=len(labels), n_cells=3, labels=labels)
     stack, _ = fit(bags, split("loo", bags), network={"compression": "auto"}, max_epochs=1)
     assert stack.config.compression == "pca"
