@@ -21,7 +21,7 @@ ATTENTIONS = ("tanh", "gated", "mlp")
 BATCH_ENCODINGS = ("concat", "film", None)
 
 #: With fewer labelled patients than this a cohort is small, and has defaults of its own. On simulated cohorts of 16 to
-#: 24 patients they were ahead, from 48 on they made no difference (``benchmarks/autoencoder.py``).
+#: 24 patients they were ahead, from 48 on they made no difference (``benchmarks/small_cohorts.py``).
 SMALL_COHORT = 48
 
 
@@ -38,7 +38,7 @@ class NetworkConfig:
     compression
         From features to latent: ``"autoencoder"`` (the paper), ``"pca"`` (``n_latent`` principal components of the
         training cells), or ``None``: the features themselves, standardised. ``"auto"``: principal components for fewer
-        than 48 labelled patients, else the autoencoder; :doc:`/autoencoder` says why.
+        than 48 labelled patients, else the autoencoder; :doc:`/small_cohorts` says why.
     n_embed
         Width of a further layer between latent and attention that is trained with the bag classifier (linear, layer
         norm, ReLU); ``None``: there is none.
