@@ -29,12 +29,13 @@ COMPRESSIONS = {
 }
 EPOCHS = {f"epochs_{n}": f"{n} epochs" for n in (60, 30, 120, 240)}
 
-INTRODUCTION = """AUROC by {n_folds} stratified folds on cohorts of `pbmc_cohort`, seeds {first} to {last}, which no test
-and no accuracy table uses; in brackets the difference to the first column, paired by cohort, with its standard error.
-The features are the 59 regulons that are inferred from the cells, or, where it says so, 100 or 200 sets of genes of
+INTRODUCTION = """\
+AUROC by {n_folds} stratified folds on cohorts of `pbmc_cohort`, seeds {first} to {last}, which no test and no
+accuracy table uses; in brackets the difference to the first column, paired by cohort, with its standard error. The
+features are the 59 regulons that are inferred from the cells, or, where it says so, 100 or 200 sets of genes of
 which one is planted, or the 765 genes themselves. What was planted is a shift of a regulon in the simulation;
-{{doc}}`accuracy` has cohorts that had no part in these choices, and a real one. {{func}}`tcellmil.tl.benchmark` with
-`methods="ablations"` compares the same on yours."""
+{{doc}}`accuracy` has cohorts that had no part in these choices, and a real one. {{func}}`tcellmil.tl.benchmark`
+with `methods="ablations"` compares the same on yours."""
 
 OF_COMPRESSION = """## Does the autoencoder help?
 
