@@ -14,7 +14,7 @@ SCRIPTS = (
     "melanoma",
     "paper_shape",
     "accuracy",
-    "autoencoder",
+    "small_cohorts",
 )
 
 if __name__ == "__main__":

@@ -54,8 +54,9 @@ measured."""
 OF_EPOCHS = """## How long to train?
 
 The paper has 60 epochs. In a small cohort an epoch has few steps, 3 with 24 patients, and longer training is better
-where the signal is weak; with 48 patients or more it is not. So `max_epochs` is 120 for fewer than 48 labelled patients
-and else 60, unless it is given. The columns are with the default compression of each row."""
+where the signal is weak; with 48 patients or more it is not. So `max_epochs` is 120 for fewer than 48 labelled
+patients and else 60, unless it is given. All of this page is about two classes; other outcomes have the same
+defaults, unmeasured. The columns are with the default compression of each row."""
 
 #: Name, and what differs from the cohort that pbmc_cohort simulates by default.
 COHORTS = {

@@ -16,7 +16,7 @@ def main() -> None:
     bags = read_bags(adata, setup)
     replicas = make_replicas("loo", bags.labels, names=bags.names)
     training = TrainingConfig(max_epochs=5, max_epochs_ae=5, early_stopping="none")
-    network = NetworkConfig(dropout=0)
+    network = NetworkConfig(compression="autoencoder", dropout=0)
 
     def fit(index):
         start = time.perf_counter()

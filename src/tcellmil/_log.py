@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import warnings
+from pathlib import Path
 
 
 class _StderrHandler(logging.Handler):
@@ -25,3 +27,11 @@ def _logger() -> logging.Logger:
 
 logger = _logger()
 """Visible by default; ``logging.getLogger("tcellmil").setLevel("WARNING")`` makes the package silent."""
+
+
+def warn(message: str) -> None:
+    """Warn, and name the line outside of this package that led here."""
+    here, level, frame = str(Path(__file__).parent), 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -4,10 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from sklearn.decomposition import PCA
 
 from tcellmil.cv import TrainingConfig
 from tcellmil.nn import NetworkConfig
 from tcellmil.nn._network import SMALL_COHORT
+from tcellmil.nn._projection import MANY_FEATURES, principal_axes
 
 
 def test_the_number_of_patients_decides():
@@ -46,11 +49,27 @@ def test_auto_gives_what_its_choice_gives(make_bags, fit, split, n_patients, exp
         assert all(np.array_equal(of_chosen[name], of_named[name]) for name in of_chosen)
 
 
+def test_several_samples_of_a_patient_count_once(make_bags, fit, split):
+    bags = make_bags(n_patients=2 * SMALL_COHORT - 4, n_cells=3)
+    persons = np.arange(bags.n_bags) // 2
+    bags = dataclasses.replace(bags, labels=persons % 2, groups=persons)
+    assert bags.n_labelled == 2 * SMALL_COHORT - 4 and bags.n_labelled_patients == SMALL_COHORT - 2
+    stack, _ = fit(bags, split(2, bags, groups=persons), network={"compression": "auto"}, max_epochs=1)
+    assert stack.config.compression == "pca"
+
+
 def test_patients_without_an_outcome_do_not_count(make_bags, fit, split):
     labels = [*[0, 1] * 3, *[-1] * SMALL_COHORT]
     bags = make_bags(n_patients=len(labels), n_cells=3, labels=labels)
     stack, _ = fit(bags, split("loo", bags), network={"compression": "auto"}, max_epochs=1)
     assert stack.config.compression == "pca"
+
+
+def test_a_fitted_stack_says_which_compression_it_has(make_bags, fit, split):
+    bags = make_bags()
+    stack, _ = fit(bags, split(2, bags))
+    with pytest.raises(ValueError, match="compression='auto' is for fitting; a fitted stack has one of 'autoencoder'"):
+        dataclasses.replace(stack, config=dataclasses.replace(stack.config, compression="auto"))
 
 
 @pytest.mark.parametrize(
@@ -76,3 +95,30 @@ def test_the_direction_of_a_component_does_not_depend_on_the_order_of_features(m
         stack, _ = fit(data, replicas, network={"compression": "pca", "n_latent": 3})
         latents.append(stack.encode(stack.scale(data.x)).numpy())
     np.testing.assert_allclose(*latents, atol=1e-4)
+
+
+def test_axes_along_which_nothing_varies_are_zero():
+    x = np.random.default_rng(0).normal(size=(5, 30))
+    axes = principal_axes(torch.from_numpy(x), 8).numpy()
+    norms = np.linalg.norm(axes, axis=0)
+    np.testing.assert_allclose(norms, [1, 1, 1, 1, 0, 0, 0, 0], atol=1e-12)
+
+
+def test_many_features_have_the_components_of_sklearn():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 6)) * [9, 7, 5, 4, 3, 2] @ rng.normal(size=(6, MANY_FEATURES + 200))
+    x += 0.1 * rng.normal(size=x.shape)
+    axes = principal_axes(torch.from_numpy(x), 4).numpy()
+    expected = PCA(4, svd_solver="full").fit(x).components_
+    np.testing.assert_allclose(np.abs(expected @ axes), np.eye(4), atol=1e-6)
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0, keepdims=True), axis=0)
+    assert (largest > 0).all()
+
+
+def test_many_features_and_few_cells(make_bags, fit, split):
+    bags = make_bags(n_patients=4, n_cells=3, n_features=MANY_FEATURES + 1)
+    stack, _ = fit(bags, split("loo", bags, n_seeds=2), network={"compression": "pca", "n_latent": 10})
+    z = stack.encode(stack.scale(bags.x)).numpy()
+    assert z.shape == (8, 12, 10) and np.isfinite(z).all()
+    for seed_of_fold in (stack.replicas.fold == fold for fold in np.unique(stack.replicas.fold)):
+        assert np.ptp(stack.encoder["components"][seed_of_fold], axis=0).max() == 0  # the same cells

@@ -160,12 +160,15 @@ def test_unknown_options_are_refused(cohort):
         tm.model.TcellMIL(cohort).train(learning_rate=1)
 
 
-def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort):
+def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort, capsys):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
     model = tm.model.TcellMIL(cohort, n_latent=4)
     assert model.network.compression == "auto"
     model.train(max_epochs=2, progress=False, accelerator="cpu")
-    assert model.network.compression == "pca" and model.get_latent_representation().shape[1] == 4
+    assert model.network.compression == "auto" and model.module.config.compression == "pca"
+    print(model)
+    assert "compression='pca'" in capsys.readouterr().out.replace("\n", "")
+    assert model.get_latent_representation().shape[1] == 4
     assert json.loads(model.to_state()["config"])["network"]["compression"] == "pca"
     again = tm.model.TcellMIL.from_state(model.to_state(), cohort)
     pd.testing.assert_frame_equal(again.predict(), model.predict())
@@ -179,6 +182,7 @@ def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort)
     [
         ({"n_hidden": 8}, {}, r"options \['n_hidden'\] have no effect with compression='pca', which is what 'auto' is"),
         ({}, {"max_epochs_ae": 3, "lr_ae": 0.1}, r"\['max_epochs_ae', 'lr_ae'\] .*'auto' is for 8 labelled patients"),
+        ({}, {"patience": 3}, r"\['patience'\] have no effect with compression='pca', which is"),
         ({"compression": "pca", "dropout": 0.1}, {}, r"\['dropout'\] have no effect with compression='pca'; leave"),
         ({"compression": None, "n_latent": 4}, {}, r"\['n_latent'\] have no effect with compression=None; leave them"),
     ],
@@ -186,5 +190,16 @@ def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort)
 def test_options_of_an_autoencoder_that_there_is_not_are_told(cohort, network, training, message):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
     model = tm.model.TcellMIL(cohort, **network)
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=message) as told:
         model.train(max_epochs=1, progress=False, accelerator="cpu", **training)
+    assert told[0].filename == __file__
+
+
+def test_options_that_are_read_are_not_told(cohort):
+    tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
+    model = tm.model.TcellMIL(cohort, n_latent=4, n_attention=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.train(max_epochs=1, progress=False, accelerator="cpu", early_stopping="both", patience=2)
+        with pytest.raises(ValueError, match="cv='nonsense'"):
+            model.train(cv="nonsense", max_epochs_ae=1)

@@ -11,8 +11,7 @@ import tcellmil as tm
 REGULONS = [f"TF{i}(+)" for i in range(6)]
 FIT = {
     "max_epochs": 5,
-    "max_epochs_ae": 3,
-    "network": {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4},
+    "network": {"n_attention": 4},
     "lr": 0.3,
     "n_boot": 50,
     "accelerator": "cpu",
@@ -98,7 +97,9 @@ def make_mudata():
 @pytest.fixture(scope="session")
 def fitted_mudata_once():
     mdata = build_mudata()
-    fit_cohort(mdata, "cohort", use_rep={"regulons": "X", "prot": "X"}, cv=4, n_seeds=2)
+    network = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
+    options = {"cv": 4, "n_seeds": 2, "max_epochs_ae": 3, "network": network}
+    fit_cohort(mdata, "cohort", use_rep={"regulons": "X", "prot": "X"}, **options)
     return mdata
 
 

@@ -139,7 +139,7 @@ def test_the_other_class_has_the_opposite_importance(compared):
 
 def test_seeds_of_networks_that_learned_agree_on_the_regulon_that_marks_responders(make_cohort, fit_quickly):
     adata = make_cohort()
-    fit_quickly(adata, cv=4, n_seeds=3, max_epochs=40, max_epochs_ae=15)
+    fit_quickly(adata, cv=4, n_seeds=3, max_epochs=40)
     tm.tl.attention_stability(adata, n_top=1)
     best = tm.get.attention_stability(adata, part="top").query("across == 'seeds'").iloc[0]
     assert best["regulon"] == "TF0(+)" and best["importance"] > 2 * best["sd"]

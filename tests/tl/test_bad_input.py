@@ -215,7 +215,7 @@ def check_refused(fit, adata, error, message, **options):
     """``fit`` raises, and ``adata`` is what it was."""
     before = adata.copy()
     with pytest.raises(error, match=message):
-        fit(adata, **{"batch_key": "cohort", "max_epochs": 1, "max_epochs_ae": 1} | options)
+        fit(adata, **{"batch_key": "cohort", "max_epochs": 1} | options)
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     assert set(adata.obsm) == set(before.obsm)
     for key in before.obsm:

@@ -129,8 +129,7 @@ def test_columns_of_a_modality_are_found_by_its_name(make_mudata, fit_quickly):
         use_rep=BOTH,
         cv=2,
         max_epochs=5,
-        max_epochs_ae=3,
-        network={"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4},
+        network={"n_attention": 4},
         lr=0.3,
         accelerator="cpu",
         progress=False,
@@ -511,7 +510,7 @@ def test_each_representation_has_an_encoder_and_a_scaling(make_cohort, fit_quick
     fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2)
     model = tm.get.model(adata)
     assert model.module.blocks == (6, 5) and model.setup.unit_interval == (True, False)
-    assert adata.obsm["X_tcellmil"].shape == (120, 16)
+    assert adata.obsm["X_tcellmil"].shape == (120, 11)
     assert model.feature_names()[[0, 6]].tolist() == ["regulons:TF0(+)", "pca:0"]
     assert tm.get.predictions(adata).shape[0] == 8
 

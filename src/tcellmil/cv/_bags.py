@@ -114,6 +114,11 @@ class Bags:
         return int((self.labels >= 0).sum())
 
     @cached_property
+    def n_labelled_patients(self) -> int:
+        """Number of patients whose outcome is known: of groups, where a patient has several bags."""
+        return self.n_labelled if self.groups is None else len(np.unique(self.groups[self.labels >= 0]))
+
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Number of cells of each bag."""
         return np.diff(self.offsets)

@@ -34,7 +34,7 @@ def fit_temperatures(
     Each replica's training patients are split into stratified folds; networks trained on all but one fold predict that
     fold, and the temperature T minimises the cross-entropy of :math:`\mathrm{softmax}(z / T)` over all of them, classes
     weighted alike (Guo et al., ICML 2017). Held-out patients of the replica take no part, but for their cells in the
-    autoencoder where ``encoder="shared"``.
+    encoder where ``encoder="shared"``.
 
     Parameters
     ----------

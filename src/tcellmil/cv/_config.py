@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from tcellmil.nn._network import SMALL_COHORT
@@ -9,23 +10,30 @@ from tcellmil.nn._network import SMALL_COHORT
 EARLY_STOPPING = ("autoencoder", "both", "none")
 ENCODERS = ("per_fold", "shared")
 
-#: What concerns the autoencoder only, of the network and of its training; of no effect without one.
-OF_AUTOENCODER = ("n_hidden", "dropout", "max_epochs_ae", "lr_ae", "batch_size")
+#: Epochs of the bag classifier by default: of a small cohort, and of a larger one, as in the paper.
+EPOCHS_SMALL, EPOCHS = 120, 60
+
+#: Options of the network and of its training that concern the autoencoder only.
+AUTOENCODER_OPTIONS = ("n_hidden", "dropout", "max_epochs_ae", "lr_ae", "batch_size")
+
+#: Options that concern what stops early only: the autoencoder, and the bag classifier with ``early_stopping="both"``.
+STOPPING_OPTIONS = ("patience", "validation_size")
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Everything that steers the two training stages.
 
-    The defaults were chosen on simulated cohorts (:func:`tcellmil.datasets.pbmc_cohort` with seeds from 100) that no
-    test or benchmark uses, and on no real patient. The paper has ``lr=5e-4`` and ``lr_ae=5e-4``, ``eps=1e-8``,
-    ``n_cells_bag=None`` (600 cells a patient were drawn once) and no early stopping.
+    The defaults were chosen on simulated cohorts (:func:`tcellmil.datasets.pbmc_cohort` with seeds from 100) on which
+    nothing is judged, and on no real patient. The paper has ``max_epochs=60``, ``lr=5e-4`` and ``lr_ae=5e-4``,
+    ``eps=1e-8``, ``n_cells_bag=None`` (600 cells a patient were drawn once) and no early stopping, and the network
+    ``compression="autoencoder"``.
 
     Parameters
     ----------
     max_epochs, max_epochs_ae
         Epochs of the bag classifier and of the autoencoder. ``None``: 60, as in the paper, and 120 for fewer than 48
-        labelled patients, where the steps of an epoch are few.
+        labelled patients (:doc:`/small_cohorts`).
     lr, lr_ae
         Initial learning rates of AdamW, of the bag classifier and of the autoencoder.
     eps
@@ -44,8 +52,9 @@ class TrainingConfig:
         taken whole. Few cells make the bag classifier see a different patient every time, and are fast. ``None`` takes
         every cell every time. Predictions always use all cells.
     early_stopping
-        ``"autoencoder"``: the autoencoder stops on held-out cells of training patients, the bag classifier runs all
-        epochs. ``"both"``: the bag classifier also stops, on held-out training patients. ``"none"``: all epochs.
+        ``"autoencoder"``: the autoencoder, if there is one, stops on held-out cells of training patients, the bag
+        classifier runs all epochs. ``"both"``: the bag classifier also stops, on held-out training patients.
+        ``"none"``: all epochs.
     patience
         Epochs without improvement before a replica stops; after half of them its learning rate halves.
     validation_size
@@ -94,11 +103,21 @@ class TrainingConfig:
         """The same with the epochs that there are, which ``None`` leaves to the number of labelled patients."""
         if self.max_epochs is not None:
             return self
-        return replace(self, max_epochs=120 if n_patients < SMALL_COHORT else 60)
+        return replace(self, max_epochs=EPOCHS_SMALL if n_patients < SMALL_COHORT else EPOCHS)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return asdict(self)
+
+
+def options_without_effect(asked: Iterable[str], compression: str | None, early_stopping: str) -> list[str]:
+    """Those of the options' names that nothing reads with this compression and this early stopping."""
+    if compression == "autoencoder":
+        return []
+    idle = set(AUTOENCODER_OPTIONS)
+    idle |= {"n_latent"} if compression is None else set()
+    idle |= set(STOPPING_OPTIONS) if early_stopping != "both" else set()
+    return [name for name in asked if name in idle]
 
 
 def _at_least_one(name: str, value: int) -> None:

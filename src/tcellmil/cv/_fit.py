@@ -1,4 +1,4 @@
-"""Fit a stack of replicas: scaling and autoencoder, latents, then attention and classifier."""
+"""Fit a stack of replicas: scaling and encoder, latents, then attention and classifier."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def fit_stack(
     The fitted stack and its history: a row a replica, stage and epoch.
     """
     network = network_for(bags, network or NetworkConfig())
-    training = (training or TrainingConfig()).for_patients(bags.n_labelled)
+    training = (training or TrainingConfig()).for_patients(bags.n_labelled_patients)
     blocks = bags.blocks or (bags.x.shape[1],)
     unit_interval = _one_a_block(unit_interval, len(blocks))
     # Above the encoders, the latent of a cell is the latents of all of its representations.
@@ -85,9 +85,9 @@ def fit_stack(
     per_fold = training.encoder == "per_fold"
     chunks = _chunks(bags, replicas, joint, training)
     n_epochs = len(chunks) * training.max_epochs
-    if encoders_of is None:
+    if encoders_of is None and network.compression == "autoencoder":
         n_epochs += (len(chunks) if per_fold else 1) * len(blocks) * training.max_epochs_ae
-    else:
+    if encoders_of is not None:
         _check_same_encoders(encoders_of, replicas, network, bags.blocks)
     parts, histories = [], []
     with tqdm(total=n_epochs, disable=not progress, unit="epoch") as bar:
@@ -136,7 +136,7 @@ def fit_stack(
 
 def network_for(bags: Bags, network: NetworkConfig) -> NetworkConfig:
     """The same network with the compression and the latent size that it has on these bags."""
-    return network.for_patients(bags.n_labelled).for_features(bags.x.shape[1])
+    return network.for_patients(bags.n_labelled_patients).for_features(bags.x.shape[1])
 
 
 @dataclass
@@ -212,7 +212,6 @@ def _fit_block(bags, train, seed, network, training, unit_interval, bar, block) 
     else:
         encoder = fit_projection(bags, scaling, train, network)
         history = pd.DataFrame({name: [] for name in HISTORY}).astype(HISTORY)
-        bar.update(training.max_epochs_ae)
     z = _encode(encoder, bags.x, scaling)
     mean, sd = _latent_scale(z, train[:, bags.bag_of_cell])
     encoder.absorb_latent_scale(mean, sd)
@@ -233,7 +232,8 @@ def _check_same_encoders(
         raise ValueError("encoders_of was fitted on other splits or seeds; pass a stack of the same replicas")
     if fitted.blocks != blocks:
         raise ValueError(f"encoders_of has blocks={fitted.blocks}, the bags have {blocks}; pass a stack of these bags")
-    for name in ("compression", "n_hidden", "n_latent", "dropout"):
+    of_autoencoder = ("n_hidden", "dropout") if network.compression == "autoencoder" else ()
+    for name in ("compression", "n_latent", *of_autoencoder):
         if getattr(fitted.config, name) != getattr(network, name):
             raise ValueError(
                 f"encoders_of has {name}={getattr(fitted.config, name)!r}, network asks for {getattr(network, name)!r}"

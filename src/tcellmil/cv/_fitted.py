@@ -35,7 +35,7 @@ class FittedStack:
     scaling
         How the representation becomes the networks' input, a row an encoder or one for all.
     encoder
-        ``{name: (n_encoders, ...)}``: weights of the autoencoders; of several representations, their number comes
+        ``{name: (n_encoders, ...)}``: weights of the encoders; of several representations, their number comes
         before the name.
     encoder_of_replica
         ``(n_replicas,)``: which encoder each replica reads.
@@ -60,6 +60,12 @@ class FittedStack:
     temperature: np.ndarray | None = None
     n_covariates: int = 0
     blocks: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.config.compression == "auto":
+            raise ValueError(
+                "compression='auto' is for fitting; a fitted stack has one of 'autoencoder', 'pca' and None"
+            )
 
     def __len__(self) -> int:
         return len(self.replicas)

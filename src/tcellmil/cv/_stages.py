@@ -118,10 +118,13 @@ def fit_projection(bags: Bags, scaling: Scaling, train: np.ndarray, network: Net
     stack.set_input_units(*(torch.from_numpy(m[:, None]) for m in _centre_and_spread(bags, scaling, train)))
     if n_latent is not None:
         loc, scale = torch.from_numpy(scaling.loc), torch.from_numpy(scaling.scale)
-        for k, own in enumerate(train[:, bags.bag_of_cell]):
+        # Seeds of a fold train on the same cells, which have the same components.
+        _, first, same = np.unique(train, axis=0, return_index=True, return_inverse=True)
+        for k in first:
             row = slice(None) if len(loc) == 1 else slice(k, k + 1)
-            x = torch.from_numpy(bags.x[own])[None]
+            x = torch.from_numpy(bags.x[train[k, bags.bag_of_cell]])[None]
             stack.fit_components(k, scale_cells(x, loc[row], scale[row])[0])
+        stack.components.copy_(stack.components[first][same.ravel()])
     return stack
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +23,11 @@ from tcellmil._checks import (
     is_mudata,
     some,
 )
+from tcellmil._log import warn
 from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 from tcellmil.cv._bags import Bags
 from tcellmil.cv._calibration import fit_temperatures
-from tcellmil.cv._config import OF_AUTOENCODER, TrainingConfig
+from tcellmil.cv._config import TrainingConfig, options_without_effect
 from tcellmil.cv._fit import fit_stack
 from tcellmil.cv._fitted import FittedStack
 from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
@@ -95,7 +95,7 @@ class TcellMIL(BaseModelClass):
         self.module: FittedStack | None = None
         self.training: dict = {}
         self._patients: np.ndarray | None = None
-        self._named = tuple(network)  # the options that the caller chose
+        self._asked = tuple(network)  # the options that the caller chose
         self._model_summary_string = f"TcellMIL with {self.network}"
         self.init_params_ = {"kwargs": {"network": self.network.as_dict()}, "non_kwargs": {}}
 
@@ -265,6 +265,11 @@ class TcellMIL(BaseModelClass):
             If an option is not known.
         ValueError
             If an option is out of range, or patients cannot be split so.
+
+        Warns
+        -----
+        UserWarning
+            If options are of an autoencoder that this network has not.
         """
         check_fields(training, TrainingConfig, "training")
         check_choice(calibration, (None, "temperature"), "calibration")
@@ -273,8 +278,7 @@ class TcellMIL(BaseModelClass):
                 f"calibration={calibration!r} is for probabilities of classes, the outcome is {self.network.outcome!r}"
             )
         bags = self.bags()
-        config = TrainingConfig(**training).for_patients(bags.n_labelled)
-        self._choose_compression(bags, training)
+        config = TrainingConfig(**training).for_patients(bags.n_labelled_patients)
         replicas = make_replicas(
             cv,
             bags.labels,
@@ -286,6 +290,7 @@ class TcellMIL(BaseModelClass):
             n_seeds=n_seeds,
             seed=seed,
         )
+        self._tell_options_without_effect(bags, config, training)
         self.module, history = fit_stack(
             bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
         )
@@ -296,6 +301,7 @@ class TcellMIL(BaseModelClass):
         self._patients = bags.names
         self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
         self.training["calibration"] = calibration or ""
+        self._model_summary_string = f"TcellMIL with {self.module.config}"
         self.history_table = with_named_stages(history, self.setup.use_rep)
         self.history_ = wide_history(self.history_table, self.network.outcome)
         self.is_trained_ = True
@@ -360,7 +366,7 @@ class TcellMIL(BaseModelClass):
             )
             model = cls(adata, **network)
         model.module, model.setup, model.training, model._patients = module, setup, training, patients
-        model._named = ()
+        model._asked = ()
         if adata is not None:
             model._check_same_patients()
         model.is_trained_ = True
@@ -485,19 +491,15 @@ class TcellMIL(BaseModelClass):
             **{name: training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
         }
 
-    def _choose_compression(self, bags: Bags, training: Iterable[str]) -> None:
-        """Put what ``compression="auto"`` is for these patients, and tell which options then have no effect."""
-        asked, self.network = self.network.compression, self.network.for_patients(bags.n_labelled)
-        chosen = self.network.compression
-        why = f", which is what 'auto' is for {bags.n_labelled} labelled patients" if asked == "auto" else ""
-        idle = OF_AUTOENCODER if chosen == "pca" else (*OF_AUTOENCODER, "n_latent")
-        idle = [name for name in (*self._named, *training) if name in idle]
-        if idle and chosen != "autoencoder":
-            warnings.warn(
-                f"options {some(idle)} have no effect with compression={chosen!r}{why}; "
-                "leave them out, or ask for compression='autoencoder'",
-                UserWarning,
-                stacklevel=3,
+    def _tell_options_without_effect(self, bags: Bags, config: TrainingConfig, asked: Iterable[str]) -> None:
+        compression = self.network.for_patients(bags.n_labelled_patients).compression
+        idle = options_without_effect([*self._asked, *asked], compression, config.early_stopping)
+        if idle:
+            why = f", which is what 'auto' is for {bags.n_labelled_patients} labelled patients"
+            warn(
+                f"options {some(idle)} have no effect with compression={compression!r}"
+                f"{why if self.network.compression == 'auto' else ''}; "
+                "leave them out, or ask for compression='autoencoder'"
             )
 
     def _check_fitted(self) -> None:
@@ -522,18 +524,16 @@ class TcellMIL(BaseModelClass):
             if not labels:
                 raise
             bags = read_bags(adata, self.setup, labels=False, splits=False)  # what else is wrong is raised here
-            warnings.warn(f"outcomes of the new patients are left out: {error}", UserWarning, stacklevel=5)
+            warn(f"outcomes of the new patients are left out: {error}")
             return bags
 
     def _warn_of_known_patients(self, bags: Bags) -> None:
         trained_on = self._patients[self.module.replicas.train.any(axis=0)]
         known = np.intersect1d(bags.names, trained_on)
         if len(known):
-            warnings.warn(
+            warn(
                 f"{len(known)} of the patients have the names of patients that the model was trained on; "
-                "if they are the same, these predictions are not out-of-fold",
-                UserWarning,
-                stacklevel=4,
+                "if they are the same, these predictions are not out-of-fold"
             )
 
 

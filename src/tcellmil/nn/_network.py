@@ -21,7 +21,7 @@ ATTENTIONS = ("tanh", "gated", "mlp")
 BATCH_ENCODINGS = ("concat", "film", None)
 
 #: With fewer labelled patients than this a cohort is small, and has defaults of its own. On simulated cohorts of 16 to
-#: 24 patients they were ahead, from 48 on they made no difference (``benchmarks/small_cohorts.py``).
+#: 24 patients they were clearly ahead, from 48 on hardly or not (``benchmarks/small_cohorts.py``).
 SMALL_COHORT = 48
 
 
@@ -32,7 +32,8 @@ class NetworkConfig:
     Parameters
     ----------
     n_hidden, n_latent
-        Hidden width of the autoencoder, and size of the latent; of several representations, of each one's.
+        Hidden width of the autoencoder, and size of the latent; of several representations, of each one's. Principal
+        components are at most as many as the features, and without compression the latent is the features.
     n_attention
         Hidden width of the attention network.
     compression

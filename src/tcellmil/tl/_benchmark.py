@@ -13,7 +13,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_fields, check_obs_column, some
-from tcellmil._log import logger
+from tcellmil._log import logger, warn
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -128,7 +128,8 @@ def benchmark(
       ``difference`` to the reference with its paired interval ``difference_ci_low``, ``difference_ci_high``; ``p`` and
       ``test``;
     - ``"methods"``: a row a method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
-      were used again; these seconds are counted there), ``options`` (JSON);
+      were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
+      epochs that there were);
     - ``"predictions"``: a row a method, representation and patient.
 
     Raises
@@ -217,8 +218,9 @@ def benchmark(
     )
 
     runs = []
+    mil = [method for method in chosen if method.kind == "mil"]
+    _tell_options_without_effect(mil, first, network, training)
     for rep in reps:
-        mil = [method for method in chosen if method.kind == "mil"]
         runs += _run_mil(mil, rep, *bags[rep], replicas, network, training, progress)
         runs += [
             _run_simple(method, rep, bags[rep][1].pseudobulk, first, replicas)
@@ -297,6 +299,25 @@ def _for_classes(chosen: list[Method], n_classes: int, methods) -> list[Method]:
     return [method for method in chosen if method.name not in two_only]
 
 
+def _tell_options_without_effect(methods: list[Method], bags: Bags, network: dict, training: dict) -> None:
+    """Warn of options that no method of the engine reads."""
+    from tcellmil.cv._config import TrainingConfig, options_without_effect
+    from tcellmil.cv._fit import network_for
+    from tcellmil.nn import NetworkConfig
+
+    asked = [*network, *training]
+    idle = set(asked) if methods else set()
+    for method in methods:
+        config = network_for(bags, NetworkConfig(**{**network, **method.network}))
+        stopping = TrainingConfig(**{**training, **method.training}).early_stopping
+        idle &= set(options_without_effect(asked, config.compression, stopping))
+    if idle:
+        warn(
+            f"options {some([name for name in asked if name in idle])} have no effect: none of the methods that are "
+            "compared has an autoencoder; leave them out, or add network={'compression': 'autoencoder'}"
+        )
+
+
 def _run_mil(
     methods: list[Method],
     rep: str,
@@ -316,7 +337,7 @@ def _run_mil(
     runs = []
     for method in methods:
         config = network_for(bags, NetworkConfig(**{**network, **method.network}))
-        plan = TrainingConfig(**{**training, **method.training})
+        plan = TrainingConfig(**{**training, **method.training}).for_patients(bags.n_labelled_patients)
         kind = (config.compression, config.n_hidden, config.n_latent, config.dropout)
         from_method, stack = fitted.get(kind, ("", None))
         start = time.perf_counter()
@@ -332,7 +353,10 @@ def _run_mil(
         probabilities = replica_probabilities(stack, bags)
         seconds = time.perf_counter() - start
         fitted.setdefault(kind, (method.name, stack))
-        options = {"network": method.network, "training": method.training}
+        options = {
+            "network": {**method.network, "compression": config.compression},
+            "training": {**method.training, "max_epochs": plan.max_epochs},
+        }
         runs.append(_run(method.name, rep, "mil", probabilities, seconds, from_method, options))
     return runs
 

@@ -109,8 +109,8 @@ def fit_mil(
         How the representation comes to [-1, 1]; see :meth:`tcellmil.model.TcellMIL.setup_anndata`.
     max_epochs, max_epochs_ae, lr, early_stopping
         Training; ``None`` takes the defaults of :class:`tcellmil.cv.TrainingConfig`, which documents them.
-        ``max_epochs_ae`` is of an autoencoder, which cohorts of fewer than 48 labelled patients have where asked for:
-        ``network={"compression": "autoencoder"}``.
+        ``max_epochs_ae`` is read where there is an autoencoder: with 48 labelled patients or more, or with
+        ``network={"compression": "autoencoder"}``. Smaller cohorts have principal components in its place.
     calibration
         ``"temperature"``: probabilities are softened or sharpened by a temperature that is fitted by cross-validation
         within each replica's training patients, at about three times the cost. The order of patients judged by one
@@ -132,8 +132,9 @@ def fit_mil(
     -------
     ``None``, or the changed copy. Written, all or nothing:
 
-    - ``obsm["X_tcellmil"]``: latent of each cell, from the first replica that held its patient out (of several
-      representations, their latents side by side);
+    - ``obsm["X_tcellmil"]``: latent of each cell, ``(n_cells, n_latent)``, from the first replica that held its patient
+      out; of several representations, their latents side by side. 48 columns each by default, and of principal
+      components no more than features;
     - ``obs["tcellmil_attention"]``: attention of each cell, mean over the replicas that held its patient out; sums to 1
       within a patient (NaN where none did);
     - ``uns["tcellmil"]``: ``predictions`` (a row a patient), ``metrics`` (with 95% bootstrap intervals over patients),
@@ -147,6 +148,11 @@ def fit_mil(
     ------
     KeyError, ValueError, TypeError
         If something is missing or cannot be trained on; ``adata`` is then unchanged.
+
+    Warns
+    -----
+    UserWarning
+        If options are of an autoencoder that there is not.
 
     References
     ----------
