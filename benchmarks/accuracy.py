@@ -13,6 +13,7 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from _jobs import run_jobs
 
@@ -63,22 +64,26 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
         f"Mean AUROC over {n_seeds} cohorts of 24 patients (`pbmc_cohort`, seeds {table['seed'].min()} to "
         f"{table['seed'].max()}), by size of the planted effect, on regulon activities, one seed of the networks; "
         f"*rare*: driver cells are {RARE:.0%} of a patient's, with the effect in brackets. The standard error of a "
-        "mean is about 0.05 to 0.1 where methods are between chance and certainty.",
+        "mean is about 0.05 to 0.1 where methods are between chance and certainty. The last column is the difference of "
+        "the means to `tcellmil`, paired by cohort, with its standard error.",
         _auroc_by_effect(table).to_markdown(floatfmt=".2f"),
     ]
     if len(melanoma):
-        columns = ["value", "ci_low", "ci_high", "difference", "difference_ci_low", "difference_ci_high", "p"]
-        rows = melanoma[melanoma["metric"] == "auroc"].sort_values("value", ascending=False)
+        rows = (
+            melanoma[melanoma["metric"] == "auroc"].sort_values("value", ascending=False).set_index(["method", "rep"])
+        )
         accuracy = melanoma[melanoma["metric"] == "accuracy"].set_index(["method", "rep"])["value"]
-        rows = rows.set_index(["method", "rep"])[columns].assign(accuracy=accuracy)
-        p = rows.pop("p").map("{:.3f}".format)
-        rows = rows.map("{:.2f}".format).assign(p=p).replace("nan", "")
+        shown = pd.DataFrame({"AUROC": _with_interval(rows, "value", "")})
+        shown["difference"] = _with_interval(rows, "difference", "difference_")
+        shown["p"] = rows["p"].map("{:.3f}".format)
+        shown["accuracy"] = accuracy.map("{:.2f}".format)
+        shown.loc[rows["p"].isna(), ["difference", "p"]] = ""
         parts += [
             "## Melanoma",
             "AUROC of 19 patients before immune-checkpoint therapy (GSE120575, 550 cells; DoRothEA A to C; the PCA is "
             f"of all cells, without labels), with paired differences to `tcellmil` on regulons, their intervals and "
             f"p-values (DeLong). Predictions are means over {N_SEEDS} seeds.",
-            rows.reset_index().to_markdown(index=False, disable_numparse=True),
+            shown.reset_index().to_markdown(index=False, disable_numparse=True),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -91,7 +96,17 @@ def _auroc_by_effect(table: pd.DataFrame) -> pd.DataFrame:
     wide = auroc.assign(effect=label).pivot_table(index="method", columns="effect", values="value", sort=False)
     common = [name for name in wide.columns if not name.startswith("rare")]
     wide["mean"] = wide[common].mean(axis=1)
+    cohorts = auroc[auroc["kind"] == "common"].pivot_table(index="method", columns=["effect", "seed"], values="value")
+    difference = cohorts - cohorts.loc["tcellmil"]
+    error = difference.std(axis=1) / np.sqrt(cohorts.shape[1])
+    wide["difference"] = difference.mean(axis=1).map("{:+.3f}".format) + error.map(" ± {:.3f}".format)
+    wide.loc["tcellmil", "difference"] = ""
     return wide.sort_values("mean", ascending=False)
+
+
+def _with_interval(rows: pd.DataFrame, value: str, prefix: str) -> pd.Series:
+    parts = rows[[value, f"{prefix}ci_low", f"{prefix}ci_high"]].map("{:.2f}".format)
+    return parts.iloc[:, 0] + " [" + parts.iloc[:, 1] + ", " + parts.iloc[:, 2] + "]"
 
 
 if __name__ == "__main__":

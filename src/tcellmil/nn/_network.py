@@ -31,9 +31,11 @@ class NetworkConfig:
 
     Parameters
     ----------
-    n_hidden, n_latent
-        Hidden width of the autoencoder, and size of the latent; of several representations, of each one's. Principal
-        components are at most as many as the features, and without compression the latent is the features.
+    n_hidden
+        Hidden width of the autoencoder.
+    n_latent
+        Size of the latent; of several representations, of each one's. Principal components are at most as many as the
+        features, and without compression the latent is the features.
     n_attention
         Hidden width of the attention network.
     compression
