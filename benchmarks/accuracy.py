@@ -64,15 +64,14 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
         f"Mean AUROC over {n_seeds} cohorts of 24 patients (`pbmc_cohort`, seeds {table['seed'].min()} to "
         f"{table['seed'].max()}), by size of the planted effect, on regulon activities, one seed of the networks; "
         f"*rare*: driver cells are {RARE:.0%} of a patient's, with the effect in brackets. The standard error of a "
-        "mean is about 0.05 to 0.1 where methods are between chance and certainty. The last column is the difference of "
-        "the means to `tcellmil`, paired by cohort, with its standard error.",
+        "mean is about 0.05 to 0.1 where methods are between chance and certainty. The last column is the mean "
+        "difference to `tcellmil`, paired by cohort, with its standard error.",
         _auroc_by_effect(table).to_markdown(floatfmt=".2f"),
     ]
     if len(melanoma):
-        rows = (
-            melanoma[melanoma["metric"] == "auroc"].sort_values("value", ascending=False).set_index(["method", "rep"])
-        )
-        accuracy = melanoma[melanoma["metric"] == "accuracy"].set_index(["method", "rep"])["value"]
+        melanoma = melanoma.fillna({"rep": ""}).set_index(["method", "rep"])
+        rows = melanoma[melanoma["metric"] == "auroc"].sort_values("value", ascending=False)
+        accuracy = melanoma.loc[melanoma["metric"] == "accuracy", "value"]
         shown = pd.DataFrame({"AUROC": _with_interval(rows, "value", "")})
         shown["difference"] = _with_interval(rows, "difference", "difference_")
         shown["p"] = rows["p"].map("{:.3f}".format)
