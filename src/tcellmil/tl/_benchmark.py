@@ -18,7 +18,8 @@ from tcellmil._log import logger, warn
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from tcellmil.cv import Bags, FittedStack, Replicas
+    from tcellmil.cv import Bags, Replicas
+    from tcellmil.cv._comparison import Run
     from tcellmil.cv._methods import Method
     from tcellmil.model._setup import Setup
 
@@ -153,7 +154,8 @@ def benchmark(
     ['mil_linear', 'logistic_regression', 'majority']
     """
     check_adata(adata)
-    from tcellmil.cv import TrainingConfig, make_replicas
+    from tcellmil.cv import TrainingConfig, composition, make_replicas
+    from tcellmil.cv._comparison import run_engine, run_simple
     from tcellmil.cv._methods import COMPOSITION, COVARIATES, methods_by_name
     from tcellmil.model._setup import make_setup, only_what_is_read, read_bags
     from tcellmil.model._tcellmil import cv_name
@@ -221,28 +223,28 @@ def benchmark(
     mil = [method for method in chosen if method.kind == "mil"]
     _tell_options_without_effect(mil, first, network, training)
     for rep in reps:
-        runs += _run_mil(mil, rep, *bags[rep], replicas, network, training, progress)
+        own_setup, own_bags = bags[rep]
+        options = {"unit_interval": own_setup.unit_interval, "progress": progress}
+        runs += run_engine(mil, rep, own_bags, replicas, network, training, **options)
         runs += [
-            _run_simple(method, rep, bags[rep][1].pseudobulk, first, replicas)
+            run_simple(method, rep, own_bags.pseudobulk, first, replicas)
             for method in chosen
             if method.kind == "pseudobulk"
         ]
     for method in chosen:
         if method.kind == "composition":
-            from tcellmil.cv import composition
-
-            runs.append(_run_simple(method, "", composition(first, groups), first, replicas))
+            runs.append(run_simple(method, "", composition(first, groups), first, replicas))
         elif method.kind == "covariates":
-            runs.append(_run_simple(method, "", np.zeros((first.n_bags, 0)), first, replicas))
+            runs.append(run_simple(method, "", np.zeros((first.n_bags, 0)), first, replicas))
         elif method.kind == "majority":
-            runs.append(_run_simple(method, "", np.zeros((first.n_bags, 1)), first, replicas))
+            runs.append(run_simple(method, "", np.zeros((first.n_bags, 1)), first, replicas))
     runs += [_run_own(name, function, adata, reps, setup, first, replicas) for name, function in own.items()]
 
-    reference = next((run for run in runs if (run["method"], run["rep"]) == (REFERENCE, reps[0])), runs[0])
+    reference = next((run for run in runs if (run.method, run.rep) == (REFERENCE, reps[0])), runs[0])
     metrics = _metrics(runs, reference, first, replicas, cv, n_boot, n_permutations, seed)
     result = {
         "metrics": metrics,
-        "methods": pd.DataFrame([{k: run[k] for k in ("method", "rep", *DESCRIPTION)} for run in runs]),
+        "methods": pd.DataFrame([{k: getattr(run, k) for k in ("method", "rep", *DESCRIPTION)} for run in runs]),
         "predictions": pd.concat([_predictions(run, setup, first) for run in runs], ignore_index=True),
         "params": {
             "sample_key": sample_key,
@@ -255,8 +257,8 @@ def benchmark(
             "seed": int(seed),
             "classes": np.array(setup.classes, dtype=object),
             "positive_class": setup.classes[-1],
-            "reference": reference["method"],
-            "reference_rep": reference["rep"],
+            "reference": reference.method,
+            "reference_rep": reference.rep,
         },
     }
     adata = adata.copy() if copy else adata
@@ -300,83 +302,20 @@ def _for_classes(chosen: list[Method], n_classes: int, methods) -> list[Method]:
 
 
 def _tell_options_without_effect(methods: list[Method], bags: Bags, network: dict, training: dict) -> None:
-    """Warn of options that no method of the engine reads."""
-    from tcellmil.cv._config import TrainingConfig, options_without_effect
-    from tcellmil.cv._fit import network_for
-    from tcellmil.nn import NetworkConfig
+    from tcellmil.cv._comparison import idle_options
 
-    asked = [*network, *training]
-    idle = set(asked) if methods else set()
-    for method in methods:
-        config = network_for(bags, NetworkConfig(**{**network, **method.network}))
-        stopping = TrainingConfig(**{**training, **method.training}).early_stopping
-        idle &= set(options_without_effect(asked, config.compression, stopping))
+    idle = idle_options(methods, bags, network, training)
     if idle:
         warn(
-            f"options {some([name for name in asked if name in idle])} have no effect: none of the methods that are "
-            "compared has an autoencoder; leave them out, or add network={'compression': 'autoencoder'}"
+            f"options {some(idle)} have no effect: none of the methods that are compared has an autoencoder; "
+            "leave them out, or add network={'compression': 'autoencoder'}"
         )
 
 
-def _run_mil(
-    methods: list[Method],
-    rep: str,
-    setup: Setup,
-    bags: Bags,
-    replicas: Replicas,
-    network: dict,
-    training: dict,
-    progress: bool,
-) -> list[dict]:
-    """Methods of the engine; those with the same encoders share them."""
-    from tcellmil.cv import TrainingConfig, fit_stack, replica_probabilities
-    from tcellmil.cv._fit import network_for
-    from tcellmil.nn import NetworkConfig
-
-    fitted: dict[tuple, tuple[str, FittedStack]] = {}
-    runs = []
-    for method in methods:
-        config = network_for(bags, NetworkConfig(**{**network, **method.network}))
-        plan = TrainingConfig(**{**training, **method.training}).for_patients(bags.n_labelled_patients)
-        kind = (config.compression, config.n_hidden, config.n_latent, config.dropout)
-        from_method, stack = fitted.get(kind, ("", None))
-        start = time.perf_counter()
-        stack, _ = fit_stack(
-            bags,
-            replicas,
-            config,
-            plan,
-            unit_interval=setup.unit_interval,
-            encoders_of=stack,
-            progress=progress,
-        )
-        probabilities = replica_probabilities(stack, bags)
-        seconds = time.perf_counter() - start
-        fitted.setdefault(kind, (method.name, stack))
-        options = {
-            "network": {**method.network, "compression": config.compression},
-            "training": {**method.training, "max_epochs": plan.max_epochs},
-        }
-        runs.append(_run(method.name, rep, "mil", probabilities, seconds, from_method, options))
-    return runs
-
-
-def _run_simple(method: Method, rep: str, features: np.ndarray, bags: Bags, replicas: Replicas) -> dict:
-    from tcellmil.cv import fit_baseline
-    from tcellmil.cv._baselines import boosting_library
-
-    start = time.perf_counter()
-    name = "logistic_regression" if method.kind in ("composition", "covariates") else method.name
-    covariates = None if method.kind == "majority" else bags.covariates
-    probabilities = fit_baseline(name, features, bags.labels, replicas, covariates)
-    options = {"library": boosting_library()} if name == "gradient_boosting" else {}
-    return _run(method.name, rep, method.kind, probabilities, time.perf_counter() - start, "", options)
-
-
-def _run_own(
-    name: str, function, adata: AnnData, reps: list[str], setup: Setup, bags: Bags, replicas: Replicas
-) -> dict:
+def _run_own(name: str, function, adata: AnnData, reps: list[str], setup: Setup, bags: Bags, replicas: Replicas) -> Run:
     """A method from elsewhere: it is handed the training patients, and the held-out ones without their labels."""
+    from tcellmil.cv._comparison import Run
+
     start = time.perf_counter()
     takes_seed = "seed" in _arguments(function)
     sample = adata.obs[setup.sample_key].astype(str)
@@ -399,7 +338,7 @@ def _run_own(
         found[k, replicas.test[k]] = table.loc[wanted[0], wanted[1]].to_numpy()
     # An adapter says what it reads and how it was told to train.
     rep, options = getattr(function, "use_rep", ""), getattr(function, "options", {})
-    return _run(name, rep, "own", found, time.perf_counter() - start, "", options)
+    return Run(name, rep, "own", found, time.perf_counter() - start, options=json.dumps(options))
 
 
 def _arguments(function: Callable) -> Sequence[str]:
@@ -419,41 +358,26 @@ def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
     return part
 
 
-def _run(method: str, rep: str, kind: str, probabilities, seconds: float, encoders: str, options: dict) -> dict:
-    from tcellmil.cv._out_of_fold import mean_over_replicas
-
-    return {
-        "method": method,
-        "rep": rep,
-        "kind": kind,
-        "seconds": seconds,
-        "encoders": encoders,
-        "options": json.dumps(options),
-        "probabilities": probabilities,
-        "mean": mean_over_replicas(probabilities),
-    }
-
-
 def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_permutations, seed) -> pd.DataFrame:
     from tcellmil.cv import pair_order
     from tcellmil.stats import bootstrap_metrics, compare_predictions
 
-    judged = (bags.labels >= 0) & np.isfinite(reference["mean"]).all(axis=1)
+    judged = (bags.labels >= 0) & np.isfinite(reference.mean).all(axis=1)
     y = bags.labels[judged]
     groups = None if bags.groups is None else bags.groups[judged]
     in_pairs = isinstance(cv, str) and cv == "leave_pair_out"
     tables = []
     for run in runs:
-        order = pair_order(run["probabilities"], replicas, bags.labels) if in_pairs else None
-        table = bootstrap_metrics(y, run["mean"][judged], n_boot=n_boot, seed=seed, pair_order=order, groups=groups)
-        table.insert(0, "method", run["method"])
-        table.insert(1, "rep", run["rep"])
+        order = pair_order(run.probabilities, replicas, bags.labels) if in_pairs else None
+        table = bootstrap_metrics(y, run.mean[judged], n_boot=n_boot, seed=seed, pair_order=order, groups=groups)
+        table.insert(0, "method", run.method)
+        table.insert(1, "rep", run.rep)
         tables.append((table, run))
     base = next(table for table, run in tables if run is reference)
     options = {"n_boot": n_boot, "n_permutations": n_permutations, "seed": seed, "groups": groups}
     for table, run in tables:
         table["difference"] = table["value"] - base["value"]
-        compared = compare_predictions(y, run["mean"][judged], reference["mean"][judged], in_pairs=in_pairs, **options)
+        compared = compare_predictions(y, run.mean[judged], reference.mean[judged], in_pairs=in_pairs, **options)
         table[list(compared)] = compared
         if run is reference:
             table[["difference", "difference_ci_low", "difference_ci_high", "p"]] = np.nan
@@ -461,11 +385,11 @@ def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_perm
     return pd.concat([table for table, _ in tables], ignore_index=True)
 
 
-def _predictions(run: dict, setup: Setup, bags: Bags) -> pd.DataFrame:
+def _predictions(run: Run, setup: Setup, bags: Bags) -> pd.DataFrame:
     classes = np.array(setup.classes, dtype=object)
-    mean = run["mean"]
+    mean = run.mean
     known = np.isfinite(mean).all(axis=1)
-    table = pd.DataFrame({"method": run["method"], "rep": run["rep"], "patient": bags.names.astype(object)})
+    table = pd.DataFrame({"method": run.method, "rep": run.rep, "patient": bags.names.astype(object)})
     table["label"] = np.where(bags.labels >= 0, classes[bags.labels], "")
     table["predicted"] = np.where(known, classes[np.nan_to_num(mean).argmax(axis=1)], "")
     for c, name in enumerate(classes):
