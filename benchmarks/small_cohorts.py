@@ -39,13 +39,12 @@ with `methods="ablations"` compares the same on yours."""
 
 OF_COMPRESSION = """## Does the autoencoder help?
 
-- **With 16 to 24 patients the autoencoder costs accuracy**: as many principal components, fitted in each fold as it
-  would be, are ahead of it in nearly every row, most where one feature by itself carries the signal. More cells of each
-  patient do not change that, more patients do.
+- **With 16 to 24 patients the autoencoder costs accuracy.** As many principal components, fitted in each fold as it
+  would be, are behind it in no row, and most ahead where patients are fewest or one feature carries the signal.
 - **With 48 patients or more it hardly matters**; what difference there is, is again in favour of principal components.
-- **It helps where features are many and each carries little**: on single genes it is ahead of using them as they are,
-  with 16 patients clearly. Principal components do as well there.
-- A layer in its place that is trained with the labels (64 wide, under gated attention) is not better on average.
+- **It helps where features are many and each carries little**: on single genes it is ahead of using them as they are.
+  Principal components do as well there.
+- A layer in its place that is trained with the labels (64 wide, under gated attention) is behind both on average.
 
 So `compression="auto"`, the default of {class}`tcellmil.nn.NetworkConfig`, is principal components for fewer than 48
 labelled patients, and from there on the autoencoder of the published system. Between 24 and 48 patients nothing was
@@ -54,9 +53,9 @@ measured."""
 OF_EPOCHS = """## How long to train?
 
 The paper has 60 epochs. In a small cohort an epoch has few steps, 3 with 24 patients, and longer training is better
-where the signal is weak; with 48 patients or more it is not. So `max_epochs` is 120 for fewer than 48 labelled
-patients and else 60, unless it is given. All of this page is about two classes; other outcomes have the same
-defaults, unmeasured. The columns are with the default compression of each row."""
+where the signal is weak, up to 120 epochs; with 48 patients or more it is not. So `max_epochs` is 120 for fewer than
+48 labelled patients and else 60, unless it is given. All of this page is about two classes; other outcomes have the
+same defaults, unmeasured. The columns are with the default compression of each row."""
 
 #: Name, and what differs from the cohort that pbmc_cohort simulates by default.
 COHORTS = {
