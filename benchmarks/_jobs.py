@@ -8,6 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 
+def dense(table: str) -> str:
+    """A table of a page of the docs, in small print."""
+    return f"::::{{container}} table-of-figures\n{table}\n::::"
+
+
 def run_jobs(run: Callable[..., pd.DataFrame], jobs: list[tuple], n: int, file: str | None) -> pd.DataFrame:
     """Tables of all jobs, one above the other.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _jobs import run_jobs
+from _jobs import dense, run_jobs
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
 RARE = 0.03
@@ -66,7 +66,7 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
         f"*rare*: driver cells are {RARE:.0%} of a patient's, with the effect in brackets. The standard error of a "
         "mean is about 0.05 to 0.1 where methods are between chance and certainty. The last column is the mean "
         "difference to `tcellmil`, paired by cohort, with its standard error.",
-        _auroc_by_effect(table).to_markdown(floatfmt=".2f"),
+        dense(_auroc_by_effect(table).to_markdown(floatfmt=".2f")),
     ]
     if len(melanoma):
         melanoma = melanoma.fillna({"rep": ""}).set_index(["method", "rep"])
@@ -82,7 +82,7 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
             "AUROC of 19 patients before immune-checkpoint therapy (GSE120575, 550 cells; DoRothEA A to C; the PCA is "
             f"of all cells, without labels), with paired differences to `tcellmil` on regulons, their intervals and "
             f"p-values (DeLong). Predictions are means over {N_SEEDS} seeds.",
-            shown.reset_index().to_markdown(index=False, disable_numparse=True),
+            dense(shown.reset_index().to_markdown(index=False, disable_numparse=True)),
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -98,14 +98,15 @@ def _auroc_by_effect(table: pd.DataFrame) -> pd.DataFrame:
     cohorts = auroc[auroc["kind"] == "common"].pivot_table(index="method", columns=["effect", "seed"], values="value")
     difference = cohorts - cohorts.loc["tcellmil"]
     error = difference.std(axis=1) / np.sqrt(cohorts.shape[1])
-    wide["difference"] = difference.mean(axis=1).map("{:+.3f}".format) + error.map(" ± {:.3f}".format)
+    unbroken = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
+    wide["difference"] = difference.mean(axis=1).map("{:+.2f}".format) + unbroken + error.map("{:.2f}".format)
     wide.loc["tcellmil", "difference"] = ""
     return wide.sort_values("mean", ascending=False)
 
 
 def _with_interval(rows: pd.DataFrame, value: str, prefix: str) -> pd.Series:
     parts = rows[[value, f"{prefix}ci_low", f"{prefix}ci_high"]].map("{:.2f}".format)
-    return parts.iloc[:, 0] + " [" + parts.iloc[:, 1] + ", " + parts.iloc[:, 2] + "]"
+    return parts.iloc[:, 0] + " [" + parts.iloc[:, 1] + ",\N{NO-BREAK SPACE}" + parts.iloc[:, 2] + "]"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _jobs import run_jobs
+from _jobs import dense, run_jobs
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "small_cohorts.md"
 N_FOLDS = 6
@@ -30,12 +30,12 @@ COMPRESSIONS = {
 EPOCHS = {f"epochs_{n}": f"{n} epochs" for n in (60, 30, 120, 240)}
 
 INTRODUCTION = """\
-AUROC by {n_folds} stratified folds on cohorts of `pbmc_cohort`, seeds {first} to {last}, which no test and no
-accuracy table uses; in brackets the difference to the first column, paired by cohort, with its standard error. The
-features are the 59 regulons that are inferred from the cells, or, where it says so, 100 or 200 sets of genes of
-which one is planted, or the 765 genes themselves. What was planted is a shift of a regulon in the simulation;
-{{doc}}`accuracy` has cohorts that had no part in these choices, and a real one. {{func}}`tcellmil.tl.benchmark`
-with `methods="ablations"` compares the same on yours."""
+AUROC by {n_folds} stratified folds on {n_seeds} cohorts of `pbmc_cohort` a row, seeds {first} to {last}, which no
+test and no accuracy table uses; in brackets the difference to the first column, paired by cohort, with its standard
+error. The features are the 59 regulons that are inferred from the cells, or, where it says so, 100 or 200 sets of
+genes of which one is planted, or the 765 genes themselves. What was planted is a shift of a regulon in the
+simulation; {{doc}}`accuracy` has cohorts that had no part in these choices, and a real one.
+{{func}}`tcellmil.tl.benchmark` with `methods="ablations"` compares the same on yours."""
 
 OF_COMPRESSION = """## Does the autoencoder help?
 
@@ -120,7 +120,7 @@ def page(table: pd.DataFrame) -> str:
         "# The defaults of small cohorts",
         f"Written by `benchmarks/small_cohorts.py` on {datetime.date.today()}, Python {platform.python_version()}, "
         f"{packages}.",
-        INTRODUCTION.format(n_folds=N_FOLDS, first=seeds.min(), last=seeds.max()),
+        INTRODUCTION.format(n_folds=N_FOLDS, n_seeds=seeds.nunique(), first=seeds.min(), last=seeds.max()),
         OF_COMPRESSION,
         _table(wide, COMPRESSIONS),
         OF_EPOCHS,
@@ -131,22 +131,24 @@ def page(table: pd.DataFrame) -> str:
 
 def _table(wide: pd.DataFrame, variants: dict[str, str]) -> str:
     n_patients = wide.index.get_level_values("cohort").map(lambda name: COHORTS[name].get("n_patients", 24))
-    groups = list(wide.groupby(level="cohort", sort=False))
-    groups += [("**all of up to 24 patients**", wide[n_patients <= 24])]
-    groups += [("**all of 48 patients or more**", wide[n_patients >= 48])]
-    rows = [_row(name, part, variants) for name, part in groups if len(part)]
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    rows = [_row(name, part, variants, 2) for name, part in wide.groupby(level="cohort", sort=False)]
+    small, large = wide[n_patients <= 24], wide[n_patients >= 48]
+    for name, part in (("up to 24 patients", small), ("48 patients or more", large)):
+        rows += [_row(f"**all {len(part)} of {name}**", part, variants, 3)] if len(part) else []
+    return dense(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
 
 
-def _row(name: str, part: pd.DataFrame, variants: dict[str, str]) -> dict[str, str]:
+def _row(name: str, part: pd.DataFrame, variants: dict[str, str], digits: int) -> dict[str, str]:
     """Means, and differences to the first variant."""
     first, *others = variants
-    row = {"cohorts": name, "n": len(part), variants[first]: f"{part[first].mean():.2f}"}
-    return row | {variants[m]: f"{part[m].mean():.2f} ({_difference(part[m] - part[first])})" for m in others}
+    row = {"cohorts": name, variants[first]: f"{part[first].mean():.2f}"}
+    return row | {variants[m]: f"{part[m].mean():.2f} ({_difference(part[m] - part[first], digits)})" for m in others}
 
 
-def _difference(values: pd.Series) -> str:
-    return f"{values.mean():+.3f} ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}"
+def _difference(values: pd.Series, digits: int) -> str:
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    mean = round(values.mean(), digits) + 0.0  # not -0.00
+    return f"{mean:+.{digits}f} ± {error:.{digits}f}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 if __name__ == "__main__":
