@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
@@ -144,6 +144,7 @@ def test_residuals_sum_to_zero_and_skip_patients_without_a_number(make_bags):
     assert null_residuals(with_outcome(make_bags(), "survival"), "survival") is None
 
 
+@example([0.0625, -59.0, -0.5])  # two who are near to each other, and one far from both
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
 def test_balancing_weights_are_positive_with_a_mean_of_one_and_balance_or_stop_at_half(values):
     r = np.array(values)

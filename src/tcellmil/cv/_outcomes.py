@@ -11,6 +11,10 @@ from ._bags import Bags
 #: Least effective number of patients that weights may leave of those trained on.
 MIN_EFFECTIVE_SHARE = 0.5
 
+#: Where the search for a tilt ends, in standard deviations: patients who are far apart from an outlier and near to each
+#: other need a strong one, and patients with equal numbers are not set apart by any.
+STRONGEST = 2.0**30
+
 
 def null_residuals(bags: Bags, outcome: str) -> np.ndarray | None:
     """Distance of each patient's number from the mean, which is what would be predicted of anyone.
@@ -68,14 +72,15 @@ def balancing_weights(residuals: np.ndarray) -> np.ndarray:
     direction = -np.sign(r.mean())
 
     def tilted(strength: float) -> np.ndarray:
-        w = np.exp(direction * strength * r - (direction * strength * r).max())
+        exponent = direction * strength * r
+        w = np.exp(np.maximum(exponent - exponent.max(), -700))  # a float is not 0 yet
         return n * w / w.sum()
 
     def spare(strength: float) -> float:
         return n**2 / (tilted(strength) ** 2).sum() - MIN_EFFECTIVE_SHARE * n
 
     most = 1.0
-    while spare(most) > 0 and most < 64:
+    while spare(most) > 0 and most < STRONGEST:
         most *= 2
     most = brentq(spare, 0, most) if spare(most) < 0 else most
     if direction * (tilted(most) @ r) <= 0:  # the mean is still on its side of 0, or just there
