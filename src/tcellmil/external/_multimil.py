@@ -108,7 +108,7 @@ def multimil(
     'X_pca'
     >>> tm.tl.benchmark(adata, "patient", "response", reps=["X_pca"], own={"multimil": method})  # doctest: +SKIP
     """
-    from tcellmil.model._setup import _keys_of
+    from tcellmil.model._columns import keys_of
 
     found = shutil.which(os.fspath(python))
     if found is None:
@@ -130,8 +130,8 @@ def multimil(
         sample_key=sample_key,
         label_key=label_key,
         use_rep=use_rep,
-        continuous=_keys_of(continuous_covariate_keys),
-        categorical=_keys_of(categorical_covariate_keys),
+        continuous=keys_of(continuous_covariate_keys),
+        categorical=keys_of(categorical_covariate_keys),
         model=model,
         training=training,
     )

@@ -12,6 +12,7 @@ from tcellmil._checks import check_choice, check_data, check_finite, check_obs_c
 from tcellmil._outcome_kinds import CLASSES, CONTINUOUS, OF_CLASSES, ORDERED, OUTCOMES, SURVIVAL
 from tcellmil.cv._bags import Bags
 
+from ._columns import keys_of, per_patient, read_categories, read_cohorts, read_groups, read_numbers, read_samples
 from ._mudata import as_anndata
 from ._outcome import check_arguments, check_enough, classes_of, targets_of
 from ._representations import (
@@ -144,7 +145,7 @@ def make_setup(
         covariates = (continuous_covariate_keys, categorical_covariate_keys)
         keys = (sample_key, label_key, batch_key, use_rep, *covariates, group_key, event_key)
         adata = only_what_is_read(adata, *keys)
-    samples = _samples(adata, sample_key)
+    samples = read_samples(adata, sample_key)
     _check_different({"sample_key": sample_key, "label_key": label_key, "event_key": event_key, "batch_key": batch_key})
     labels, events = _outcomes(adata, samples, label_key, event_key)
     for argument, key, values in (("label_key", label_key, labels), ("event_key", event_key, events)):
@@ -163,17 +164,17 @@ def make_setup(
     else:
         targets = targets_of(labels, events, label_key, event_key)
         check_enough(targets, label_key, event_key)
-    cohorts = [] if batch_key is None else sorted(_cohorts(adata, samples, batch_key).unique())
-    continuous, categorical = _keys_of(continuous_covariate_keys), _keys_of(categorical_covariate_keys)
+    cohorts = [] if batch_key is None else sorted(read_cohorts(adata, samples, batch_key).unique())
+    continuous, categorical = keys_of(continuous_covariate_keys), keys_of(categorical_covariate_keys)
     other_keys = {label_key, event_key, sample_key, batch_key}
     twice = sorted({*continuous} & {*categorical} | {*continuous, *categorical} & other_keys)
     if twice:
         raise ValueError(f"columns {some(twice)} are named twice: as covariates, and as something else")
     for key in continuous:
-        _numbers(adata, samples, key)
+        read_numbers(adata, samples, key)
     if group_key is not None:
-        _groups(adata, samples, group_key)
-    categories = tuple(tuple(sorted(_categories(adata, samples, key).unique())) for key in categorical)
+        read_groups(adata, samples, group_key)
+    categories = tuple(tuple(sorted(read_categories(adata, samples, key).unique())) for key in categorical)
     parts = [read_representation(adata, place) for place in use_rep]
     for place, (x, names) in zip(use_rep, parts, strict=True):
         check_finite(x, described(place), names)
@@ -222,7 +223,7 @@ def read_bags(adata: AnnData | MuData, setup: Setup, *, labels: bool = True, spl
         covariates = (setup.continuous_covariate_keys, setup.categorical_covariate_keys)
         of_splits, of_labels = setup.group_key if splits else None, setup.event_key if labels else None
         adata = only_what_is_read(adata, *keys, *covariates, of_splits, of_labels)
-    samples = _samples(adata, setup.sample_key)
+    samples = read_samples(adata, setup.sample_key)
     parts = [read_representation(adata, place) for place in setup.use_rep]
     n_features = setup.n_features or (len(setup.features) or parts[0][0].shape[1],)
     xs = match_features(setup.use_rep, setup.features, n_features, parts)
@@ -233,7 +234,7 @@ def read_bags(adata: AnnData | MuData, setup: Setup, *, labels: bool = True, spl
         label_code, targets = _labels_and_targets(adata, samples, setup)
     if setup.batch_key is not None:
         code = {c: i for i, c in enumerate(setup.cohorts)}
-        cohort_code = {p: code.get(c, -1) for p, c in _cohorts(adata, samples, setup.batch_key).items()}
+        cohort_code = {p: code.get(c, -1) for p, c in read_cohorts(adata, samples, setup.batch_key).items()}
     return Bags.from_cells(
         xs[0] if len(xs) == 1 else np.hstack(xs),
         samples.to_numpy(),
@@ -244,7 +245,7 @@ def read_bags(adata: AnnData | MuData, setup: Setup, *, labels: bool = True, spl
         n_cohorts=len(setup.cohorts),
         covariates=_covariates(adata, samples, setup),
         n_continuous=len(setup.continuous_covariate_keys),
-        groups=_groups(adata, samples, setup.group_key).to_dict() if splits and setup.group_key else None,
+        groups=read_groups(adata, samples, setup.group_key).to_dict() if splits and setup.group_key else None,
         targets=targets,
         blocks=n_features if len(xs) > 1 else (),
     )
@@ -280,8 +281,8 @@ def only_what_is_read(
     keys = {"sample_key": sample_key, "label_key": label_key, "batch_key": batch_key}
     keys |= {"group_key": group_key, "event_key": event_key}
     columns = {argument: (key,) for argument, key in keys.items() if key is not None}
-    columns["continuous_covariate_keys"] = _keys_of(continuous_covariate_keys)
-    columns["categorical_covariate_keys"] = _keys_of(categorical_covariate_keys)
+    columns["continuous_covariate_keys"] = keys_of(continuous_covariate_keys)
+    columns["categorical_covariate_keys"] = keys_of(categorical_covariate_keys)
     if is_mudata(adata):
         return as_anndata(adata, columns, places(adata, use_rep))
     for argument, names in columns.items():
@@ -313,38 +314,6 @@ def read_features(adata: AnnData | MuData, use_rep: UseRep) -> tuple[np.ndarray,
     return np.hstack([x for x, _ in parts]), features
 
 
-def _samples(adata: AnnData, sample_key: str) -> pd.Series:
-    samples = check_obs_column(adata, sample_key, "sample_key")
-    if samples.isna().any():
-        raise ValueError(
-            f"sample_key {sample_key!r} is missing for {int(samples.isna().sum())} cells; "
-            "drop them, for example adata = adata[adata.obs[...].notna()].copy()"
-        )
-    samples = samples.astype(str)
-    sizes = samples.value_counts()
-    if (sizes < 2).any():
-        raise ValueError(
-            f"patients {some(sorted(sizes.index[sizes < 2]))} have a single cell; "
-            "attention needs at least two, so drop these patients"
-        )
-    return samples
-
-
-def _per_patient(adata: AnnData, samples: pd.Series, key: str, argument: str) -> pd.Series:
-    """The one value of each patient, as str, NaN where it has none."""
-    values = check_obs_column(adata, key, argument).astype(object)
-    table = pd.DataFrame({"patient": samples.to_numpy(), "value": values.where(values.isna(), values.astype(str))})
-    n_values = table.groupby("patient")["value"].nunique(dropna=False)
-    several = n_values.index[n_values > 1]
-    if len(several):
-        of_first = table.loc[table["patient"] == several[0], "value"].unique()
-        raise ValueError(
-            f"{argument} {key!r} has several values within patients {some(several)} "
-            f"({several[0]!r}: {some(of_first)}); every patient must have exactly one"
-        )
-    return table.groupby("patient")["value"].first()
-
-
 def _check_different(keys: dict[str, str | None]) -> None:
     """Raise where one column is to be two things: a cohort that is the label would tell the answer."""
     named = [(argument, key) for argument, key in keys.items() if key is not None]
@@ -358,8 +327,8 @@ def _outcomes(
     adata: AnnData, samples: pd.Series, label_key: str, event_key: str | None
 ) -> tuple[pd.Series, pd.Series | None]:
     """Label of each patient; and, of times, its event."""
-    labels = _per_patient(adata, samples, label_key, "label_key")
-    return labels, None if event_key is None else _per_patient(adata, samples, event_key, "event_key")
+    labels = per_patient(adata, samples, label_key, "label_key")
+    return labels, None if event_key is None else per_patient(adata, samples, event_key, "event_key")
 
 
 def _labels_and_targets(adata: AnnData, samples: pd.Series, setup: Setup) -> tuple[dict, dict | None]:
@@ -374,59 +343,11 @@ def _labels_and_targets(adata: AnnData, samples: pd.Series, setup: Setup) -> tup
     return {patient: 0 if known[patient] else -1 for patient in known.index}, rows
 
 
-def _cohorts(adata: AnnData, samples: pd.Series, batch_key: str) -> pd.Series:
-    cohorts = _per_patient(adata, samples, batch_key, "batch_key")
-    if cohorts.isna().any():
-        raise ValueError(
-            f"batch_key {batch_key!r} is missing for patients {some(cohorts.index[cohorts.isna()])}; "
-            "fill it in, or leave batch_key out"
-        )
-    return cohorts
-
-
-def _groups(adata: AnnData, samples: pd.Series, group_key: str) -> pd.Series:
-    """The group of each sample."""
-    groups = _per_patient(adata, samples, group_key, "group_key")
-    if groups.isna().any():
-        raise ValueError(
-            f"group_key {group_key!r} is missing for samples {some(groups.index[groups.isna()])}; fill it in"
-        )
-    return groups
-
-
-def _keys_of(keys: Sequence[str] | None) -> tuple[str, ...]:
-    return () if keys is None else (keys,) if isinstance(keys, str) else tuple(dict.fromkeys(keys))
-
-
-def _numbers(adata: AnnData, samples: pd.Series, key: str) -> pd.Series:
-    """A number for each patient."""
-    values = _per_patient(adata, samples, key, "continuous_covariate_keys")
-    numbers = pd.to_numeric(values, errors="coerce")
-    bad = numbers.index[~np.isfinite(numbers)]
-    if len(bad):
-        raise ValueError(
-            f"continuous_covariate_keys {key!r} is missing or not a finite number for patients {some(bad)} "
-            f"({some(values[bad].unique(), 3)}); fill it in, or pass it as a categorical covariate"
-        )
-    return numbers.astype(float)
-
-
-def _categories(adata: AnnData, samples: pd.Series, key: str) -> pd.Series:
-    """A category for each patient."""
-    values = _per_patient(adata, samples, key, "categorical_covariate_keys")
-    if values.isna().any():
-        raise ValueError(
-            f"categorical_covariate_keys {key!r} is missing for patients {some(values.index[values.isna()])}; "
-            "fill it in, for example with a category 'unknown'"
-        )
-    return values
-
-
 def _covariates(adata: AnnData, samples: pd.Series, setup: Setup) -> dict[str, np.ndarray] | None:
     """Numbers, then one-hot categories of each patient; a category that the model does not know is all zeros."""
-    parts = [_numbers(adata, samples, key).rename(key) for key in setup.continuous_covariate_keys]
+    parts = [read_numbers(adata, samples, key).rename(key) for key in setup.continuous_covariate_keys]
     for key, levels in zip(setup.categorical_covariate_keys, setup.categories, strict=True):
-        values = _categories(adata, samples, key)
+        values = read_categories(adata, samples, key)
         parts += [(values == level).astype(float).rename(f"{key}={level}") for level in levels]
     if not parts:
         return None
