@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,6 +123,20 @@ def check_choice(value: object, choices: Sequence[object], argument: str) -> Non
     """Raise a ValueError unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{argument}={value!r} is not known; choose from {', '.join(map(repr, choices))}")
+
+
+def check_count(value: object, argument: str) -> int:
+    """Return a positive whole number as int, or raise a ValueError that says what was given."""
+    if isinstance(value, bool) or not isinstance(value, Real) or value != value // 1 or value < 1:
+        raise ValueError(f"{argument}={value!r} must be a whole number of at least 1")
+    return int(value)
+
+
+def check_positive(value: object, argument: str) -> float:
+    """Return a finite number above 0 as float, or raise a ValueError that says what was given."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
+        raise ValueError(f"{argument}={value!r} must be positive")
+    return float(value)
 
 
 def check_fields(options: Mapping[str, object], config: type, argument: str) -> None:

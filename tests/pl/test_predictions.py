@@ -252,7 +252,7 @@ def test_other_pictures_name_what_is_changed_and_have_one_group(build, outcome, 
 @pytest.mark.parametrize(("outcome", "name"), [("continuous", "age"), ("survival", "log hazard")])
 @pytest.mark.parametrize("by", ["label", "output"])
 def test_shap_values_of_a_number_are_of_one_group(build, outcome, name, by):
-    from tcellmil.tl._shap import _difference, _statistics
+    from tcellmil.tl._explain._shap import _difference, _statistics
 
     adata = build(outcome)
     patients, target = adata.uns["tcellmil"]["predictions"].index, "age" if outcome == "continuous" else "risk"

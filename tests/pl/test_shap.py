@@ -6,7 +6,7 @@ import pytest
 
 import tcellmil as tm
 from tcellmil.pl._canvas import shorten
-from tcellmil.tl._shap import _difference, _statistics
+from tcellmil.tl._explain._shap import _difference, _statistics
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ def test_regulons_that_cannot_be_shifted_leave_nothing_to_rank_and_say_so(make_c
 
 def test_attention_does_not_depend_on_how_much_is_run_at_once(compared, monkeypatch):
     whole = compared.uns["attention_stability"]["attention"]
-    monkeypatch.setattr("tcellmil.tl._attention_stability.CHUNK_VALUES", 15 * 6 * 3)
+    monkeypatch.setattr("tcellmil.tl._explain._attention_stability.CHUNK_VALUES", 15 * 6 * 3)
     tm.tl.attention_stability(compared)
     pd.testing.assert_frame_equal(compared.uns["attention_stability"]["attention"], whole, atol=1e-6)
 

@@ -146,7 +146,7 @@ def test_labels_that_stay_where_they_are_give_the_metrics_of_the_fit(
     make_cohort, fit_quickly, monkeypatch, calibration
 ):
     """The fit is one of the draws of its own null, which is what makes the p-value valid."""
-    import tcellmil.tl._permutation_test as module
+    import tcellmil.tl._patients._permutation_test as module
 
     adata = make_cohort(n_patients=8)
     fit_quickly(adata, "cohort", n_seeds=2, calibration=calibration)
@@ -173,7 +173,7 @@ def test_labels_are_drawn_again_where_too_few_are_left_to_calibrate_on(make_coho
 
 
 def test_when_no_labels_can_be_split_the_reason_is_given(make_cohort, fit_quickly, monkeypatch):
-    import tcellmil.tl._permutation_test as module
+    import tcellmil.tl._patients._permutation_test as module
 
     adata = make_cohort()
     fit_quickly(adata, cv=2)

@@ -105,7 +105,7 @@ def attention_correlation(
     from tcellmil.get._mil import stored
     from tcellmil.model._setup import read_features
     from tcellmil.stats import rank_correlation
-    from tcellmil.tl._attention_enrichment import cells_with_attention
+    from tcellmil.tl._explain._attention_enrichment import cells_with_attention
 
     if min_cells < 3:
         raise ValueError(f"min_cells={min_cells} must be at least 3; two cells are always perfectly correlated")

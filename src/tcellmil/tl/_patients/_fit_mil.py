@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_fields, some
 from tcellmil._log import logger
-from tcellmil.tl._metrics import main_metric, measure_with_intervals
+from tcellmil.tl._patients._metrics import main_metric, measure_with_intervals
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,7 +13,7 @@ from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data, some
 from tcellmil._log import logger
 from tcellmil._outcome_kinds import OF_CLASSES
-from tcellmil.tl._perturb_table import Effects
+from tcellmil.tl._explain._perturb_table import Effects
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -27,7 +27,7 @@ from tcellmil.regulons import (
 from tcellmil.regulons._aucell import rank_cutoff
 from tcellmil.regulons._expression import check_values
 from tcellmil.regulons._targets import keep_covered, weight_matrix
-from tcellmil.tl._prune import enriched_motifs
+from tcellmil.tl._scenic._prune import enriched_motifs
 
 if TYPE_CHECKING:
     from anndata import AnnData

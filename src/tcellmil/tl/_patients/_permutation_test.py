@@ -11,7 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
-from tcellmil.tl._metrics import LOWER_IS_BETTER, main_metric, measure
+from tcellmil.tl._patients._metrics import LOWER_IS_BETTER, main_metric, measure
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -1,0 +1,62 @@
+"""Texts of parameters that many functions share, each written once.
+
+A docstring names a parameter alone on its line, ``%(copy)s``, and :func:`documented` puts the text there, indented as
+the line is. A name that is not in :data:`PARAMETERS` is an error when the module is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+F = TypeVar("F", bound=Callable | type)
+
+#: Parameter by name: its entry in the manner of numpydoc.
+PARAMETERS = {
+    "copy": """copy
+    Return a changed copy instead of changing ``adata``.""",
+    "key": """key
+    Name of the fit: the ``key_added`` of :func:`tcellmil.tl.fit_mil`.""",
+    "progress": """progress
+    Show a progress bar.""",
+    "ax": """ax
+    Axes to draw on; a new figure is made without.""",
+    "show": """show
+    Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.""",
+}
+
+_PLACE = re.compile(r"^([ \t]*)%\((\w+)\)s[ \t]*$", flags=re.MULTILINE)
+
+
+def documented(function: F) -> F:
+    """Put the texts of :data:`PARAMETERS` into the docstring of a function or class.
+
+    Raises
+    ------
+    KeyError
+        If the docstring names a parameter that has no text.
+
+    Examples
+    --------
+    >>> @documented
+    ... def verb(copy):
+    ...     '''Do it.
+    ...
+    ...     Parameters
+    ...     ----------
+    ...     %(copy)s
+    ...     '''
+    >>> print(verb.__doc__.splitlines()[4])
+        copy
+    """
+    if function.__doc__ is not None:  # as it is under python -OO
+        function.__doc__ = _PLACE.sub(_indented, function.__doc__)
+    return function
+
+
+def _indented(place: re.Match) -> str:
+    indent, name = place.groups()
+    if name not in PARAMETERS:
+        raise KeyError(f"_docs.PARAMETERS has no text for {name!r}")
+    return "\n".join(indent + line if line else line for line in PARAMETERS[name].splitlines())

@@ -1,0 +1,1 @@
+"""Patients: fit, predict, compare, and the same on permuted labels."""

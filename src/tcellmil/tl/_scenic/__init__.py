@@ -1,0 +1,1 @@
+"""Regulons as in SCENIC: network, pruning, scores."""
