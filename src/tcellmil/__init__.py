@@ -10,7 +10,25 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["cv", "datasets", "external", "get", "io", "model", "nn", "pl", "pp", "regulons", "stats", "tl"],
+    submodules=[
+        "comparison",
+        "cv",
+        "data",
+        "datasets",
+        "external",
+        "fitted",
+        "get",
+        "io",
+        "model",
+        "nn",
+        "outcomes",
+        "pl",
+        "pp",
+        "regulons",
+        "stats",
+        "tl",
+        "training",
+    ],
 )
 __all__ = sorted([*__all__, "__version__"])
 __version__ = version("tcellmil")

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from numbers import Real
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -123,6 +124,21 @@ def check_choice(value: object, choices: Sequence[object], argument: str) -> Non
     """Raise a ValueError unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{argument}={value!r} is not known; choose from {', '.join(map(repr, choices))}")
+
+
+def choices(hint: object) -> tuple:
+    """Allowed values of a ``Literal``, or of a ``Literal`` or ``None``.
+
+    Examples
+    --------
+    >>> from typing import Literal
+    >>> choices(Literal["a", "b"]), choices(Literal["a"] | None)
+    (('a', 'b'), ('a', None))
+    """
+    values: list = []
+    for part in get_args(hint):
+        values += [None] if part is NoneType else get_args(part) or [part]
+    return tuple(values)
 
 
 def check_count(value: object, argument: str) -> int:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tcellmil._checks import check_obs_column, some
+from tcellmil._checks import some
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from tcellmil.model._setup import Setup
+    from tcellmil.data import Bags
 
 VERSION = "0.3.2"
 INSTALL = (
@@ -98,7 +98,7 @@ def multimil(
 
     Examples
     --------
-    An interpreter without MultiMIL is told from one with it when a fold is run:
+    An interpreter without MultiMIL is found out when a fold is run:
 
     >>> import sys
     >>> import tcellmil as tm
@@ -108,7 +108,7 @@ def multimil(
     'X_pca'
     >>> tm.tl.benchmark(adata, "patient", "response", reps=["X_pca"], own={"multimil": method})  # doctest: +SKIP
     """
-    from tcellmil.model._columns import keys_of
+    from tcellmil.data._fields import column_names
 
     found = shutil.which(os.fspath(python))
     if found is None:
@@ -130,8 +130,8 @@ def multimil(
         sample_key=sample_key,
         label_key=label_key,
         use_rep=use_rep,
-        continuous=keys_of(continuous_covariate_keys),
-        categorical=keys_of(categorical_covariate_keys),
+        continuous=column_names(continuous_covariate_keys),
+        categorical=column_names(categorical_covariate_keys),
         model=model,
         training=training,
     )
@@ -164,9 +164,8 @@ class MultiMIL:
         return {"package": "multimil", "model": self.model, "training": self.training}
 
     def __call__(self, train: AnnData, test: AnnData, seed: int = 0) -> pd.DataFrame:
-        """Probabilities of the patients of ``test``, a row a patient and a column a class."""
-        setup = self._setup(train)
-        cells = {"train": _cells(train, setup, labels=True), "test": _cells(test, setup, labels=False)}
+        """Probabilities of the patients of ``test``, one row per patient and one column per class."""
+        cells = self._cells(train, test)
         varies = np.ptp(cells["train"]["covariates"], axis=0) > 0  # MultiMIL divides by the range
         for arrays in cells.values():
             arrays["covariates"] = arrays["covariates"][:, varies]
@@ -187,28 +186,20 @@ class MultiMIL:
             )
         return table.loc[wanted]
 
-    def _setup(self, train: AnnData) -> Setup:
-        """What is read, with the classes and categories of the training patients."""
-        from tcellmil.model._setup import Setup
+    def _cells(self, train: AnnData, test: AnnData) -> dict[str, dict[str, np.ndarray]]:
+        """Both as arrays, with the classes and categories of the training patients."""
+        from tcellmil.data import Fields, Schema, read
+        from tcellmil.outcomes import Classes
 
-        labels = check_obs_column(train, self.label_key, "label_key").astype(str)
-        categories = [
-            check_obs_column(train, key, "categorical_covariate_keys").astype(str) for key in self.categorical
-        ]
-        return Setup(
-            sample_key=self.sample_key,
-            label_key=self.label_key,
-            batch_key=None,
-            use_rep=(self.use_rep,),
-            unlabelled="error",
-            unit_interval=(False,),
-            classes=tuple(sorted(labels.unique())),
-            cohorts=(),
-            features=(),
-            continuous_covariate_keys=self.continuous,
-            categorical_covariate_keys=self.categorical,
-            categories=tuple(tuple(sorted(values.unique())) for values in categories),
-        )
+        covariates = {"continuous_covariate_keys": self.continuous, "categorical_covariate_keys": self.categorical}
+        fields = Fields(self.sample_key, self.label_key, use_rep=self.use_rep, **covariates)
+        cohort = read(train, fields)
+        classes = Classes(self.label_key, tuple(sorted(cohort.patients["label"].unique())))
+        schema = Schema.learn(cohort, fields, classes)
+        bags = schema.encode(cohort)
+        labels = np.array(classes.names)[bags.labels[bags.bag_of_cell]]
+        new = schema.encode(read(test, fields, new=True), new=True)
+        return {"train": {**_arrays(bags), "label": labels}, "test": _arrays(new)}
 
     def _options(self, fewest: int) -> dict:
         """Options of the model and its training, for training patients with at least so many cells."""
@@ -234,13 +225,7 @@ class MultiMIL:
         raise RuntimeError(f"MultiMIL failed ({self.python}, exit status {done.returncode}):\n{words}")
 
 
-def _cells(adata: AnnData, setup: Setup, *, labels: bool) -> dict[str, np.ndarray]:
-    """Plain arrays, a row a cell, the cells of a patient side by side."""
-    from tcellmil.model._setup import read_bags
-
-    bags = read_bags(adata, setup, labels=labels)
+def _arrays(bags: Bags) -> dict[str, np.ndarray]:
+    """Plain arrays, one row per cell, the cells of a patient side by side."""
     covariates = np.zeros((bags.n_bags, 0), dtype=np.float32) if bags.covariates is None else bags.covariates
-    arrays = {"x": bags.x, "sample": bags.names[bags.bag_of_cell], "covariates": covariates[bags.bag_of_cell]}
-    if labels:
-        arrays["label"] = np.array(setup.classes)[bags.labels[bags.bag_of_cell]]
-    return arrays
+    return {"x": bags.x, "sample": bags.names[bags.bag_of_cell], "covariates": covariates[bags.bag_of_cell]}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_data
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,14 +42,9 @@ def model(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> TcellMIL:
     >>> len(tm.get.model(adata).module)  # replicas
     2
     """
-    check_data(adata)
-    if key not in adata.uns or "weights" not in adata.uns[key]:
-        raise KeyError(f"adata.uns[{key!r}] holds no fitted model; run tcellmil.tl.fit_mil first")
+    from tcellmil.data._read import only_what_is_read
     from tcellmil.model import TcellMIL
-    from tcellmil.model._setup import Setup, only_what_is_read
+    from tcellmil.model._open import stored_model
 
-    state = adata.uns[key]
-    setup = Setup.from_dict(json.loads(str(state["config"]))["setup"])
-    keys = (setup.sample_key, setup.label_key, setup.batch_key, setup.use_rep)
-    covariates = (setup.continuous_covariate_keys, setup.categorical_covariate_keys)
-    return TcellMIL.from_state(state, only_what_is_read(adata, *keys, *covariates, setup.group_key, setup.event_key))
+    fields = stored_model(adata, key).schema.fields
+    return TcellMIL.from_state(adata.uns[key], only_what_is_read(adata, fields))

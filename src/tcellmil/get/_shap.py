@@ -112,7 +112,7 @@ def shap_explanation(
     """
     from shap import Explanation
 
-    from tcellmil.model._setup import read_features
+    from tcellmil.data._read import read_features
 
     result = stored_shap(adata, key, shap_key)
     values = shap_of_cells(adata, key, shap_key)

@@ -1,4 +1,4 @@
-"""A fitted stack as arrays and one line of JSON, and back. Opening it executes nothing."""
+"""A fitted model as arrays and one line of JSON, and back. Opening it executes nothing."""
 
 from __future__ import annotations
 
@@ -7,53 +7,46 @@ from pathlib import Path
 
 import numpy as np
 
-from tcellmil.cv._fitted import FittedStack
-from tcellmil.cv._scaling import Scaling
-from tcellmil.cv._splits import Replicas
+from tcellmil.cv import Replicas
+from tcellmil.data._schema import Schema
+from tcellmil.fitted._encoders import Encoders
+from tcellmil.fitted._scaling import Scaling
+from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
 
-from ._setup import Setup
+from ._fitted_model import FittedModel
 
 #: Raised when the layout of arrays or JSON changes, so that an old reader says so instead of guessing.
-FORMAT = 1
+FORMAT = 2
+
+#: What the names of weights start with: of encoders, and of attention and classifier.
+ENCODER, CLASSIFIER = "encoder.", "classifier."
 
 
-def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: dict) -> dict:
+def to_state(model: FittedModel) -> dict:
     """Arrays and JSON that :func:`from_state` reads.
-
-    Parameters
-    ----------
-    stack
-        Fitted replicas.
-    setup
-        What the model reads from an AnnData or a MuData.
-    patients
-        Names of the bags, in the order of the columns of the splits.
-    training
-        How the stack was trained; kept for the record.
 
     Returns
     -------
     ``config`` (JSON text), ``weights`` (name to array, the replica or encoder first), ``splits`` (arrays).
     """
+    stack = model.stack
     config = {
         "format": FORMAT,
-        "setup": setup.as_dict(),
+        "schema": model.schema.as_dict(),
         "network": stack.config.as_dict(),
-        "training": training,
+        "training": model.training,
         "n_cohorts": stack.n_cohorts,
         "n_covariates": stack.n_covariates,
-        "n_classes": stack.n_classes,
-        "blocks": stack.blocks,
     }
-    weights = {"scaling.loc": stack.scaling.loc, "scaling.scale": stack.scaling.scale}
-    weights |= {f"autoencoder.{name}": w for name, w in stack.encoder.items()}
-    weights |= {f"mil.{name}": w for name, w in stack.classifier.items()}
+    weights = {"scaling.loc": stack.encoders.scaling.loc, "scaling.scale": stack.encoders.scaling.scale}
+    weights |= {f"{ENCODER}{name}": w for name, w in stack.encoders.weights.items()}
+    weights |= {f"{CLASSIFIER}{name}": w for name, w in stack.classifier.items()}
     weights["encoder_of_replica"] = stack.encoder_of_replica
     if stack.temperature is not None:
         weights["temperature"] = stack.temperature
     splits = {
-        "patients": np.asarray(patients, dtype=object),
+        "patients": np.asarray(model.patients, dtype=object),
         "seed": stack.replicas.seed,
         "fold": np.asarray(stack.replicas.fold, dtype=object),
         "train": stack.replicas.train,
@@ -64,8 +57,8 @@ def to_state(stack: FittedStack, setup: Setup, patients: np.ndarray, training: d
     return {"config": json.dumps(config), "weights": weights, "splits": splits}
 
 
-def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
-    """Stack, setup, patients and training record out of what :func:`to_state` wrote.
+def from_state(state: dict) -> FittedModel:
+    """Return the model out of what :func:`to_state` wrote.
 
     Raises
     ------
@@ -79,16 +72,21 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
             "use the version of tcellmil that wrote it"
         )
     weights, splits = state["weights"], state["splits"]
-    stack = FittedStack(
-        config=NetworkConfig(**config["network"]),
-        n_cohorts=config["n_cohorts"],
-        n_covariates=config.get("n_covariates", 0),
-        n_classes=config["n_classes"],
-        blocks=tuple(config.get("blocks", ())),
+    network, schema = NetworkConfig(**config["network"]), Schema.from_dict(config["schema"])
+    encoders = Encoders(
+        config=network,
+        blocks=schema.n_features,
         scaling=Scaling(np.asarray(weights["scaling.loc"]), np.asarray(weights["scaling.scale"])),
-        encoder=_with_prefix(weights, "autoencoder."),
+        weights=_with_prefix(weights, ENCODER),
+    )
+    stack = FittedStack(
+        config=network,
+        outcome=schema.outcome,
+        n_cohorts=config["n_cohorts"],
+        n_covariates=config["n_covariates"],
+        encoders=encoders,
         encoder_of_replica=np.asarray(weights["encoder_of_replica"]),
-        classifier=_with_prefix(weights, "mil."),
+        classifier=_with_prefix(weights, CLASSIFIER),
         temperature=np.asarray(weights["temperature"]) if "temperature" in weights else None,
         replicas=Replicas(
             seed=np.asarray(splits["seed"]),
@@ -98,7 +96,7 @@ def from_state(state: dict) -> tuple[FittedStack, Setup, np.ndarray, dict]:
             weights=np.asarray(splits["weights"]) if "weights" in splits else None,
         ),
     )
-    return stack, Setup.from_dict(config["setup"]), _text(splits["patients"]), config["training"]
+    return FittedModel(stack, schema, _text(splits["patients"]), config["training"])
 
 
 def write_folder(state: dict, path: Path) -> None:

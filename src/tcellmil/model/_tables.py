@@ -7,44 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tcellmil._outcome_kinds import CONTINUOUS, OF_CLASSES, SURVIVAL
-from tcellmil.cv._bags import Bags
-from tcellmil.cv._out_of_fold import BagPredictions
+from tcellmil.data._bags import Bags
+from tcellmil.data._representations import labels
+from tcellmil.data._schema import Schema
+from tcellmil.fitted._predict import BagPredictions
+from tcellmil.outcomes import Outcome
 
-from ._representations import labels
-from ._setup import Setup
 
-
-def predictions_table(setup: Setup, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
-    """A row a patient, as :meth:`tcellmil.model.TcellMIL.predict` documents it."""
+def predictions_table(schema: Schema, bags: Bags, predictions: BagPredictions) -> pd.DataFrame:
+    """One row per patient, as :meth:`tcellmil.model.TcellMIL.predict` documents it."""
     table = pd.DataFrame(index=pd.Index(bags.names.astype(object), name="patient"))
-    columns = _class_columns if setup.outcome in OF_CLASSES else _value_columns
-    for name, values in columns(setup, bags, predictions).items():
+    seen = predictions.n_replicas > 0
+    observed = (bags.labels, bags.targets)
+    for name, values in bags.outcome.columns(*observed, predictions.probabilities, predictions.sd, seen).items():
         table[name] = values
     table["n_cells"] = bags.sizes
     table["n_replicas"] = predictions.n_replicas
-    if setup.batch_key is not None:
-        table["cohort"] = np.where(bags.cohorts >= 0, np.array(setup.cohorts)[bags.cohorts], "").astype(object)
+    if schema.fields.batch_key is not None:
+        table["cohort"] = np.where(bags.cohorts >= 0, np.array(schema.cohorts)[bags.cohorts], "").astype(object)
     return table
-
-
-def _class_columns(setup: Setup, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
-    classes = np.array(setup.classes)
-    seen = predictions.n_replicas > 0
-    best = np.where(seen, np.nan_to_num(predictions.probabilities).argmax(axis=1), 0)
-    return {
-        "label": np.where(bags.labels >= 0, classes[bags.labels], "").astype(object),
-        "predicted": np.where(seen, classes[best], "").astype(object),
-        **{f"prob_{name}": predictions.probabilities[:, i] for i, name in enumerate(classes)},
-        "prob_sd": predictions.sd,
-    }
-
-
-def _value_columns(setup: Setup, bags: Bags, predictions: BagPredictions) -> dict[str, np.ndarray]:
-    observed, predicted = (["time", "event"], "risk") if setup.outcome == SURVIVAL else (["label"], "predicted")
-    targets = np.full((bags.n_bags, len(observed)), np.nan) if bags.targets is None else bags.targets
-    columns = {name: targets[:, i].astype(float) for i, name in enumerate(observed)}
-    return columns | {predicted: predictions.probabilities[:, 0], f"{predicted}_sd": predictions.sd}
 
 
 def with_named_stages(history: pd.DataFrame, use_rep: Sequence[str]) -> pd.DataFrame:
@@ -55,10 +36,9 @@ def with_named_stages(history: pd.DataFrame, use_rep: Sequence[str]) -> pd.DataF
     return history.assign(stage=history["stage"].replace(named))
 
 
-def wide_history(history: pd.DataFrame, outcome: str) -> dict[str, pd.DataFrame]:
-    """Losses in the manner of scvi-tools: a table a metric, epochs in rows, replicas in columns."""
-    losses = {CONTINUOUS: "squared_error", SURVIVAL: "partial_likelihood"}
-    names = {"autoencoder": "reconstruction_loss", "mil": losses.get(outcome, "cross_entropy")}
+def wide_history(history: pd.DataFrame, outcome: Outcome) -> dict[str, pd.DataFrame]:
+    """Losses in the manner of scvi-tools: one table per metric, epochs in rows, replicas in columns."""
+    names = {"autoencoder": "reconstruction_loss", "mil": outcome.loss_name}
     tables = {}
     for stage, rows in history.groupby("stage", sort=False):
         kind, colon, representation = stage.partition(":")

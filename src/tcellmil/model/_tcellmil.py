@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
-from tcellmil._checks import (
-    check_adata,
-    check_choice,
-    check_data,
-    check_fields,
-    check_mudata,
-    check_obs_column,
-    has_obs_column,
-    is_mudata,
-    some,
-)
-from tcellmil._log import warn
-from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
-from tcellmil.cv._bags import Bags
-from tcellmil.cv._calibration import fit_temperatures
-from tcellmil.cv._config import TrainingConfig, options_without_effect
-from tcellmil.cv._fit import fit_stack
-from tcellmil.cv._fitted import FittedStack
-from tcellmil.cv._out_of_fold import BagPredictions, predict_bags
-from tcellmil.cv._outcomes import null_residuals, strata
-from tcellmil.cv._splits import make_replicas
+from tcellmil._checks import check_adata, check_fields, check_mudata, is_mudata, some
+from tcellmil.data._bags import Bags
+from tcellmil.data._fields import Fields, takes_fields
+from tcellmil.data._read import read, read_patients
+from tcellmil.data._registry import quiet_scvi, registry_fields, registry_without_data
+from tcellmil.data._schema import Schema
+from tcellmil.fitted._predict import BagPredictions
+from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
 
-from ._registry import quiet_scvi, registry_fields, registry_without_data
-from ._representations import numbered
-from ._setup import make_setup, read_bags
+from ._fitted_model import FittedModel, fit_model
 from ._state import from_state, read_folder, to_state, write_folder
 from ._tables import predictions_table, wide_history, with_named_stages
 
@@ -47,13 +31,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from ._representations import UseRep
-
 
 class TcellMIL(BaseModelClass):
     """Attention-based multiple instance learning on cell representations (Tsui et al., 2025).
 
-    Each cell is compressed, in a small cohort to principal components and else by an autoencoder; attention weighs the
+    Each cell is compressed, in a small cohort to principal components and else by an autoencoder; attention weights the
     cells of a patient, and a linear classifier that knows the cohort predicts the patient's label. Of several
     representations of a cell, each has an encoder of its own. One object holds a *stack* of K >= 1 replicas (folds
     times seeds), trained together and fully independent of each other; an ordinary model is K = 1.
@@ -61,11 +43,18 @@ class TcellMIL(BaseModelClass):
     Parameters
     ----------
     adata
-        Set up with :meth:`setup_anndata` or :meth:`setup_mudata`.
+        Set up with :meth:`setup_anndata` or :meth:`setup_mudata`, and unchanged since.
     registry
         For a model without data (see :meth:`load`); the registry of the data that it was fitted on.
     **network
         Sizes and kinds: :class:`tcellmil.nn.NetworkConfig`.
+
+    Raises
+    ------
+    TypeError
+        If an option of the network is not known.
+    ValueError
+        If an option is out of range, or columns of ``adata`` have changed since it was set up.
 
     Examples
     --------
@@ -83,122 +72,47 @@ class TcellMIL(BaseModelClass):
         check_fields(network, NetworkConfig, "network")
         self.network = NetworkConfig(**network)
         super().__init__(adata, registry)
-        arguments = dict(self.registry_["setup_args"])
-        self.setup = make_setup(adata, **arguments) if adata is not None else None
-        if self.setup is not None:
-            if network.get("outcome", self.setup.outcome) != self.setup.outcome:
-                raise ValueError(
-                    f"outcome={network['outcome']!r}, but the data was set up for {self.setup.outcome!r}; "
-                    "pass outcome to setup_anndata"
-                )
-            self.network = replace(self.network, outcome=self.setup.outcome)
-        self.module: FittedStack | None = None
-        self.training: dict = {}
-        self._patients: np.ndarray | None = None
-        self._asked = tuple(network)  # the options that the caller chose
+        self.schema: Schema | None = None if adata is None else self.adata_manager.schema
+        self.fitted: FittedModel | None = None
+        if adata is not None:
+            self._check_unchanged(read_patients(adata, self.schema.fields)[1])
+        self._given = tuple(network)  # the options that the caller chose
         self._model_summary_string = f"TcellMIL with {self.network}"
         self.init_params_ = {"kwargs": {"network": self.network.as_dict()}, "non_kwargs": {}}
 
     @classmethod
-    def setup_anndata(
-        cls,
-        adata: AnnData,
-        sample_key: str,
-        label_key: str,
-        batch_key: str | None = None,
-        use_rep: str | Sequence[str] = "X_regulons",
-        *,
-        unlabelled: str = "error",
-        positive_class: str | None = None,
-        scaling: str | Sequence[str] = "auto",
-        continuous_covariate_keys: Sequence[str] | None = None,
-        categorical_covariate_keys: Sequence[str] | None = None,
-        group_key: str | None = None,
-        outcome: str = "classes",
-        event_key: str | None = None,
-        class_order: Sequence[str] | None = None,
-    ) -> None:
+    @takes_fields()
+    def setup_anndata(cls, adata: AnnData, fields: Fields) -> None:
         """Say which columns and representations the model reads.
 
         Parameters
         ----------
         adata
             Cells of all patients.
-        sample_key
-            Column of ``obs`` with the patient.
-        label_key
-            Column of ``obs`` with the label, the same for all cells of a patient. Two classes or more; or what
-            ``outcome`` says.
-        batch_key
-            Column of ``obs`` with the cohort.
-        use_rep
-            Key of ``obsm`` with the representation of each cell; of several keys, each representation has an encoder of
-            its own, and the latent of a cell is their latents side by side.
-        unlabelled
-            ``"error"``, or ``"predict"``: patients without a label are predicted and never trained on.
-        positive_class
-            The label that counts as positive; the last in alphabetical order by default.
-        scaling
-            How the representation comes to [-1, 1]: ``"unit_interval"`` (2x - 1, for scores in [0, 1]), ``"standard"``
-            (mean and three standard deviations of the training patients' cells, clipped), or ``"auto"``: the first for
-            AUCell scores of :func:`tcellmil.tl.regulons`, the second for all else. One for all representations, or a
-            list with one for each.
-        continuous_covariate_keys, categorical_covariate_keys
-            Columns of ``obs`` with what else is known of each patient, such as age and sex; one value a patient. They
-            stand beside the bag's embedding; numbers in units of the training patients' standard deviation.
-        group_key
-            Column of ``obs`` that says which samples must stay together in every split, such as the patient of several
-            samples.
-        outcome, event_key, class_order
-            What the label is: classes, ordered classes, a number, or a time to event; see
-            :func:`tcellmil.tl.fit_mil`.
+        %(fields)s
 
         Raises
         ------
-        KeyError, ValueError
+        KeyError, TypeError, ValueError
             If columns, labels or values cannot be used; the message says which and what to do.
         """
-        method = cls._get_setup_method_args(**locals())
         check_adata(adata)
-        cls._register(adata, method)
+        cls._set_up(adata, fields, cls._get_setup_method_args(cls=cls, adata=adata, **fields.as_dict()))
 
     @classmethod
-    def setup_mudata(
-        cls,
-        mdata: MuData,
-        sample_key: str,
-        label_key: str,
-        batch_key: str | None = None,
-        use_rep: UseRep = "X_regulons",
-        *,
-        unlabelled: str = "error",
-        positive_class: str | None = None,
-        scaling: str | Sequence[str] = "auto",
-        continuous_covariate_keys: Sequence[str] | None = None,
-        categorical_covariate_keys: Sequence[str] | None = None,
-        group_key: str | None = None,
-        outcome: str = "classes",
-        event_key: str | None = None,
-        class_order: Sequence[str] | None = None,
-    ) -> None:
+    @takes_fields()
+    def setup_mudata(cls, mdata: MuData, fields: Fields) -> None:
         """Say which columns and representations of which modalities the model reads.
 
         Each representation has an encoder of its own, and the latent of a cell is their latents side by side. All of
-        the modalities that are read must have the same cells, in any order.
+        the modalities that are read must have the same cells, in any order. By default the modality that
+        :func:`tcellmil.tl.regulons` adds is read.
 
         Parameters
         ----------
         mdata
-            Cells of all patients. Columns are looked up in ``mdata.obs``; a column of a modality's ``obs`` is
-            ``"modality:column"``.
-        use_rep
-            Mapping from modalities to a key, or several, of their ``obsm``, or ``"X"`` for their matrix, such as
-            ``{"regulons": "X", "prot": "X_pca"}``. A key of ``mdata.obsm`` is read from there. By default the modality
-            that :func:`tcellmil.tl.regulons` adds.
-        sample_key, label_key, batch_key, unlabelled, positive_class, scaling
-            As in :meth:`setup_anndata`.
-        continuous_covariate_keys, categorical_covariate_keys, group_key, outcome, event_key, class_order
-            As in :meth:`setup_anndata`.
+            Cells of all patients.
+        %(fields)s
 
         Raises
         ------
@@ -220,18 +134,33 @@ class TcellMIL(BaseModelClass):
         >>> model.get_latent_representation().shape
         (320, 16)
         """
-        method = cls._get_setup_method_args(**locals())
         check_mudata(mdata)
-        cls._register(mdata, method)
+        cls._set_up(mdata, fields, cls._get_setup_method_args(cls=cls, mdata=mdata, **fields.as_dict()))
 
     @classmethod
-    def _register(cls, data: AnnData | MuData, method: dict) -> None:
-        """Check everything that is read, and tell scvi-tools about it; ``method`` is the call of the set-up."""
-        setup = make_setup(data, **method["setup_args"])
+    def _set_up(cls, data: AnnData | MuData, fields: Fields, method: dict) -> None:
+        """Read and check the data; ``method`` is the call of the set-up."""
+        cohort = read(data, fields)
+        cls._register(data, Schema.learn(cohort, fields), cohort.patients, method)
+
+    @classmethod
+    def _register(cls, data: AnnData | MuData, schema: Schema, patients: pd.DataFrame, method: dict) -> None:
+        """Tell scvi-tools about the data, and keep beside its registry what was learned of them."""
         with quiet_scvi():
-            manager = AnnDataManager(fields=registry_fields(data, setup), setup_method_args=method)
+            manager = AnnDataManager(fields=registry_fields(data, schema.fields), setup_method_args=method)
             manager.register_fields(data)
+        manager.schema, manager.patients = schema, patients
         cls.register_manager(manager)
+
+    @property
+    def module(self) -> FittedStack | None:
+        """The fitted stack; ``None`` before :meth:`train`."""
+        return None if self.fitted is None else self.fitted.stack
+
+    @property
+    def training(self) -> dict:
+        """How the stack was trained; empty before :meth:`train`."""
+        return {} if self.fitted is None else self.fitted.training
 
     def train(
         self,
@@ -239,7 +168,7 @@ class TcellMIL(BaseModelClass):
         cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
         n_seeds: int = 1,
         seed: int = 0,
-        calibration: str | None = None,
+        calibration: Literal["temperature"] | None = None,
         progress: bool = True,
         **training,
     ) -> None:
@@ -253,57 +182,35 @@ class TcellMIL(BaseModelClass):
             Replicas of each fold, from the seeds ``seed, seed + 1, ...``.
         calibration
             ``"temperature"``: divide class scores by a temperature that is fitted by cross-validation within each
-            replica's training patients (:func:`tcellmil.cv.fit_temperatures`), at about three times the cost.
+            replica's training patients (:func:`tcellmil.training.fit_temperatures`), at about three times the cost.
         progress
             Show the progress bar.
         **training
-            How to train: :class:`tcellmil.cv.TrainingConfig`.
+            How to train: :class:`tcellmil.training.TrainingConfig`.
 
         Raises
         ------
         TypeError
             If an option is not known.
         ValueError
-            If an option is out of range, or patients cannot be split so.
+            If an option is out of range, patients cannot be split in this way, or columns of the data have changed since
+            they were set up.
 
         Warns
         -----
         UserWarning
-            If options are of an autoencoder that this network has not.
+            If options concern an autoencoder that this network does not have.
         """
-        check_fields(training, TrainingConfig, "training")
-        check_choice(calibration, (None, "temperature"), "calibration")
-        if calibration is not None and self.network.outcome not in OF_CLASSES:
-            raise ValueError(
-                f"calibration={calibration!r} is for probabilities of classes, the outcome is {self.network.outcome!r}"
-            )
-        bags = self.bags()
-        config = TrainingConfig(**training).for_patients(bags.n_labelled_patients)
-        replicas = make_replicas(
-            cv,
-            bags.labels,
-            names=bags.names,
-            cohorts=bags.cohorts,
-            groups=bags.groups,
-            residuals=null_residuals(bags, self.network.outcome),
-            strata=strata(bags, self.network.outcome, cv),
-            n_seeds=n_seeds,
-            seed=seed,
-        )
-        self._tell_options_without_effect(bags, config, training)
-        self.module, history = fit_stack(
-            bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
-        )
-        if calibration is not None:
-            self.module.temperature = fit_temperatures(
-                bags, replicas, self.network, config, unit_interval=self.setup.unit_interval, progress=progress
-            )
-        self._patients = bags.names
-        self.training = {**config.as_dict(), "cv": cv_name(cv), "n_seeds": int(n_seeds), "seed": int(seed)}
-        self.training["calibration"] = calibration or ""
+        self._check_data()
+        cohort = read(self.adata, self.schema.fields)
+        self._check_unchanged(cohort.patients)
+        splits = {"cv": cv, "n_seeds": n_seeds, "seed": seed}
+        options = {"calibration": calibration, "progress": progress, "training": training, "given": self._given}
+        bags = self.schema.encode(cohort)
+        self.fitted, history = fit_model(bags, self.schema, self.network, **splits, **options)
         self._model_summary_string = f"TcellMIL with {self.module.config}"
-        self.history_table = with_named_stages(history, self.setup.use_rep)
-        self.history_ = wide_history(self.history_table, self.network.outcome)
+        self.history_table = with_named_stages(history, self.schema.fields.use_rep)
+        self.history_ = wide_history(self.history_table, self.schema.outcome)
         self.is_trained_ = True
 
     def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
@@ -317,14 +224,14 @@ class TcellMIL(BaseModelClass):
 
         Returns
         -------
-        A row a patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over
-        replicas), ``prob_sd`` (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and
-        ``cohort`` if cohorts are used. Where the outcome is a number: ``label``, ``predicted`` and ``predicted_sd``, in
-        its units. Where it is a time to event: ``time``, ``event``, ``risk`` (the log hazard, 0 for the mean training
-        patient) and ``risk_sd``.
+        One row per patient: ``label`` (empty if unknown), ``predicted``, ``prob_<class>`` (mean over replicas),
+        ``prob_sd`` (their standard deviation, of the positive class), ``n_cells``, ``n_replicas``, and ``cohort`` if
+        cohorts are used. Where the outcome is a number: ``label``, ``predicted`` and ``predicted_sd``, in its units.
+        Where it is a time to event: ``time``, ``event``, ``risk`` (the log hazard, 0 for the mean training patient) and
+        ``risk_sd``.
         """
         bags, predictions = self._predict(adata)
-        return predictions_table(self.setup, bags, predictions)
+        return predictions_table(self.schema, bags, predictions)
 
     def get_attention(self, adata: AnnData | MuData | None = None) -> pd.Series:
         """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
@@ -342,33 +249,24 @@ class TcellMIL(BaseModelClass):
 
     def to_state(self) -> dict:
         """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
-        self._check_fitted()
-        return to_state(self.module, self.setup, self._patients, self.training)
+        return to_state(self._fitted())
 
     @classmethod
     def from_state(cls, state: dict, adata: AnnData | MuData | None = None) -> TcellMIL:
         """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data."""
-        module, setup, patients, training = from_state(state)
-        network = module.config.as_dict()
+        fitted = from_state(state)
+        schema, network = fitted.schema, fitted.stack.config.as_dict()
         if adata is None:
-            model = cls(registry=registry_without_data(setup, cls.__name__), **network)
+            model = cls(registry=registry_without_data(schema.fields, cls.__name__), **network)
+            model.schema = schema
         else:
-            names = ("sample_key", "label_key", "batch_key", "use_rep")
-            names += ("continuous_covariate_keys", "categorical_covariate_keys", "group_key", "outcome", "event_key")
-            arguments = {name: getattr(setup, name) for name in names}
-            (cls.setup_mudata if is_mudata(adata) else cls.setup_anndata)(
-                adata,
-                **arguments,
-                unlabelled=setup.unlabelled,
-                positive_class=setup.classes[-1] if setup.outcome == CLASSES else None,
-                class_order=setup.classes if setup.outcome == ORDERED else None,
-                scaling=["unit_interval" if unit else "standard" for unit in setup.unit_interval],
-            )
+            data = {"mdata" if is_mudata(adata) else "adata": adata}
+            method = cls._get_setup_method_args(cls=cls, **data, **schema.fields.as_dict())
+            patients = read_patients(adata, schema.fields)[1]
+            fitted.check_patients(patients.index)
+            cls._register(adata, schema, patients, method)
             model = cls(adata, **network)
-        model.module, model.setup, model.training, model._patients = module, setup, training, patients
-        model._asked = ()
-        if adata is not None:
-            model._check_same_patients()
+        model.fitted, model._given = fitted, ()
         model.is_trained_ = True
         return model
 
@@ -435,112 +333,41 @@ class TcellMIL(BaseModelClass):
 
     def bags(self) -> Bags:
         """The data that the model is set up with, as arrays."""
-        if self.adata is None:
-            raise ValueError("this model holds no data; load it with the data that it was fitted on")
-        return read_bags(self.adata, self.setup)
-
-    def shown_to(self) -> np.ndarray:
-        """Which replica judges which patient, ``(n_replicas, n_patients)`` bool: those that held it out, if any did."""
-        self._check_fitted()
-        held_out = self.module.replicas.test
-        return held_out if held_out.any() else np.ones_like(held_out)
-
-    def feature_names(self) -> np.ndarray:
-        """Names of the representation's columns, ``(n_features,)``; numbered where it has none.
-
-        Of several representations, each name comes after its representation's: ``"prot:CD8"``.
-        """
-        self._check_fitted()
-        features = self.setup.features or numbered(self.setup.use_rep[0], self.module.n_features)
-        return np.array(features, dtype=object)
-
-    def class_code(self, target_class: str | None = None) -> int:
-        """Position of a class among ``setup.outputs``; of the positive one, the last, by default."""
-        classes = self.setup.outputs
-        if target_class is None:
-            return len(classes) - 1
-        check_choice(target_class, classes, "target_class")
-        return classes.index(target_class)
+        self._check_data()
+        return self.schema.encode(read(self.adata, self.schema.fields))
 
     def out_of_fold(self) -> tuple[Bags, BagPredictions]:
-        """The model's own patients, each by the replicas of :meth:`shown_to`, as arrays."""
-        bags = self.bags()
-        return bags, predict_bags(self.module, bags, self.shown_to())
+        """The model's own patients, each by the replicas that held it out, as arrays."""
+        fitted = self._fitted()
+        self._check_data()
+        bags = fitted.read_again(self.adata)
+        return bags, fitted.out_of_fold(bags)
 
-    def predict_new(self, adata: AnnData | MuData) -> tuple[Bags, BagPredictions]:
-        """New patients by all replicas, as arrays."""
-        self._check_fitted()
-        check_data(adata)
-        keys = [key for key in (self.setup.label_key, self.setup.event_key) if key is not None]
-        bags = self._read_new(adata, labels=all(has_obs_column(adata, key) for key in keys))
-        self._warn_of_known_patients(bags)
-        return bags, predict_bags(self.module, bags)
-
-    def params(self) -> dict:
-        """What was read and how it was trained, as plain values that an h5ad file can hold."""
-        setup, training = self.setup, self.training
-        return {
-            "sample_key": setup.sample_key,
-            "label_key": setup.label_key,
-            "batch_key": setup.batch_key or "",
-            "use_rep": setup.use_rep[0] if len(setup.use_rep) == 1 else np.array(setup.use_rep, dtype=object),
-            "classes": np.array(setup.outputs, dtype=object),
-            "positive_class": setup.outputs[-1],
-            "outcome": setup.outcome,
-            "event_key": setup.event_key or "",
-            **{name: training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
-        }
-
-    def _tell_options_without_effect(self, bags: Bags, config: TrainingConfig, asked: Iterable[str]) -> None:
-        compression = self.network.for_patients(bags.n_labelled_patients).compression
-        idle = options_without_effect([*self._asked, *asked], compression, config.early_stopping)
-        if idle:
-            why = f", which is what 'auto' is for {bags.n_labelled_patients} labelled patients"
-            warn(
-                f"options {some(idle)} have no effect with compression={compression!r}"
-                f"{why if self.network.compression == 'auto' else ''}; "
-                "leave them out, or ask for compression='autoencoder'"
-            )
-
-    def _check_fitted(self) -> None:
-        if self.module is None:
+    def _fitted(self) -> FittedModel:
+        if self.fitted is None:
             raise ValueError("the model is not trained yet; call train() first")
+        return self.fitted
 
-    def _check_same_patients(self) -> None:
-        names = np.unique(check_obs_column(self.adata, self.setup.sample_key, "sample_key").astype(str))
-        if not np.array_equal(names, self._patients):
+    def _check_data(self) -> None:
+        if self.adata is None:
+            raise ValueError("this model holds no data; load it with the data that it was fitted on")
+
+    def _check_unchanged(self, now: pd.DataFrame) -> None:
+        """Raise where what is read of the patients is not what it was when the data were set up."""
+        before = self.adata_manager.patients
+        if not before.index.equals(now.index):
+            other = before.index.symmetric_difference(now.index)
             raise ValueError(
-                f"the model was fitted on patients {some(self._patients)}, the data has {some(names)}; "
-                "give it the data that it was fitted on, or predict new patients with tl.predict"
+                f"patients {some(other)} have come or gone since the data were set up; call the set-up method again"
             )
+        for column in now:
+            changed = now.index[(before[column] != now[column]) & (before[column].notna() | now[column].notna())]
+            if len(changed):
+                was, is_now = (some(table.loc[changed, column].unique(), 3) for table in (before, now))
+                raise ValueError(
+                    f"{column} of patients {some(changed)} was {was} when the data were set up and is {is_now} now; "
+                    "call the set-up method again"
+                )
 
     def _predict(self, adata: AnnData | MuData | None) -> tuple[Bags, BagPredictions]:
-        return self.out_of_fold() if adata is None else self.predict_new(adata)
-
-    def _read_new(self, adata: AnnData | MuData, *, labels: bool) -> Bags:
-        try:
-            return read_bags(adata, self.setup, labels=labels, splits=False)
-        except ValueError as error:
-            if not labels:
-                raise
-            bags = read_bags(adata, self.setup, labels=False, splits=False)  # what else is wrong is raised here
-            warn(f"outcomes of the new patients are left out: {error}")
-            return bags
-
-    def _warn_of_known_patients(self, bags: Bags) -> None:
-        trained_on = self._patients[self.module.replicas.train.any(axis=0)]
-        known = np.intersect1d(bags.names, trained_on)
-        if len(known):
-            warn(
-                f"{len(known)} of the patients have the names of patients that the model was trained on; "
-                "if they are the same, these predictions are not out-of-fold"
-            )
-
-
-def cv_name(cv: object) -> str:
-    """How a split scheme is called in the record."""
-    if cv is None:
-        return "none"
-    if isinstance(cv, str | int | np.integer):
-        return str(cv)
-    return type(cv).__name__ if hasattr(cv, "split") else "custom"
+        return self.out_of_fold() if adata is None else self._fitted().predict_new(adata)

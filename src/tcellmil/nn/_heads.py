@@ -1,12 +1,10 @@
-"""What a bag's linear scores say about each kind of outcome."""
+"""What may follow the linear scores of a bag."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from tcellmil._outcome_kinds import CLASSES, OF_CLASSES, ORDERED
 
 
 class StackedThresholds(nn.Module):
@@ -65,15 +63,3 @@ class StackedUnits(nn.Module):
     def forward(self, scores: Tensor) -> Tensor:
         """``(replica, bag, 1)`` on the scale of the outcome."""
         return torch.addcmul(self.loc, scores.to(self.loc.dtype), self.scale)
-
-
-def make_head(outcome: str, n_replicas: int, n_classes: int) -> nn.Module | None:
-    """What follows the linear layer; ``None`` for classes, whose scores need nothing more."""
-    if outcome == CLASSES:
-        return None
-    return StackedThresholds(n_replicas, n_classes) if outcome == ORDERED else StackedUnits(n_replicas)
-
-
-def prediction(outputs: Tensor, outcome: str) -> Tensor:
-    """Probabilities of classes, or the number itself; ``outputs`` is what a stack of classifiers returns."""
-    return outputs.softmax(dim=-1) if outcome in OF_CLASSES else outputs

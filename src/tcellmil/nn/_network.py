@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from tcellmil._outcome_kinds import CLASSES, OUTCOMES
+from tcellmil._checks import check_choice, check_count, choices
 
 from ._attention import StackedAttention, max_of_bags, pool_bags
 from ._cohort import StackedClassifier
-from ._heads import make_head
 from ._layers import StackedLayerNorm, StackedLinear
 
-COMPRESSIONS = ("auto", "autoencoder", "pca", None)
-POOLINGS = ("attention", "mean", "max")
-ATTENTIONS = ("tanh", "gated", "mlp")
-BATCH_ENCODINGS = ("concat", "film", None)
+Compression = Literal["auto", "autoencoder", "pca"] | None
+Pooling = Literal["attention", "mean", "max"]
+Attention = Literal["tanh", "gated", "mlp"]
+BatchEncoding = Literal["concat", "film"] | None
 
 #: With fewer labelled patients than this a cohort is small, and has defaults of its own. On simulated cohorts of 16 to
 #: 24 patients they were clearly ahead, from 48 on hardly or not (``benchmarks/small_cohorts.py``).
@@ -58,63 +58,51 @@ class NetworkConfig:
         Dropout in the autoencoder's hidden layers.
     dropout_mil
         Dropout on the bag's embedding.
-    outcome
-        What is predicted: ``"classes"``, ``"ordered"`` (classes with an order), ``"continuous"`` (a number) or
-        ``"survival"`` (time to event). A model takes it from its data.
     """
 
     n_hidden: int = 96
     n_latent: int = 48
     n_attention: int = 64
-    compression: str | None = "auto"
+    compression: Compression = "auto"
     n_embed: int | None = None
-    pooling: str = "attention"
-    attention: str = "tanh"
+    pooling: Pooling = "attention"
+    attention: Attention = "tanh"
     instance_weight: float = 0.0
-    batch_encoding: str | None = "concat"
+    batch_encoding: BatchEncoding = "concat"
     dropout: float = 0.1
     dropout_mil: float = 0.0
-    outcome: str = CLASSES
 
     def __post_init__(self):
-        for name in ("n_hidden", "n_latent", "n_attention"):
-            if int(getattr(self, name)) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be at least 1")
+        for name in ("n_hidden", "n_latent", "n_attention", *(["n_embed"] if self.n_embed is not None else [])):
+            check_count(getattr(self, name), name)
         for name in ("dropout", "dropout_mil"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be in [0, 1)")
-        if self.n_embed is not None and int(self.n_embed) < 1:
-            raise ValueError(f"n_embed={self.n_embed!r} must be at least 1, or None")
-        kinds = {"compression": COMPRESSIONS, "pooling": POOLINGS, "attention": ATTENTIONS}
-        for name, known in (kinds | {"batch_encoding": BATCH_ENCODINGS, "outcome": OUTCOMES}).items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not known; choose from {known}")
+        check_choice(self.compression, choices(Compression), "compression")
+        check_choice(self.pooling, choices(Pooling), "pooling")
+        check_choice(self.attention, choices(Attention), "attention")
+        check_choice(self.batch_encoding, choices(BatchEncoding), "batch_encoding")
         if not self.instance_weight >= 0:
             raise ValueError(f"instance_weight={self.instance_weight!r} must not be negative")
         if self.instance_weight > 0 and (self.n_embed is None or self.pooling != "attention"):
             raise ValueError(
                 "instance_weight needs pooling='attention' and n_embed, the layer that both branches share"
             )
-        if self.instance_weight > 0 and self.outcome != CLASSES:
-            raise ValueError(f"instance_weight needs two classes, the outcome is {self.outcome!r}")
 
-    def for_patients(self, n_patients: int) -> NetworkConfig:
-        """The same with the compression that there is, which ``"auto"`` leaves to the number of labelled patients."""
-        if self.compression != "auto":
-            return self
-        return replace(self, compression="pca" if n_patients < SMALL_COHORT else "autoencoder")
+    def resolved(self, n_patients: int, n_features: int) -> NetworkConfig:
+        """The network that is trained: with the compression that ``"auto"`` leaves to the number of labelled patients,
+        and the latent size that without an autoencoder follows from the features.
+        """
+        if self.compression == "auto":
+            chosen = replace(self, compression="pca" if n_patients < SMALL_COHORT else "autoencoder")
+            return chosen.resolved(n_patients, n_features)
+        return replace(self, n_latent=self.latent_size(n_features))
 
-    def for_features(self, n_features: int) -> NetworkConfig:
-        """The same with the latent size that there is: without an autoencoder it follows from the features."""
+    def latent_size(self, n_features: int) -> int:
+        """Latent size of a representation of so many features; without an autoencoder it follows from them."""
         if self.compression is None:
-            return replace(self, n_latent=n_features)
-        if self.compression == "pca":
-            return replace(self, n_latent=min(self.n_latent, n_features))
-        return self
-
-    def latent_sizes(self, blocks: Sequence[int]) -> tuple[int, ...]:
-        """Latent size of each of several representations, given how many features each has."""
-        return tuple(self.for_features(n_features).n_latent for n_features in blocks)
+            return n_features
+        return min(self.n_latent, n_features) if self.compression == "pca" else self.n_latent
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -127,11 +115,15 @@ class StackedBagClassifier(nn.Module):
     Parameters
     ----------
     generators
-        One random generator a replica.
+        One random generator per replica.
     config
         Sizes and kinds.
-    n_cohorts, n_classes
-        Number of cohorts (0: none given) and classes (1 where the outcome is a number or a time).
+    n_cohorts, n_covariates
+        Number of cohorts (0: none given) and of covariates of the patient.
+    n_scores
+        Number of linear scores of a bag: of classes one each, of other outcomes one.
+    head
+        What follows the scores; ``None``: they are the outputs.
     """
 
     def __init__(
@@ -140,12 +132,13 @@ class StackedBagClassifier(nn.Module):
         config: NetworkConfig,
         *,
         n_cohorts: int,
-        n_classes: int,
+        n_scores: int,
         n_covariates: int = 0,
+        head: nn.Module | None = None,
     ):
         super().__init__()
-        if config.instance_weight > 0 and n_classes != 2:
-            raise ValueError(f"instance_weight needs two classes, there are {n_classes}")
+        if config.instance_weight > 0 and n_scores != 2:
+            raise ValueError(f"instance_weight needs two classes, the network has {n_scores} scores")
         self.pooling = config.pooling
         n_cell = config.n_latent if config.n_embed is None else config.n_embed
         self.embedding = None if config.n_embed is None else _embedding(generators, config.n_latent, n_cell)
@@ -156,12 +149,12 @@ class StackedBagClassifier(nn.Module):
             generators,
             n_cell,
             n_cohorts,
-            n_classes if config.outcome == CLASSES else 1,
+            n_scores,
             n_covariates=n_covariates,
             encoding=config.batch_encoding,
             dropout=config.dropout_mil,
         )
-        self.head = make_head(config.outcome, len(generators), n_classes)
+        self.head = head
         self.instances = StackedLinear(generators, n_cell, 1, zero=True) if config.instance_weight > 0 else None
 
     def forward(self, z: Tensor, present: Tensor, cohort: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,9 +101,9 @@ def attention_correlation(
     ['IRF7']
     """
     check_data(adata)
+    from tcellmil.data._read import read_features
     from tcellmil.get import attention
     from tcellmil.get._mil import stored
-    from tcellmil.model._setup import read_features
     from tcellmil.stats import rank_correlation
     from tcellmil.tl._explain._attention_enrichment import cells_with_attention
 

@@ -15,8 +15,9 @@ from tcellmil._log import logger
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from tcellmil.cv import Bags, FittedStack
-    from tcellmil.model import TcellMIL
+    from tcellmil.data import Bags
+    from tcellmil.fitted import FittedStack
+    from tcellmil.model._fitted_model import FittedModel
 
 CHUNK_VALUES = 2e7  # cells x features x replicas that attention is computed for at once
 
@@ -113,20 +114,19 @@ def attention_stability(
     {'folds': 6, 'seeds': 6}
     """
     check_data(adata)
-    from tcellmil.get import model as get_model
+    from tcellmil.model._open import open_fit
 
     if n_top < 1:
         raise ValueError(f"n_top={n_top!r} must be at least 1")
     if not np.isfinite(n_mad) or n_mad <= 0:
         raise ValueError(f"n_mad={n_mad!r} must be above 0")
-    model = get_model(adata, key=key)
+    model, bags = open_fit(adata, key)
     code = model.class_code(target_class)
     run_of_replica = _runs(model, key)
-    bags = model.bags()
     names = model.feature_names()
 
-    attention = _attention(model.module, bags, run_of_replica)
-    replica, patient, changes, movable = _changes(model.module, bags, code, n_mad)
+    attention = _attention(model.stack, bags, run_of_replica)
+    replica, patient, changes, movable = _changes(model.stack, bags, code, n_mad)
     if movable.sum() < 2:
         warnings.warn(
             f"{int(movable.sum())} of {len(names)} regulons can be shifted, the others have a deviation of 0; "
@@ -142,8 +142,8 @@ def attention_stability(
         "top": _top(groups, names[movable], n_top),
         "params": {
             "key": key,
-            "target_class": model.setup.outputs[code],
-            "outcome": model.setup.outcome,
+            "target_class": bags.outcome.outputs[code],
+            "outcome": bags.outcome.kind,
             "n_top": int(n_top),
             "n_mad": float(n_mad),
             "n_seeds": len(np.unique(run_of_replica)),
@@ -158,9 +158,9 @@ def attention_stability(
     return adata if copy else None
 
 
-def _runs(model: TcellMIL, key: str) -> np.ndarray:
+def _runs(model: FittedModel, key: str) -> np.ndarray:
     """The run of each replica, from 0; one run a seed."""
-    replicas = model.module.replicas
+    replicas = model.stack.replicas
     run_of_replica = np.unique(replicas.seed, return_inverse=True)[1]
     judging = run_of_replica[replicas.test.any(axis=1)]
     if not len(judging):
@@ -213,7 +213,7 @@ def _changes(
     stack: FittedStack, bags: Bags, code: int, n_mad: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Replica and patient of each row of ``(row, movable feature)`` changes, these, and which features are movable."""
-    from tcellmil.cv import median_absolute_deviation
+    from tcellmil.fitted import median_absolute_deviation
 
     deviation = median_absolute_deviation(bags.x)
     movable = deviation > 0
@@ -231,7 +231,7 @@ def _shifted(
     stack: FittedStack, bags: Bags, movable: np.ndarray, size: np.ndarray, shown_to: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predictions ``(feature, bag, class)`` with each feature shifted up and down; NaN for bags that none sees."""
-    from tcellmil.cv import perturb_bags
+    from tcellmil.fitted import perturb_bags
 
     features = np.tile(np.flatnonzero(movable), 2)[:, None]
     amounts = np.repeat(np.concatenate([size, -size])[:, None, None], bags.n_bags, axis=1)

@@ -12,15 +12,14 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data, some
 from tcellmil._log import logger
-from tcellmil._outcome_kinds import OF_CLASSES
 from tcellmil.tl._explain._perturb_table import Effects
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from tcellmil.cv import Bags
-    from tcellmil.model import TcellMIL
+    from tcellmil.data import Bags
+    from tcellmil.model._fitted_model import FittedModel
 
 DIRECTIONS = {"up": 1, "down": -1}
 
@@ -147,14 +146,13 @@ def perturb(
     [['IRF7(+)', 'SPI1(+)', 'up'], ['IRF7(+)', 'SPI1(+)', 'down']]
     """
     check_data(adata)
-    from tcellmil.get import model as get_model
+    from tcellmil.model._open import open_fit
 
     check_choice(mad, ("global", "patient"), "mad")
     check_choice(combine, (1, 2), "combine")
     directions = _checked_directions(directions)
     doses = _checked_doses(n_mad)
-    model = get_model(adata, key=key)
-    bags = model.bags()
+    model, bags = open_fit(adata, key)
     names, chosen = _features(model, regulons)
     if combine == 2 and len(chosen) < 2:
         raise ValueError(f"combine=2 needs at least 2 regulons, got {some(names[chosen])}; name more, or use combine=1")
@@ -166,8 +164,8 @@ def perturb(
     asked |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
     singles = _effects(chosen[:, None], ["regulon"], **asked)
-    outcome = model.setup.outcome
-    target = {"target_class": model.setup.outputs[code]} | ({} if outcome in OF_CLASSES else {"outcome": outcome})
+    outcome = bags.outcome
+    target = {"target_class": outcome.outputs[code]} | ({} if outcome.has_classes else {"outcome": outcome.kind})
     stats = singles.statistics().assign(**target)
     stats.insert(stats.columns.get_loc("movable"), "mad", np.repeat(np.median(deviation, axis=0)[chosen], n_shifts))
     key_added = _keys.perturbation(key) if key_added is None else key_added
@@ -225,7 +223,7 @@ def _checked_doses(n_mad: float | Sequence[float]) -> np.ndarray:
     return doses
 
 
-def _features(model: TcellMIL, regulons: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+def _features(model: FittedModel, regulons: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
     names = model.feature_names()
     position = {name: i for i, name in enumerate(names)}
     if len(position) < len(names):
@@ -262,7 +260,7 @@ def _cell_mask(adata: AnnData, cells: np.ndarray | pd.Series | str | None) -> np
 
 def _deviation(bags: Bags, mad: str) -> np.ndarray:
     """Median absolute deviations ``(bag, feature)``."""
-    from tcellmil.cv import median_absolute_deviation
+    from tcellmil.fitted import median_absolute_deviation
 
     if mad == "global":
         return np.repeat(median_absolute_deviation(bags.x)[None], bags.n_bags, axis=0)
@@ -273,7 +271,7 @@ def _effects(
     features: np.ndarray,
     columns: list[str],
     *,
-    model: TcellMIL,
+    model: FittedModel,
     bags: Bags,
     deviation: np.ndarray,
     touched: np.ndarray,
@@ -283,7 +281,7 @@ def _effects(
     progress: bool,
 ) -> Effects:
     """Shift each row of ``features``, ``(group, member)``, in every direction and by every dose."""
-    from tcellmil.cv import perturb_bags
+    from tcellmil.fitted import perturb_bags
 
     names = model.feature_names()
     groups = [tuple(names[row]) for row in features]
@@ -292,7 +290,7 @@ def _effects(
     signed = np.array([DIRECTIONS[direction] * dose for direction, dose in product(directions, doses)])
     amounts = (signed[:, None, None] * unit[:, None]).reshape(-1, bags.n_bags, features.shape[1])
     base, perturbed = perturb_bags(
-        model.module,
+        model.stack,
         bags,
         np.repeat(features, len(signed), axis=0),
         amounts,
@@ -301,5 +299,4 @@ def _effects(
         progress=progress,
     )
     experiments = pd.MultiIndex.from_tuples(levels, names=[*columns, "direction", "n_mad"])
-    of_classes = model.setup.outcome in OF_CLASSES
-    return Effects(experiments, bags.names, base[:, code], perturbed[..., code], of_classes)
+    return Effects(experiments, bags.names, base[:, code], perturbed[..., code], bags.outcome.has_classes)

@@ -11,14 +11,15 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
-from tcellmil._outcome_kinds import OF_CLASSES
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from tcellmil.cv import Bags, Explanation
-    from tcellmil.model import TcellMIL
+    from tcellmil.data import Bags
+    from tcellmil.fitted import Explanation
+    from tcellmil.model._fitted_model import FittedModel
+    from tcellmil.outcomes import Outcome
 
 LEVELS = ("cell", "bag")
 MAX_ERROR = 0.05  # of the range of the predictions
@@ -139,21 +140,21 @@ def shap(
     True
     """
     check_data(adata)
-    from tcellmil.get import model as get_model
+    from tcellmil.model._open import open_fit
 
     check_choice(level, LEVELS, "level")
     for name, value in {"background": background, "n_samples": n_samples, "n_steps": n_steps}.items():
         if isinstance(value, bool) or int(value) != value or value < 1:
             raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
-    model = get_model(adata, key=key)
+    model, bags = open_fit(adata, key)
     code = model.class_code(target_class)
-    output = _output(output, model.setup.outcome)
+    output = _output(output, bags.outcome)
     options = {"background": background, "output": output, "seed": seed}
     options |= {"n_samples": n_samples} if level == "cell" else {"n_steps": n_steps}
-    bags, attention = _attention(model)
+    attention = model.out_of_fold(bags).attention.astype(np.float64)
     values, additivity = _explain(model, bags, code, level, options, progress)
 
-    names, classes = model.feature_names(), model.setup.outputs
+    names, classes = model.feature_names(), bags.outcome.outputs
     patients = _by_patient(bags, values, attention, names, classes)
     difference = _difference(patients, classes, classes[code])
     result = {
@@ -165,7 +166,7 @@ def shap(
             **options,
             "level": level,
             "target_class": classes[code],
-            "outcome": model.setup.outcome,
+            "outcome": bags.outcome.kind,
             "key": key,
             "additivity_error": _warn_of_error(additivity, level),
         },
@@ -184,40 +185,31 @@ def shap(
     return adata if copy else None
 
 
-def _output(output: str | None, outcome: str) -> str:
+def _output(output: str | None, outcome: Outcome) -> str:
     """What is explained, or a ValueError that says what there is."""
-    from tcellmil.cv._explain import OUTPUTS
-
-    possible = ("probability", "logit") if outcome in OF_CLASSES else ("value",)
-    if output is not None and output not in OUTPUTS:
-        check_choice(output, possible, "output")
+    possible = outcome.explained
     if output is not None and output not in possible:
         raise ValueError(
-            f"output={output!r} does not go with outcome={outcome!r}; choose from {', '.join(map(repr, possible))}"
+            f"output={output!r} does not go with outcome={outcome.kind!r}; choose from {', '.join(map(repr, possible))}"
         )
     return possible[0] if output is None else output
 
 
-def _attention(model: TcellMIL) -> tuple[Bags, np.ndarray]:
-    bags, predictions = model.out_of_fold()
-    return bags, predictions.attention.astype(np.float64)
-
-
 def _explain(
-    model: TcellMIL, bags: Bags, code: int, level: str, options: dict, progress: bool
+    model: FittedModel, bags: Bags, code: int, level: str, options: dict, progress: bool
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Values ``(cell, class, feature)``, the mean over each patient's replicas, and how well they add up."""
     from tqdm.auto import tqdm
 
-    from tcellmil.cv import explain_bag, explain_cells
+    from tcellmil.fitted import explain_bag, explain_cells
 
     explain = explain_cells if level == "cell" else explain_bag
     shown_to = model.shown_to()
-    values = np.full((len(bags.x), bags.n_classes, model.module.n_features), np.nan, dtype=np.float32)
+    values = np.full((len(bags.x), bags.n_outputs, model.stack.n_features), np.nan, dtype=np.float32)
     rows = []
     for i in tqdm(np.flatnonzero(shown_to.any(axis=0)), desc="shap", unit="patient", disable=not progress):
         replicas = np.flatnonzero(shown_to[:, i])
-        parts = [explain(model.module.select(np.array([k])), bags, i, **options) for k in replicas]
+        parts = [explain(model.stack.select(np.array([k])), bags, i, **options) for k in replicas]
         values[bags.bag(i)] = np.mean([part.values for part in parts], axis=0)
         rows.append(_additivity(str(bags.names[i]), parts, code))
     return values, pd.DataFrame(rows)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,29 +12,29 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_fields, check_obs_column, some
+from tcellmil._docs import documented
 from tcellmil._log import logger, warn
+from tcellmil.data._fields import Fields, takes_fields
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from tcellmil.cv import Bags, Replicas
-    from tcellmil.cv._comparison import Run
-    from tcellmil.cv._methods import Method
-    from tcellmil.model._setup import Setup
+    from tcellmil.comparison import Method, Problem
 
 REFERENCE = "tcellmil"
-DESCRIPTION = ("kind", "seconds", "encoders", "options")
+#: Keys that are recorded as they were passed, "" for none.
+KEYS = ("sample_key", "label_key", "batch_key", "group_key", "unlabelled")
 #: Packages that are run in an environment of their own.
 ELSEWHERE = {"multimil": "pass own={'multimil': tcellmil.external.multimil(python, ...)}, which says how to install it"}
 
 
+@documented
+@takes_fields(without=["use_rep", "scaling", "outcome", "event_key", "class_order"])
 def benchmark(
     adata: AnnData,
-    sample_key: str,
-    label_key: str,
-    batch_key: str | None = None,
+    fields: Fields,
     methods: str | Sequence[str] = "all",
-    reps: Sequence[str] = ("X_regulons", "X_pca"),
+    reps: str | Sequence[str] = ("X_regulons", "X_pca"),
     *,
     ablations: bool = False,
     cell_type_key: str | None = None,
@@ -43,11 +42,6 @@ def benchmark(
     cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
     seed: int = 0,
-    positive_class: str | None = None,
-    unlabelled: str = "error",
-    continuous_covariate_keys: Sequence[str] | None = None,
-    categorical_covariate_keys: Sequence[str] | None = None,
-    group_key: str | None = None,
     network: dict | None = None,
     training: dict | None = None,
     n_boot: int = 2000,
@@ -59,7 +53,7 @@ def benchmark(
     """Compare methods on the same splits of the same patients.
 
     Every method is trained anew in every fold, on that fold's training patients, and predicts those that it held out.
-    The mean over seeds is judged. Differences are to ``tcellmil`` on the first of ``reps`` (to the first row, where it
+    The mean over seeds is evaluated. Differences are to ``tcellmil`` on the first of ``reps`` (to the first row, where it
     is not among the methods), with a p-value over patients: DeLong's test for AUROC, McNemar's for accuracy,
     an exchange of predictions within patients for the rest. They are not adjusted for the number of methods.
 
@@ -83,8 +77,7 @@ def benchmark(
     ----------
     adata
         Cells of all patients; any representation in ``obsm`` can be compared, those of foundation models too.
-    sample_key, label_key, batch_key
-        Columns of ``obs``, as in :func:`tcellmil.tl.fit_mil`.
+    %(fields)s
     methods
         ``"all"``, ``"mil"``, ``"baselines"``, ``"ablations"``, or names as above.
     reps
@@ -96,42 +89,32 @@ def benchmark(
     own
         Your own methods by name, or adapters to other packages (:func:`tcellmil.external.multimil`):
         ``function(train, test)`` gets the cells of a fold's training patients, and of its held-out patients without
-        their labels (``obs``, ``X``, layers and ``reps``), and returns probabilities, a row a held-out patient and a
-        column a class. Called once a fold and seed; a function with an argument ``seed`` is given it.
+        their labels (``obs``, ``X``, layers and ``reps``), and returns probabilities, one row per held-out patient and
+        one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it. Covariates are in
+        ``obs``.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
-    positive_class
-        The label that counts as positive; the last in alphabetical order by default.
-    continuous_covariate_keys, categorical_covariate_keys
-        As in :func:`tcellmil.tl.fit_mil`. Every method but ``majority`` is told them: those of the engine beside the
-        bag's embedding, the others as further columns beside the means or the shares; methods of your own find them in
-        ``obs``.
-    unlabelled, group_key
-        As in :func:`tcellmil.tl.fit_mil`. With groups, resamples and exchanges are of groups, and an exchange takes the
-        place of DeLong's and McNemar's tests, which count samples as independent.
     network, training
         Options for all methods of the engine: :class:`tcellmil.nn.NetworkConfig`,
-        :class:`tcellmil.cv.TrainingConfig`. What defines a method takes precedence.
+        :class:`tcellmil.training.TrainingConfig`. What defines a method takes precedence.
     n_boot, n_permutations
         Resamples for intervals; exchanges for p-values.
-    progress
-        Show progress bars.
+    %(progress)s
     key_added
         Name of what is written.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
     ``None``, or the changed copy. Written to ``uns["benchmark"]``:
 
-    - ``"metrics"``: a row a method, representation and metric: ``value``, ``ci_low``, ``ci_high``, ``n``;
+    - ``"metrics"``: one row per method, representation and metric: ``value``, ``ci_low``, ``ci_high``, ``n``;
       ``difference`` to the reference with its paired interval ``difference_ci_low``, ``difference_ci_high``; ``p`` and
       ``test``;
-    - ``"methods"``: a row a method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
+    - ``"methods"``: one row per method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
-    - ``"predictions"``: a row a method, representation and patient.
+    - ``"predictions"``: one row per method, representation and patient.
 
     Raises
     ------
@@ -154,109 +137,74 @@ def benchmark(
     ['mil_linear', 'logistic_regression', 'majority']
     """
     check_adata(adata)
-    from tcellmil.cv import TrainingConfig, composition, make_replicas
-    from tcellmil.cv._comparison import run_engine, run_simple
-    from tcellmil.cv._methods import COMPOSITION, COVARIATES, methods_by_name
-    from tcellmil.model._setup import make_setup, only_what_is_read, read_bags
-    from tcellmil.model._tcellmil import cv_name
+    from tcellmil.comparison import Problem, composition, run_method
+    from tcellmil.comparison._methods import StackMethod
+    from tcellmil.comparison._runs import compare_runs, describe_runs, predictions_of_runs
+    from tcellmil.cv._splitters import splitter_for
+    from tcellmil.data._read import read
+    from tcellmil.data._schema import Schema
     from tcellmil.nn import NetworkConfig
+    from tcellmil.tl._patients._own_method import OwnMethod
+    from tcellmil.training import TrainingConfig
 
-    for name, how in ELSEWHERE.items():
-        if name in ([methods] if isinstance(methods, str) else methods):
-            raise ImportError(f"methods has {name!r}, which cannot be imported beside tcellmil; {how}")
     network, training, own = network or {}, training or {}, dict(own or {})
     check_fields(network, NetworkConfig, "network")
     check_fields(training, TrainingConfig, "training")
     if cv is None:
         raise ValueError("cv=None would hold out no patient; there would be nothing to compare")
-    chosen = methods_by_name([methods, "ablations"] if ablations and isinstance(methods, str) else methods)
-    if ablations and not isinstance(methods, str):
-        chosen = methods_by_name([*methods, "ablations"])
+    chosen = _chosen(methods, ablations, own)
     reps = [reps] if isinstance(reps, str) else list(dict.fromkeys(reps))
     if not reps:
         raise ValueError("reps is empty; name keys of adata.obsm, such as 'X_regulons'")
-    groups = _groups(adata, cell_type_key, chosen, methods)
-    chosen = [method for method in chosen if method.name != COMPOSITION or groups is not None]
-    covariates = {
-        "continuous_covariate_keys": continuous_covariate_keys,
-        "categorical_covariate_keys": categorical_covariate_keys,
-    }
-    if not any(covariates.values()):
-        if COVARIATES in ([methods] if isinstance(methods, str) else methods):
-            raise ValueError(
-                "methods has 'covariates', which needs continuous_covariate_keys or categorical_covariate_keys, "
-                "columns of obs"
-            )
-        chosen = [method for method in chosen if method.name != COVARIATES]
-    same = [name for name in own if any(name == method.name for method in chosen)]
-    if same:
-        raise ValueError(f"own has methods of the names {some(same)}, which are taken; give them other names")
-
-    bags = {}
+    types = _cell_types(adata, cell_type_key)
+    cohort, bags = read(adata, replace(fields, use_rep=reps)), {}
     for rep in reps:
-        cells = only_what_is_read(adata, sample_key, label_key, batch_key, rep, **covariates, group_key=group_key)
-        setup = make_setup(
-            cells,
-            sample_key=sample_key,
-            label_key=label_key,
-            batch_key=batch_key,
-            use_rep=rep,
-            positive_class=positive_class,
-            unlabelled=unlabelled,
-            **covariates,
-            group_key=group_key,
-        )
-        bags[rep] = setup, read_bags(cells, setup)
-    setup, first = bags[reps[0]]
-    chosen = _for_classes(chosen, len(setup.classes), methods)
-    replicas = make_replicas(
-        cv,
-        first.labels,
-        names=first.names,
-        cohorts=first.cohorts,
-        groups=first.groups,
-        n_seeds=n_seeds,
-        seed=seed,
+        own_cohort = cohort.only(rep)
+        bags[rep] = Schema.learn(own_cohort, replace(fields, use_rep=rep)).encode(own_cohort)
+    first = bags[reps[0]]
+    problem = Problem(
+        bags,
+        first.replicas(cv, n_seeds=n_seeds, seed=seed),
+        network,
+        training,
+        composition=None if types is None else composition(first, types),
+        progress=progress,
     )
+    chosen = _possible(chosen, problem, methods)
+    networks = [method for method in chosen if isinstance(method, StackMethod)]
+    _warn_of_idle_options(networks, problem)
 
-    runs = []
-    mil = [method for method in chosen if method.kind == "mil"]
-    _tell_options_without_effect(mil, first, network, training)
-    for rep in reps:
-        own_setup, own_bags = bags[rep]
-        options = {"unit_interval": own_setup.unit_interval, "progress": progress}
-        runs += run_engine(mil, rep, own_bags, replicas, network, training, **options)
-        runs += [
-            run_simple(method, rep, own_bags.pseudobulk, first, replicas)
-            for method in chosen
-            if method.kind == "pseudobulk"
-        ]
-    for method in chosen:
-        if method.kind == "composition":
-            runs.append(run_simple(method, "", composition(first, groups), first, replicas))
-        elif method.kind == "covariates":
-            runs.append(run_simple(method, "", np.zeros((first.n_bags, 0)), first, replicas))
-        elif method.kind == "majority":
-            runs.append(run_simple(method, "", np.zeros((first.n_bags, 1)), first, replicas))
-    runs += [_run_own(name, function, adata, reps, setup, first, replicas) for name, function in own.items()]
+    on_cells = [*networks, *(method for method in chosen if method.on_cells and method not in networks)]
+    runs = [run_method(method, problem, rep) for rep in reps for method in on_cells]
+    runs += [run_method(method, problem) for method in chosen if not method.on_cells]
+    of_own = [OwnMethod(name, function, adata, reps, fields) for name, function in own.items()]
+    runs += [run_method(method, problem, method.rep) for method in of_own]
 
     reference = next((run for run in runs if (run.method, run.rep) == (REFERENCE, reps[0])), runs[0])
-    metrics = _metrics(runs, reference, first, replicas, cv, n_boot, n_permutations, seed)
+    splitter = splitter_for(cv)
+    sizes = {"n_boot": n_boot, "n_permutations": n_permutations, "seed": seed}
+    metrics = compare_runs(runs, reference, problem, in_pairs=splitter.in_pairs, **sizes)
     result = {
         "metrics": metrics,
-        "methods": pd.DataFrame([{k: getattr(run, k) for k in ("method", "rep", *DESCRIPTION)} for run in runs]),
-        "predictions": pd.concat([_predictions(run, setup, first) for run in runs], ignore_index=True),
+        "methods": describe_runs(runs),
+        "predictions": predictions_of_runs(runs, problem),
         "params": {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key or "",
-            "continuous_covariate_keys": np.array(setup.continuous_covariate_keys, dtype=object),
-            "categorical_covariate_keys": np.array(setup.categorical_covariate_keys, dtype=object),
-            "cv": cv_name(cv),
+            **{name: key or "" for name, key in vars(fields).items() if name in KEYS},
+            "continuous_covariate_keys": np.array(fields.continuous_covariate_keys, dtype=object),
+            "categorical_covariate_keys": np.array(fields.categorical_covariate_keys, dtype=object),
+            "cell_type_key": cell_type_key or "",
+            "methods": np.array([methods] if isinstance(methods, str) else list(methods), dtype=object),
+            "own": np.array(list(own), dtype=object),
+            "reps": np.array(reps, dtype=object),
+            "ablations": bool(ablations),
+            "cv": splitter.name,
             "n_seeds": int(n_seeds),
-            "seed": int(seed),
-            "classes": np.array(setup.classes, dtype=object),
-            "positive_class": setup.classes[-1],
+            "network": json.dumps(network),
+            "training": json.dumps(training),
+            **sizes,
+            "outcome": first.outcome.kind,
+            "classes": np.array(first.outcome.outputs, dtype=object),
+            "positive_class": first.outcome.outputs[-1],
             "reference": reference.method,
             "reference_rep": reference.rep,
         },
@@ -266,22 +214,44 @@ def benchmark(
     auroc = metrics[metrics["metric"] == "auroc"]
     best = auroc.loc[auroc["value"].idxmax()]
     logger.info(
-        f"benchmark: {len(runs)} methods on {int(best['n'])} patients, cv={cv_name(cv)!r}; highest AUROC "
+        f"benchmark: {len(runs)} methods on {int(best['n'])} patients, cv={splitter.name!r}; highest AUROC "
         f"{best['value']:.2f} [{best['ci_low']:.2f}, {best['ci_high']:.2f}] by {best['method']} {best['rep']}"
     )
     return adata if copy else None
 
 
-def _groups(adata: AnnData, cell_type_key: str | None, chosen: list[Method], methods) -> np.ndarray | None:
-    """The cell type of each cell, or ``None`` where composition is not compared."""
-    from tcellmil.cv._methods import COMPOSITION
+def _chosen(methods: str | Sequence[str], ablations: bool, own: Mapping[str, Callable]) -> list[Method]:
+    """The methods by name, or an error that says which names are taken or unknown."""
+    from tcellmil.comparison._methods import methods_by_name
 
-    if not any(method.name == COMPOSITION for method in chosen):
-        return None
+    names = [methods] if isinstance(methods, str) else list(methods)
+    for name, how in ELSEWHERE.items():
+        if name in names:
+            raise ImportError(f"methods has {name!r}, which cannot be imported beside tcellmil; {how}")
+    chosen = methods_by_name([*names, "ablations"] if ablations else names)
+    same = [name for name in own if any(name == method.name for method in chosen)]
+    if same:
+        raise ValueError(f"own has methods of the names {some(same)}, which are taken; give them other names")
+    return chosen
+
+
+def _possible(chosen: list[Method], problem: Problem, methods: str | Sequence[str]) -> list[Method]:
+    """Without the methods of a group that cannot be run here; those that were named raise."""
+    possible = []
+    for method in chosen:
+        why = method.missing(problem)
+        if why and method.name in ([methods] if isinstance(methods, str) else methods):
+            raise ValueError(f"methods has {method.name!r}, which {why}")
+        if why:
+            logger.info(f"benchmark: {method.name!r} {why}, and is left out")
+        else:
+            possible.append(method)
+    return possible
+
+
+def _cell_types(adata: AnnData, cell_type_key: str | None) -> np.ndarray | None:
+    """The type of each cell, where it is given."""
     if cell_type_key is None:
-        if COMPOSITION in ([methods] if isinstance(methods, str) else methods):
-            raise ValueError("methods has 'composition', which needs cell_type_key, a column of obs")
-        logger.info("benchmark: no cell_type_key, so that 'composition' is left out")
         return None
     types = check_obs_column(adata, cell_type_key, "cell_type_key")
     if types.isna().any():
@@ -289,109 +259,12 @@ def _groups(adata: AnnData, cell_type_key: str | None, chosen: list[Method], met
     return types.astype(str).to_numpy()
 
 
-def _for_classes(chosen: list[Method], n_classes: int, methods) -> list[Method]:
-    """Without the methods that are for two classes, where there are more."""
-    two_only = [method.name for method in chosen if method.network.get("instance_weight", 0) > 0]
-    if n_classes == 2 or not two_only:
-        return chosen
-    named = [name for name in two_only if name in ([methods] if isinstance(methods, str) else methods)]
-    if named:
-        raise ValueError(f"methods {some(named)} are for two classes, there are {n_classes}; leave them out")
-    logger.info(f"benchmark: {some(two_only)} are for two classes and left out")
-    return [method for method in chosen if method.name not in two_only]
+def _warn_of_idle_options(methods: Sequence[Method], problem: Problem) -> None:
+    from tcellmil.comparison._methods import idle_options
 
-
-def _tell_options_without_effect(methods: list[Method], bags: Bags, network: dict, training: dict) -> None:
-    from tcellmil.cv._comparison import idle_options
-
-    idle = idle_options(methods, bags, network, training)
+    idle = idle_options(methods, problem.patients, problem.network, problem.training)
     if idle:
         warn(
             f"options {some(idle)} have no effect: none of the methods that are compared has an autoencoder; "
             "leave them out, or add network={'compression': 'autoencoder'}"
         )
-
-
-def _run_own(name: str, function, adata: AnnData, reps: list[str], setup: Setup, bags: Bags, replicas: Replicas) -> Run:
-    """A method from elsewhere: it is handed the training patients, and the held-out ones without their labels."""
-    from tcellmil.cv._comparison import Run
-
-    start = time.perf_counter()
-    takes_seed = "seed" in _arguments(function)
-    sample = adata.obs[setup.sample_key].astype(str)
-    found = np.full((len(replicas), bags.n_bags, bags.n_classes), np.nan)
-    for k in range(len(replicas)):
-        patients = [bags.names[side[k]] for side in (replicas.train, replicas.test)]
-        train, test = (_cells_of(adata, sample.isin(names), reps) for names in patients)
-        del test.obs[setup.label_key]
-        table = function(train, test, **({"seed": int(replicas.seed[k])} if takes_seed else {}))
-        wanted = pd.Index(patients[1]), list(setup.classes)
-        if (
-            not isinstance(table, pd.DataFrame)
-            or not set(wanted[1]) <= set(table)
-            or not wanted[0].isin(table.index).all()
-        ):
-            raise ValueError(
-                f"own method {name!r} must return a DataFrame with a row for each of the patients "
-                f"{some(wanted[0])} and columns {some(wanted[1])}"
-            )
-        found[k, replicas.test[k]] = table.loc[wanted[0], wanted[1]].to_numpy()
-    # An adapter says what it reads and how it was told to train.
-    rep, options = getattr(function, "use_rep", ""), getattr(function, "options", {})
-    return Run(name, rep, "own", found, time.perf_counter() - start, options=json.dumps(options))
-
-
-def _arguments(function: Callable) -> Sequence[str]:
-    try:
-        return list(inspect.signature(function).parameters)
-    except ValueError:  # some functions that are not written in Python do not say
-        return []
-
-
-def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
-    """Some cells, their expression, ``obs`` and ``reps``: results of earlier fits, which saw labels, stay behind."""
-    part = adata[mask.to_numpy()].copy()
-    part.obs = part.obs.drop(columns=[c for c in map(_keys.attention, adata.uns) if c in part.obs])
-    for key in set(part.obsm) - set(reps):
-        del part.obsm[key]
-    part.uns.clear()
-    return part
-
-
-def _metrics(runs, reference, bags: Bags, replicas: Replicas, cv, n_boot, n_permutations, seed) -> pd.DataFrame:
-    from tcellmil.cv import pair_order
-    from tcellmil.stats import bootstrap_metrics, compare_predictions
-
-    judged = (bags.labels >= 0) & np.isfinite(reference.mean).all(axis=1)
-    y = bags.labels[judged]
-    groups = None if bags.groups is None else bags.groups[judged]
-    in_pairs = isinstance(cv, str) and cv == "leave_pair_out"
-    tables = []
-    for run in runs:
-        order = pair_order(run.probabilities, replicas, bags.labels) if in_pairs else None
-        table = bootstrap_metrics(y, run.mean[judged], n_boot=n_boot, seed=seed, pair_order=order, groups=groups)
-        table.insert(0, "method", run.method)
-        table.insert(1, "rep", run.rep)
-        tables.append((table, run))
-    base = next(table for table, run in tables if run is reference)
-    options = {"n_boot": n_boot, "n_permutations": n_permutations, "seed": seed, "groups": groups}
-    for table, run in tables:
-        table["difference"] = table["value"] - base["value"]
-        compared = compare_predictions(y, run.mean[judged], reference.mean[judged], in_pairs=in_pairs, **options)
-        table[list(compared)] = compared
-        if run is reference:
-            table[["difference", "difference_ci_low", "difference_ci_high", "p"]] = np.nan
-            table["test"] = ""
-    return pd.concat([table for table, _ in tables], ignore_index=True)
-
-
-def _predictions(run: Run, setup: Setup, bags: Bags) -> pd.DataFrame:
-    classes = np.array(setup.classes, dtype=object)
-    mean = run.mean
-    known = np.isfinite(mean).all(axis=1)
-    table = pd.DataFrame({"method": run.method, "rep": run.rep, "patient": bags.names.astype(object)})
-    table["label"] = np.where(bags.labels >= 0, classes[bags.labels], "")
-    table["predicted"] = np.where(known, classes[np.nan_to_num(mean).argmax(axis=1)], "")
-    for c, name in enumerate(classes):
-        table[f"prob_{name}"] = mean[:, c]
-    return table

@@ -9,15 +9,17 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_data
+from tcellmil._checks import check_choice, check_count
 from tcellmil._log import logger
-from tcellmil.tl._patients._metrics import LOWER_IS_BETTER, main_metric, measure
+from tcellmil.outcomes._base import LOWER_IS_BETTER
+from tcellmil.tl._patients._evaluate import evaluate
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from tcellmil.cv import Bags, Replicas
-    from tcellmil.model import TcellMIL
+    from tcellmil.cv import Replicas, Splitter
+    from tcellmil.data import Bags
+    from tcellmil.model._fitted_model import FittedModel
 
 #: Replicas that are trained together, about.
 BLOCK = 192
@@ -95,24 +97,18 @@ def permutation_test(
     >>> tm.get.permutation_test(adata).columns.tolist()
     ['metric', 'value', 'null_mean', 'null_sd', 'p', 'n_permutations']
     """
-    check_data(adata)
-    from tcellmil.get import model as get_model
+    from tcellmil.model._open import open_fit
 
-    if isinstance(n_permutations, bool) or int(n_permutations) != n_permutations or n_permutations < 1:
-        raise ValueError(f"n_permutations={n_permutations!r} must be a whole number of at least 1")
-    model = get_model(adata, key=key)
-    outcome = model.setup.outcome
+    n_permutations = check_count(n_permutations, "n_permutations")
+    model, bags = open_fit(adata, key)
     of_fit = adata.uns[key]["metrics"]
-    metric = main_metric(outcome, of_fit)[0] if metric is None else metric
+    metric = bags.outcome.metric_shown(list(of_fit["metric"]))[0] if metric is None else metric
     check_choice(metric, list(of_fit["metric"]), "metric")
     observed = float(of_fit.set_index("metric").loc[metric, "value"])
     if not np.isfinite(observed):
         raise ValueError(f"{metric!r} of {key!r} is not defined: all predictions are the same; there is no test")
-    _check_repeatable(model)
-    bags = model.bags()
     cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
-    rng = np.random.default_rng([seed, 5])
-    null = _null(model, bags, cohorts, int(n_permutations), rng, progress)
+    null = _null(model, bags, cohorts, n_permutations, np.random.default_rng([seed, 5]), progress)
 
     sign = -1 if metric in LOWER_IS_BETTER else 1
     # Where the metric of a permutation is not defined, it counts as good.
@@ -137,25 +133,28 @@ def permutation_test(
     return adata if copy else None
 
 
-def _null(model: TcellMIL, bags: Bags, cohorts, n: int, rng, progress: bool) -> pd.DataFrame:
-    """Metrics of the whole fit under permuted labels, a row a permutation."""
+def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) -> pd.DataFrame:
+    """Metrics of the whole fit under permuted labels, one row per permutation."""
     from tqdm.auto import tqdm
 
-    from tcellmil.cv import Replicas, TrainingConfig, fit_stack, fit_temperatures, replica_probabilities
+    from tcellmil.cv import Replicas
+    from tcellmil.cv._splitters import splitter_of_record
+    from tcellmil.fitted import replica_probabilities
+    from tcellmil.training import TrainingConfig, fit_stack, fit_temperatures
 
-    training = TrainingConfig(
-        **{f.name: model.training[f.name] for f in fields(TrainingConfig) if f.name in model.training}
-    )
-    at_once = max(1, BLOCK // len(model.module))
+    splitter = splitter_of_record(model.training["cv"])
+    training = TrainingConfig(**{f.name: model.training[f.name] for f in fields(TrainingConfig)})
+    calibrated = bool(model.training["calibration"])
+    at_once = max(1, BLOCK // len(model.stack))
     rows = []
     with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
         while len(rows) < n:
-            drawn = [_permuted(model, bags, cohorts, rng) for _ in range(min(at_once, n - len(rows)))]
+            drawn = [_permuted(model, bags, splitter, cohorts, rng) for _ in range(min(at_once, n - len(rows)))]
             labels = np.concatenate([np.repeat(own.labels[None], len(r), axis=0) for own, r in drawn])
-            what = bags, Replicas.join([r for _, r in drawn]), model.network, training
-            how = {"unit_interval": model.setup.unit_interval, "labels": labels, "progress": False}
+            what = bags, Replicas.join([r for _, r in drawn]), model.stack.config, training
+            how = {"labels": labels, "progress": False}
             stack, _ = fit_stack(*what, **how, targets=_targets(drawn))
-            if model.training.get("calibration"):
+            if calibrated:
                 stack.temperature = fit_temperatures(*what, **how)
             probabilities = np.split(replica_probabilities(stack, bags), np.cumsum([len(r) for _, r in drawn])[:-1])
             rows += [_measured(model, p, own, r) for p, (own, r) in zip(probabilities, drawn, strict=True)]
@@ -172,8 +171,10 @@ def _targets(drawn: list[tuple[Bags, Replicas]]) -> np.ndarray | None:
     return np.concatenate([np.repeat(own.targets[None], len(r), axis=0) for own, r in drawn])
 
 
-def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[Bags, Replicas]:
-    """Outcomes shuffled within cohorts, and the splits that the model's scheme makes of them."""
+def _permuted(
+    model: FittedModel, bags: Bags, splitter: Splitter | None, cohorts: np.ndarray, rng
+) -> tuple[Bags, Replicas]:
+    """Outcomes shuffled within cohorts, and the splits that the fit's scheme makes of them."""
     # Samples of one group share what makes them alike: they get a new label together.
     groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
@@ -182,8 +183,6 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[Ba
         raise ValueError(
             "samples of one group have different labels or cohorts; such labels cannot be permuted by group"
         )
-    # Temperatures are found by splitting the training patients of each replica once more.
-    least = 2 if model.training.get("calibration") else 1
     refused: ValueError | None = None
     for _ in range(MAX_DRAWS):
         source = np.arange(len(first))
@@ -193,63 +192,39 @@ def _permuted(model: TcellMIL, bags: Bags, cohorts: np.ndarray, rng) -> tuple[Ba
         row = first[source][group]  # whose outcome each bag gets
         permuted = replace(bags, labels=bags.labels[row], targets=None if bags.targets is None else bags.targets[row])
         try:
-            replicas = _splits(model, permuted)
-        except ValueError as error:  # these labels cannot be split so; others may
+            replicas = _splits(model, permuted, splitter)
+            _check_trainable(model, permuted, replicas, group)
+        except ValueError as error:  # these labels cannot be split or trained on; others may
             refused = error
             continue
-        sides = [(replicas.test.any(axis=0), 1), *((train, least) for train in replicas.train)]
-        counts = [(group[side & (permuted.labels == c)], n) for side, n in sides for c in range(bags.n_classes)]
-        if all(len(np.unique(own)) >= n for own, n in counts) and _has_events(model, permuted, replicas):
-            return permuted, replicas
+        return permuted, replicas
     raise ValueError(
-        "under permuted labels the folds hardly ever train on and hold out patients of every class; use other folds"
-        + (f" (the last that was drawn: {refused})" if refused else "")
+        "under permuted labels the folds hardly ever train on and hold out patients of every class; use other folds "
+        f"(the last that was drawn: {refused})"
     ) from refused
 
 
-def _has_events(model: TcellMIL, bags: Bags, replicas: Replicas) -> bool:
-    """Two events among the training patients of every replica, where the outcome is a time to event."""
-    if model.setup.outcome != "survival":
-        return True
-    return bool((replicas.train @ np.nan_to_num(bags.targets[:, 1]) >= 2).all())
+def _check_trainable(model: FittedModel, bags: Bags, replicas: Replicas, group: np.ndarray) -> None:
+    """Raise a ValueError unless every replica can be trained, and every class is held out by some."""
+    # Temperatures are found by splitting the training patients of each replica once more.
+    least = 2 if model.training["calibration"] else 1
+    sides = [(replicas.test.any(axis=0), 1), *((train, least) for train in replicas.train)]
+    counts = [(group[side & (bags.labels == c)], n) for side, n in sides for c in range(bags.n_outputs)]
+    if not all(len(np.unique(own)) >= n for own, n in counts):
+        raise ValueError(f"a class has fewer than {least} patients on one side of a fold")
+    targets = bags.outcome.targets_for(bags.targets, len(replicas))
+    bags.outcome.check_replicas(targets, replicas.train, replicas.fold)
 
 
-def _check_repeatable(model: TcellMIL) -> None:
-    """Raise where the null would not be made as the fit was."""
-    from tcellmil.cv._splits import SCHEMES
-
-    cv = model.training["cv"]
-    if cv not in (*SCHEMES, "custom") and not cv.isdigit():
-        raise ValueError(
-            f"the model was fitted with a {cv}, whose splits may depend on the labels and cannot be drawn again; "
-            "fit with a number of folds, such as cv=5, or with splits by name"
-        )
+def _splits(model: FittedModel, bags: Bags, splitter: Splitter | None) -> Replicas:
+    if splitter is None:
+        return model.stack.replicas  # splits of the user's own do not depend on labels
+    return bags.replicas(splitter, n_seeds=model.training["n_seeds"], seed=model.training["seed"])
 
 
-def _splits(model: TcellMIL, bags: Bags) -> Replicas:
-    from tcellmil.cv import make_replicas, null_residuals, strata
-    from tcellmil.cv._splits import SCHEMES
+def _measured(model: FittedModel, probabilities: np.ndarray, bags: Bags, replicas: Replicas) -> dict[str, float]:
+    from tcellmil.fitted import pair_order
+    from tcellmil.fitted._predict import mean_over_replicas
 
-    cv = model.training["cv"]
-    if cv not in SCHEMES and not cv.isdigit():
-        return model.module.replicas  # splits of the user's own do not depend on labels
-    cv = int(cv) if cv.isdigit() else cv
-    return make_replicas(
-        cv,
-        bags.labels,
-        names=bags.names,
-        cohorts=bags.cohorts,
-        groups=bags.groups,
-        residuals=null_residuals(bags, model.setup.outcome),
-        strata=strata(bags, model.setup.outcome, cv),
-        n_seeds=model.training["n_seeds"],
-        seed=model.training["seed"],
-    )
-
-
-def _measured(model: TcellMIL, probabilities: np.ndarray, bags: Bags, replicas: Replicas) -> dict[str, float]:
-    from tcellmil.cv import pair_order
-    from tcellmil.cv._out_of_fold import mean_over_replicas
-
-    order = pair_order(probabilities, replicas, bags.labels) if model.training["cv"] == "leave_pair_out" else None
-    return measure(model.setup.outcome, bags, mean_over_replicas(probabilities), order)
+    order = pair_order(probabilities, replicas, bags.labels) if model.in_pairs else None
+    return evaluate(bags, mean_over_replicas(probabilities), order)

@@ -44,7 +44,7 @@ def predict(
 
     Returns
     -------
-    ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (a row a patient:
+    ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (one row per patient:
     ``prob_<class>``, the mean over replicas, ``prob_sd``, their standard deviation, ``n_replicas``),
     ``uns[key_added]["params"]``, ``obs["tcellmil_attention"]`` and ``obsm["X_tcellmil"]``.
 
@@ -58,7 +58,7 @@ def predict(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> new = tm.datasets.pbmc_cohort(n_patients=6, n_cells=40, seed=1)
     >>> new.obs["patient"] = "new " + new.obs["patient"].astype(str)
     >>> tm.tl.regulons(new, net=adata.uns["regulons"]["targets"])
@@ -67,25 +67,23 @@ def predict(
     6
     """
     check_data(adata)
-    from tcellmil.get import model as get_model
-    from tcellmil.model import TcellMIL
+    from tcellmil.model._open import model_of
     from tcellmil.model._tables import predictions_table
 
-    if not isinstance(model, TcellMIL):
-        model = get_model(model, key=key)
+    fitted = model_of(model, key)
     if "weights" in adata.uns.get(key_added, {}):
         raise ValueError(
             f"adata.uns[{key_added!r}] holds a fitted model, which the predictions would replace; "
             "pass another key_added, or read out-of-fold predictions with tm.get.predictions"
         )
-    bags, predicted = model.predict_new(adata)
+    bags, predicted = fitted.predict_new(adata)
     result = {
-        "params": model.params(),
-        "predictions": predictions_table(model.setup, bags, predicted),
+        "params": fitted.params(),
+        "predictions": predictions_table(fitted.schema, bags, predicted),
     }
     adata = adata.copy() if copy else adata
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
     adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
     adata.uns[key_added] = result
-    logger.info(f"predict: {bags.n_bags} patients by {len(model.module)} replicas")
+    logger.info(f"predict: {bags.n_bags} patients by {len(fitted.stack)} replicas")
     return adata if copy else None

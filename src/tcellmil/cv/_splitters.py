@@ -1,0 +1,307 @@
+"""Ways to split patients, each an object with a ``split`` method in the manner of scikit-learn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tcellmil._checks import some
+
+Fold = tuple[str, np.ndarray, np.ndarray]  # name, indices to train on, indices held out
+
+
+@dataclass(frozen=True)
+class Patients:
+    """What a splitter knows of the patients; all arrays are ``(n_patients,)``.
+
+    Parameters
+    ----------
+    labels
+        Class codes, -1 for a patient without an outcome, who is neither trained on nor held out by a splitter.
+    names
+        Names, for messages and for splits by name.
+    groups
+        Codes of samples that stay together.
+    strata
+        Codes whose shares random folds keep alike.
+    cohorts
+        Cohort codes; ``None``: there are no cohorts.
+    """
+
+    labels: np.ndarray
+    names: np.ndarray
+    groups: np.ndarray
+    strata: np.ndarray
+    cohorts: np.ndarray | None = None
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Indices of the patients with an outcome."""
+        return np.flatnonzero(self.labels >= 0)
+
+    @property
+    def several_samples(self) -> bool:
+        """Some labelled samples share a group."""
+        groups = self.groups[self.labelled]
+        return len(np.unique(groups)) < len(groups)
+
+    def groups_in_turn(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Samples that are held out together, and the name of the first of them."""
+        labelled = self.labelled
+        for group in dict.fromkeys(self.groups[labelled]):
+            own = labelled[self.groups[labelled] == group]
+            yield self.names[own[0]], own
+
+
+class Splitter(ABC):
+    """A way to split patients into folds."""
+
+    #: As users call it, and as results record it.
+    name: ClassVar[str]
+    #: Weights of training patients balance numbers, where the outcome has :meth:`Outcome.null_residuals`.
+    balances_numbers: ClassVar[bool] = False
+    #: Each fold holds out one patient of each of two classes, whose order is what counts.
+    in_pairs: ClassVar[bool] = False
+    #: Number of random folds; 0 where folds are not random.
+    n_folds: int = 0
+
+    @abstractmethod
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """Yield the name of each fold, indices of the patients to train on, and indices of those held out."""
+
+
+class NoSplit(Splitter):
+    """Train on every labelled patient and hold out none."""
+
+    name = "none"
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        yield "all", patients.labelled, patients.labelled[:0]
+
+
+class LeaveOneOut(Splitter):
+    """Hold out one patient at a time, with all of the patient's samples."""
+
+    name = "loo"
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        for name, own in patients.groups_in_turn():
+            yield name, np.setdiff1d(patients.labelled, own), own
+
+
+class RebalancedLeaveOneOut(Splitter):
+    """Leave-one-out that also drops one random training patient of every other class.
+
+    The training set of plain leave-one-out always lacks one patient of the held-out class, so that a model that learns
+    only the class prior ranks every patient wrongly. Here the prior is the same in all folds. Where the outcome is a
+    number, weights of the training patients have the same effect (:func:`balancing_weights`).
+    """
+
+    name = "rebalanced_loo"
+    balances_numbers = True
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        labels, rng = patients.labels, np.random.default_rng([seed, 1])
+        classes = np.unique(labels[patients.labelled])
+        for name, own in patients.groups_in_turn():
+            left_out = {c: int((labels[own] == c).sum()) for c in classes}
+            most = max(left_out.values())
+            rest = np.setdiff1d(patients.labelled, own)
+            dropped = [_choose(rest[labels[rest] == c], most - n, rng) for c, n in left_out.items() if n < most]
+            yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
+
+
+class LeavePairOut(Splitter):
+    """Hold out one patient of each of two classes at a time.
+
+    References
+    ----------
+    Airola et al. (2011), Computational Statistics and Data Analysis 55, 1828.
+    """
+
+    name = "leave_pair_out"
+    in_pairs = True
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        labels, labelled, groups = patients.labels, patients.labelled, patients.groups
+        classes = np.unique(labels[labelled])
+        if len(classes) != 2:
+            what = f"there are {len(classes)}" if len(classes) > 1 else "the outcome has none"
+            raise ValueError(f"cv='leave_pair_out' needs two classes, {what}; use cv='rebalanced_loo'")
+        for i in labelled[labels[labelled] == classes[1]]:
+            for j in labelled[labels[labelled] == classes[0]]:
+                together = np.isin(groups[labelled], groups[[i, j]])
+                yield f"{patients.names[i]}|{patients.names[j]}", labelled[~together], np.array([i, j])
+
+
+class LeaveCohortOut(Splitter):
+    """Hold out one cohort at a time."""
+
+    name = "cohort"
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        labelled, cohorts, groups = patients.labelled, patients.cohorts, patients.groups
+        if cohorts is None or (cohorts[labelled] < 0).any():
+            raise ValueError("cv='cohort' needs the cohort of every patient; pass batch_key")
+        present, n_patients = np.unique(cohorts[labelled], return_counts=True)
+        alone = labelled[np.isin(cohorts[labelled], present[n_patients == 1])]
+        if len(alone):
+            raise ValueError(
+                f"cv='cohort' would hold out a cohort of one patient, {some(patients.names[alone])}; "
+                "merge it with another cohort or use cv='rebalanced_loo'"
+            )
+        for cohort in present:
+            held_out = cohorts[labelled] == cohort
+            elsewhere = ~np.isin(groups[labelled], groups[labelled[held_out]])
+            yield f"cohort {cohort}", labelled[elsewhere], labelled[held_out]
+
+
+class StratifiedFolds(Splitter):
+    """Random folds that keep the shares of the strata alike and the samples of a group together.
+
+    Parameters
+    ----------
+    n_folds
+        Number of folds.
+    """
+
+    def __init__(self, n_folds: int):
+        self.n_folds = int(n_folds)
+        self.name = str(self.n_folds)
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        labelled, strata, groups = patients.labelled, patients.strata, patients.groups
+        smallest = min(len(np.unique(groups[strata == c])) for c in np.unique(strata[labelled]))
+        if not 2 <= self.n_folds <= smallest:
+            several = len(np.unique(strata[labelled])) > 1
+            limit = f"size of the smallest class, {smallest} patients" if several else f"number of patients, {smallest}"
+            raise ValueError(f"cv={self.n_folds} folds must be between 2 and the {limit}")
+        kind = StratifiedGroupKFold if patients.several_samples else StratifiedKFold
+        splitter = kind(self.n_folds, shuffle=True, random_state=seed)
+        own = groups[labelled] if patients.several_samples else None
+        for i, (train, test) in enumerate(splitter.split(labelled, strata[labelled], own)):
+            yield f"fold {i}", labelled[train], labelled[test]
+
+
+class SklearnSplits(Splitter):
+    """The folds of a scikit-learn splitter, on the labelled patients."""
+
+    def __init__(self, splitter: object):
+        self.splitter = splitter
+        self.name = type(splitter).__name__
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`; the seed is the splitter's own."""
+        labelled = patients.labelled
+        several = len(np.unique(patients.groups)) < len(patients.groups)
+        own = patients.groups[labelled] if several else None
+        folds = self.splitter.split(labelled[:, None], patients.strata[labelled], own)
+        for i, (train, test) in enumerate(folds):
+            yield f"fold {i}", labelled[train], labelled[test]
+
+
+class GivenSplits(Splitter):
+    """Splits by name: pairs ``(train patients, test patients)``.
+
+    Parameters
+    ----------
+    splits
+        One pair per fold.
+    """
+
+    name = "custom"
+
+    def __init__(self, splits: Iterable[tuple[Sequence[str], Sequence[str]]]):
+        self.splits = list(splits)  # an iterator must serve every seed
+
+    def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
+        """As :meth:`Splitter.split`."""
+        position = {name: i for i, name in enumerate(patients.names)}
+        for i, split in enumerate(self.splits):
+            if len(split) != 2:
+                raise ValueError(f"split {i} must be a pair (train patients, test patients), got {len(split)} parts")
+            sides = []
+            for side in split:
+                unknown = [str(name) for name in side if str(name) not in position]
+                if unknown:
+                    raise ValueError(f"split {i} names patients that are not there: {some(unknown)}")
+                sides.append(np.array([position[str(name)] for name in side], dtype=int))
+            unlabelled = patients.names[sides[0][patients.labels[sides[0]] < 0]]
+            if len(unlabelled):
+                raise ValueError(f"split {i} trains on patients without a label: {some(unlabelled)}")
+            yield f"fold {i}", *sides
+
+
+#: Splitters by the name that users pass.
+SCHEMES = {scheme.name: scheme for scheme in (LeaveOneOut, RebalancedLeaveOneOut, LeavePairOut, LeaveCohortOut)}
+
+
+def splitter_for(cv: object) -> Splitter:
+    """Return the splitter behind what a user passed as ``cv``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not known.
+
+    Examples
+    --------
+    >>> splitter_for("loo").name, splitter_for(5).name, splitter_for([(["P1"], ["P2"])]).name
+    ('loo', '5', 'custom')
+    """
+    if cv is None:
+        return NoSplit()
+    if isinstance(cv, Splitter):
+        return cv
+    if isinstance(cv, str):
+        if cv not in SCHEMES:
+            raise ValueError(
+                f"cv={cv!r} is not known; choose from {tuple(SCHEMES)}, a number of folds, or your own splits"
+            )
+        return SCHEMES[cv]()
+    if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
+        return StratifiedFolds(int(cv))
+    if hasattr(cv, "split"):
+        return SklearnSplits(cv)
+    if isinstance(cv, Iterable):
+        return GivenSplits(cv)
+    raise TypeError(f"cv must be a string, a number, a splitter or pairs of patient names, got {type(cv).__name__}")
+
+
+def splitter_of_record(name: str) -> Splitter | None:
+    """Return the splitter that a fit recorded by name; ``None`` for given splits, which the fit itself holds.
+
+    Raises
+    ------
+    ValueError
+        If its splits cannot be drawn again.
+    """
+    if name.isdigit():
+        return StratifiedFolds(int(name))
+    if name in SCHEMES:
+        return SCHEMES[name]()
+    if name == GivenSplits.name:
+        return None
+    raise ValueError(
+        f"the model was fitted with a {name}, whose splits may depend on the labels and cannot be drawn again; "
+        "fit with a number of folds, such as cv=5, or with splits by name"
+    )
+
+
+def _choose(patients: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """``n`` of the patients, or all that there are."""
+    if n == 1 and len(patients):
+        return np.array([rng.choice(patients)])
+    return rng.choice(patients, min(n, len(patients)), replace=False)

@@ -1,0 +1,187 @@
+"""What is learned of a cohort: which classes, cohorts, categories and features there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tcellmil._checks import some
+from tcellmil._log import warn
+from tcellmil.outcomes import OUTCOMES, Outcome
+
+from ._bags import Bags
+from ._fields import Fields
+from ._read import Cohort
+from ._representations import are_unit_intervals, joint_features, match_features
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a model knows of its data; plain values only, so that it can be written as JSON.
+
+    Parameters
+    ----------
+    fields
+        What is read, with ``use_rep`` and ``scaling`` as they were found, one for each representation.
+    outcome
+        What is predicted.
+    cohorts
+        Cohorts that the networks know.
+    categories
+        Known values of each categorical covariate.
+    features
+        Names of the columns of all representations side by side, as
+        :func:`~tcellmil.data._representations.joint_features` makes them; empty where a single one has none.
+    n_features
+        Number of columns of each representation.
+    """
+
+    fields: Fields
+    outcome: Outcome
+    cohorts: tuple[str, ...]
+    categories: tuple[tuple[str, ...], ...]
+    features: tuple[str, ...]
+    n_features: tuple[int, ...]
+
+    @classmethod
+    def learn(cls, cohort: Cohort, fields: Fields, outcome: Outcome | None = None) -> Schema:
+        """Check a cohort for training and describe it.
+
+        Parameters
+        ----------
+        cohort, fields
+            What was read.
+        outcome
+            Where it is known, and not to be learned; numbers of patients are then not checked.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If its outcomes or values cannot be trained on; the message says which and what to do.
+        """
+        table, parts = cohort.patients, cohort.representations
+        if outcome is None:
+            outcome = fields.outcome_type.learn(table, {**fields.as_dict(), "levels": cohort.levels})
+        for part in parts:
+            part.check_finite()
+        units = are_unit_intervals(parts, fields.scaling)
+        order = fields.class_order
+        return cls(
+            fields=replace(
+                fields,
+                use_rep=cohort.places,
+                scaling=tuple("unit_interval" if unit else "standard" for unit in units),
+                class_order=None if order is None else tuple(str(name) for name in order),
+            ),
+            outcome=outcome,
+            cohorts=tuple(sorted(table["batch"].unique())) if fields.batch_key is not None else (),
+            categories=tuple(
+                tuple(sorted(table[f"categorical:{key}"].unique())) for key in fields.categorical_covariate_keys
+            ),
+            features=tuple(joint_features(parts)),
+            n_features=tuple(part.n_features for part in parts),
+        )
+
+    def encode(self, cohort: Cohort, *, new: bool = False) -> Bags:
+        """Patients as bags of cells.
+
+        Parameters
+        ----------
+        cohort
+            As it was read with the same fields.
+        new
+            New patients: classes, cohorts and categories may be unknown, and outcomes that cannot be used are left out
+            with a warning.
+
+        Raises
+        ------
+        ValueError
+            If features are missing, values are not finite, or a cohort that is not new holds what was not learned.
+        """
+        table = cohort.patients
+        parts = match_features(self.features, self.n_features, cohort.representations)
+        for part in parts:
+            part.check_finite()
+        if not new:
+            self._check_known(table)
+        code = {name: i for i, name in enumerate(self.cohorts)}
+        codes, targets = self._outcomes(table, new)
+        return Bags.from_cells(
+            parts[0].x if len(parts) == 1 else np.hstack([part.x for part in parts]),
+            cohort.sample,
+            cohort.cells,
+            outcome=self.outcome,
+            labels=dict(zip(table.index, codes, strict=True)),
+            targets=None if targets is None else dict(zip(table.index, targets, strict=True)),
+            cohorts={name: code.get(batch, -1) for name, batch in table["batch"].items()} if self.cohorts else {},
+            n_cohorts=len(self.cohorts),
+            covariates=self._covariates(table),
+            n_continuous=len(self.fields.continuous_covariate_keys),
+            groups=table["group"].to_dict() if "group" in table else None,
+            blocks=self.n_features,
+            unit_interval=[scaling == "unit_interval" for scaling in self.fields.scaling],
+        )
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return {
+            "fields": self.fields.as_dict(),
+            "outcome": self.outcome.as_dict(),
+            "cohorts": self.cohorts,
+            "categories": self.categories,
+            "features": self.features,
+            "n_features": self.n_features,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> Schema:
+        """Inverse of :meth:`as_dict`, after a trip through JSON."""
+        return cls(
+            fields=Fields.from_dict(values["fields"]),
+            outcome=OUTCOMES[values["outcome"]["kind"]].from_dict(values["outcome"]),
+            cohorts=tuple(values["cohorts"]),
+            categories=tuple(tuple(levels) for levels in values["categories"]),
+            features=tuple(values["features"]),
+            n_features=tuple(values["n_features"]),
+        )
+
+    def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        if "label" not in table:
+            return np.full(len(table), -1), None
+        try:
+            return self.outcome.encode(table)
+        except ValueError as error:
+            if not new:
+                raise
+            warn(f"outcomes of the new patients are left out: {error}")
+            return np.full(len(table), -1), None
+
+    def _covariates(self, table: pd.DataFrame) -> dict[str, np.ndarray] | None:
+        """Numbers, then one-hot categories of each patient; a category that is not known is all zeros."""
+        columns = [table[f"continuous:{key}"] for key in self.fields.continuous_covariate_keys]
+        for key, levels in zip(self.fields.categorical_covariate_keys, self.categories, strict=True):
+            columns += [(table[f"categorical:{key}"] == level).astype(float) for level in levels]
+        if not columns:
+            return None
+        return dict(zip(table.index, np.column_stack(columns), strict=True))
+
+    def _check_known(self, table: pd.DataFrame) -> None:
+        """Raise where patients have classes, cohorts or categories that were not learned."""
+        known: list[tuple[str, str, str, Sequence[str]]] = []
+        if self.outcome.has_classes:
+            known.append(("label", "label_key", self.fields.label_key, self.outcome.outputs))
+        if self.fields.batch_key is not None:
+            known.append(("batch", "batch_key", self.fields.batch_key, self.cohorts))
+        for key, levels in zip(self.fields.categorical_covariate_keys, self.categories, strict=True):
+            known.append((f"categorical:{key}", "categorical_covariate_keys", key, levels))
+        for column, argument, key, levels in known:
+            values = table[column]
+            other = values.notna() & ~values.isin(levels)
+            if other.any():
+                raise ValueError(
+                    f"{argument} {key!r} is {some(values[other].unique(), 3)} for patients {some(values.index[other])}, "
+                    f"the model was set up with {some(levels)}; set it up and fit it again"
+                )

@@ -1,0 +1,15 @@
+"""Fitted stacks, and what is computed with them: predictions, perturbations, explanations."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_encoders": ["Encoders"],
+        "_explain": ["Explanation", "explain_bag", "explain_cells"],
+        "_perturb": ["perturb_bags"],
+        "_predict": ["BagPredictions", "pair_order", "predict_bags", "replica_probabilities"],
+        "_scaling": ["Scaling", "median_absolute_deviation"],
+        "_stack": ["FittedStack"],
+    },
+)

@@ -1,0 +1,188 @@
+"""A fitted stack with what it read and how it was trained: what results store and verbs open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil._checks import check_choice, check_fields, some
+from tcellmil._log import warn
+from tcellmil.cv._splitters import LeavePairOut, splitter_for
+from tcellmil.data._bags import Bags
+from tcellmil.data._read import read
+from tcellmil.data._representations import numbered
+from tcellmil.data._schema import Schema
+from tcellmil.fitted._predict import BagPredictions, predict_bags
+from tcellmil.fitted._stack import FittedStack
+from tcellmil.training._architecture import resolve
+from tcellmil.training._calibration import fit_temperatures
+from tcellmil.training._config import TrainingConfig, options_without_effect
+from tcellmil.training._fit import fit_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anndata import AnnData
+    from mudata import MuData
+
+    from tcellmil.nn._network import NetworkConfig
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """Everything that a fit is, without its data.
+
+    Parameters
+    ----------
+    stack
+        Fitted replicas.
+    schema
+        What they read.
+    patients
+        Names of the patients that they were fitted on, in the order of the columns of the splits.
+    training
+        How they were trained; plain values.
+    """
+
+    stack: FittedStack
+    schema: Schema
+    patients: np.ndarray
+    training: dict
+
+    def params(self) -> dict:
+        """What was read and how it was trained, as plain values that an h5ad file can hold."""
+        fields, outputs = self.schema.fields, self.schema.outcome.outputs
+        return {
+            "sample_key": fields.sample_key,
+            "label_key": fields.label_key,
+            "batch_key": fields.batch_key or "",
+            "use_rep": fields.use_rep[0] if len(fields.use_rep) == 1 else np.array(fields.use_rep, dtype=object),
+            "classes": np.array(outputs, dtype=object),
+            "positive_class": outputs[-1],
+            "outcome": self.schema.outcome.kind,
+            "event_key": fields.event_key or "",
+            **{name: self.training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
+        }
+
+    @property
+    def in_pairs(self) -> bool:
+        """The splits left pairs of patients out, whose order is what counts."""
+        return self.training["cv"] == LeavePairOut.name
+
+    def shown_to(self) -> np.ndarray:
+        """Which replica predicts which patient, ``(n_replicas, n_patients)`` bool: those that held it out, if any did."""
+        held_out = self.stack.replicas.test
+        return held_out if held_out.any() else np.ones_like(held_out)
+
+    def feature_names(self) -> np.ndarray:
+        """Names of the representation's columns, ``(n_features,)``; numbered where it has none.
+
+        Of several representations, each name comes after its representation's: ``"prot:CD8"``.
+        """
+        features = self.schema.features or numbered(self.schema.fields.use_rep[0], self.stack.n_features)
+        return np.array(features, dtype=object)
+
+    def class_code(self, target_class: str | None = None) -> int:
+        """Position of a class among the outputs; of the positive one, the last, by default."""
+        outputs = self.schema.outcome.outputs
+        if target_class is None:
+            return len(outputs) - 1
+        check_choice(target_class, outputs, "target_class")
+        return outputs.index(target_class)
+
+    def out_of_fold(self, bags: Bags) -> BagPredictions:
+        """The patients that it was fitted on, each by the replicas of :meth:`shown_to`."""
+        return predict_bags(self.stack, bags, self.shown_to())
+
+    def read_again(self, data: AnnData | MuData) -> Bags:
+        """The data that the model was fitted on, as arrays.
+
+        Raises
+        ------
+        ValueError
+            If the patients are others.
+        """
+        cohort = read(data, self.schema.fields)
+        self.check_patients(cohort.patients.index)
+        return self.schema.encode(cohort)
+
+    def check_patients(self, names: pd.Index) -> None:
+        """Raise a ValueError unless these are the patients that the model was fitted on."""
+        if not np.array_equal(names.to_numpy(dtype=str), self.patients):
+            raise ValueError(
+                f"the model was fitted on patients {some(self.patients)}, the data has {some(names)}; "
+                "give it the data that it was fitted on, or predict new patients with tl.predict"
+            )
+
+    def predict_new(self, data: AnnData | MuData) -> tuple[Bags, BagPredictions]:
+        """New patients by all replicas, as arrays."""
+        bags = self.schema.encode(read(data, self.schema.fields, new=True), new=True)
+        known = np.intersect1d(bags.names, self.patients[self.stack.replicas.train.any(axis=0)])
+        if len(known):
+            warn(
+                f"{len(known)} of the patients have the names of patients that the model was trained on; "
+                "if they are the same, these predictions are not out-of-fold"
+            )
+        return bags, predict_bags(self.stack, bags)
+
+
+def fit_model(
+    bags: Bags,
+    schema: Schema,
+    network: NetworkConfig,
+    *,
+    cv: object = None,
+    n_seeds: int = 1,
+    seed: int = 0,
+    calibration: str | None = None,
+    progress: bool = True,
+    training: dict | None = None,
+    given: Iterable[str] = (),
+) -> tuple[FittedModel, pd.DataFrame]:
+    """Split, train, calibrate; the arguments are those of :meth:`tcellmil.model.TcellMIL.train`.
+
+    Parameters
+    ----------
+    bags, schema
+        The data, and what was learned of them.
+    network
+        Sizes and kinds, as requested.
+    training
+        Options of :class:`tcellmil.training.TrainingConfig`.
+    given
+        Names of the options of the network that the caller chose, for the warning of those without an effect.
+
+    Returns
+    -------
+    The model and its history.
+    """
+    check_fields(training := training or {}, TrainingConfig, "training")
+    check_choice(calibration, (None, "temperature"), "calibration")
+    if calibration is not None and not bags.outcome.has_classes:
+        raise ValueError(
+            f"calibration={calibration!r} is for probabilities of classes, the outcome is {bags.outcome.kind!r}"
+        )
+    resolved, config = resolve(bags, network, TrainingConfig(**training))
+    replicas = bags.replicas(cv, n_seeds=n_seeds, seed=seed)
+    _warn_of_idle_options(bags, network, resolved, config, [*given, *training])
+    stack, history = fit_stack(bags, replicas, resolved, config, progress=progress)
+    if calibration is not None:
+        stack.temperature = fit_temperatures(bags, replicas, resolved, config, progress=progress)
+    record = {**config.as_dict(), "cv": splitter_for(cv).name, "n_seeds": int(n_seeds), "seed": int(seed)}
+    return FittedModel(stack, schema, bags.names, record | {"calibration": calibration or ""}), history
+
+
+def _warn_of_idle_options(
+    bags: Bags, requested: NetworkConfig, resolved: NetworkConfig, config: TrainingConfig, given: list[str]
+) -> None:
+    idle = options_without_effect(given, resolved.compression, config.early_stopping)
+    if idle:
+        why = f", which is what 'auto' is for {bags.n_labelled_patients} labelled patients"
+        warn(
+            f"options {some(idle)} have no effect with compression={resolved.compression!r}"
+            f"{why if requested.compression == 'auto' else ''}; "
+            "leave them out, or pass compression='autoencoder'"
+        )

@@ -1,0 +1,14 @@
+"""Training of a stack of replicas, one file per stage."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_architecture": ["resolve"],
+        "_calibration": ["fit_temperatures"],
+        "_config": ["TrainingConfig"],
+        "_fit": ["fit_stack"],
+        "_optim": ["StackedAdamW"],
+    },
+)

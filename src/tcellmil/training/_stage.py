@@ -1,0 +1,132 @@
+"""What both training stages share, as a Lightning module: one optimiser step trains every replica.
+
+Batches are drawn for a seed, over all patients, and read by all replicas of that seed; what a replica must not see is
+masked out of its loss. So a replica meets the same cells in the same order whether it trains in a stack or alone, and
+folds share the work of gathering them. A masked cell adds an exact zero to the gradient.
+"""
+
+from __future__ import annotations
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tcellmil.nn._layers import StackedDropout
+
+from ._config import TrainingConfig
+from ._early_stopping import BestState
+from ._optim import StackedAdamW
+
+# What a seed's random numbers are for; each purpose has a stream of its own.
+AUTOENCODER, CLASSIFIER, VALIDATION_CELLS, VALIDATION_BAGS = range(2, 6)
+
+
+class StackedPlan(L.LightningModule):
+    """What both stages share: the manual step, a validation loss a replica, the best state of each, the history.
+
+    Parameters
+    ----------
+    network
+        The stack.
+    group
+        ``(n_replicas,)``: which of the seeds each replica belongs to.
+    seeds
+        The distinct seeds.
+    config
+        Training configuration.
+    early_stopping
+        Keep each replica's best state by its validation loss, and stop it by its own patience.
+    """
+
+    def __init__(
+        self, network: nn.Module, group: np.ndarray, seeds: np.ndarray, config: TrainingConfig, early_stopping: bool
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.config = config
+        self.seeds = seeds
+        self.register_buffer("group", torch.from_numpy(group))
+        self.best = BestState(network, len(group), config.patience) if early_stopping else None
+        self.train_loss: list[np.ndarray] = []
+        self.validation_loss: list[np.ndarray] = []
+
+    def losses(self, batch) -> tuple[Tensor, Tensor]:
+        """Loss of each replica in a batch, and how much of the batch was its own: both ``(n_replicas,)``."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> StackedAdamW:
+        """One AdamW for all."""
+        return StackedAdamW(
+            self.network.parameters(), len(self.group), weight_decay=self.config.weight_decay, **self.step_options()
+        )
+
+    def step_options(self) -> dict[str, float]:
+        """Learning rate, and what else the stage asks of the optimiser."""
+        raise NotImplementedError
+
+    def on_fit_start(self) -> None:
+        """Seed the dropout of each seed by itself."""
+        generators = [torch.Generator(self.device).manual_seed(int(s)) for s in self.seeds]
+        for module in self.network.modules():
+            if isinstance(module, StackedDropout):
+                module.set_random_state(generators, self.group)
+        self._running = torch.ones(len(self.group), device=self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's sums."""
+        self._sum = torch.zeros(2, len(self.group), device=self.device)
+
+    def training_step(self, batch, batch_idx) -> None:
+        """One step of every replica that runs and has something of its own in the batch."""
+        optimizer = self.optimizers().optimizer
+        losses, size = self.losses(batch)
+        optimizer.active = self._running * (size > 0)
+        optimizer.zero_grad()
+        losses.sum().backward()
+        optimizer.step()
+        self._sum += torch.stack([losses.detach() * size, size]) * self._running  # a stopped replica has no history
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's sums."""
+        self._validation_sum = torch.zeros(2, len(self.group), device=self.device)
+
+    def validation_step(self, batch, batch_idx) -> None:
+        """Add up each replica's loss on what it holds out of its own training patients."""
+        losses, size = self.losses(batch)
+        self._validation_sum += torch.stack([losses * size, size])
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep best states, lower learning rates, stop replicas."""
+        loss = self._validation_sum[0] / self._validation_sum[1]  # NaN for a replica that holds nothing out
+        self.validation_loss.append(loss.cpu().numpy())
+        self._running = self.best.update(loss, self.optimizers().optimizer, self._running)
+        if not self._running.any():
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch into the history."""
+        self.train_loss.append((self._sum[0] / self._sum[1]).cpu().numpy())
+
+    def on_fit_end(self) -> None:
+        """Leave the network in each replica's best state."""
+        if self.best is not None:
+            self.best.restore()
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """``values[k, index[k]]``, where ``index`` may have one row for all ``k``."""
+    if len(index) == 1:
+        return values[:, index[0]]
+    return values[torch.arange(len(values), device=values.device)[:, None], index]
+
+
+def rng_of(seed: int, purpose: int, block: int = 0) -> np.random.Generator:
+    """The random numbers of a seed for one purpose, and for one of several representations."""
+    return np.random.default_rng([int(seed), purpose, block] if block else [int(seed), purpose])
+
+
+def generators_of(seeds: np.ndarray, purpose: int, block: int = 0) -> list[torch.Generator]:
+    """The same as torch generators, one per seed."""
+    return [torch.Generator().manual_seed(int(rng_of(seed, purpose, block).integers(2**63))) for seed in seeds]
