@@ -182,6 +182,7 @@ class Schema:
             other = values.notna() & ~values.isin(levels)
             if other.any():
                 raise ValueError(
-                    f"{argument} {key!r} is {some(values[other].unique(), 3)} for patients {some(values.index[other])}, "
+                    f"{argument} {key!r} is {some(values[other].unique(), 3)} for patients "
+                    f"{some(values.index[other])}, "
                     f"the model was set up with {some(levels)}; set it up and fit it again"
                 )

@@ -73,7 +73,7 @@ class FittedModel:
         return self.training["cv"] == LeavePairOut.name
 
     def shown_to(self) -> np.ndarray:
-        """Which replica predicts which patient, ``(n_replicas, n_patients)`` bool: those that held it out, if any did."""
+        """Which replica predicts which patient, ``(n_replicas, n_patients)`` bool: those that held it out, or all."""
         held_out = self.stack.replicas.test
         return held_out if held_out.any() else np.ones_like(held_out)
 

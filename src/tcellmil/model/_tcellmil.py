@@ -193,8 +193,8 @@ class TcellMIL(BaseModelClass):
         TypeError
             If an option is not known.
         ValueError
-            If an option is out of range, patients cannot be split in this way, or columns of the data have changed since
-            they were set up.
+            If an option is out of range, patients cannot be split in this way, or columns of the data have changed
+            since they were set up.
 
         Warns
         -----

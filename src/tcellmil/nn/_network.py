@@ -90,8 +90,10 @@ class NetworkConfig:
             )
 
     def resolved(self, n_patients: int, n_features: int) -> NetworkConfig:
-        """The network that is trained: with the compression that ``"auto"`` leaves to the number of labelled patients,
-        and the latent size that without an autoencoder follows from the features.
+        """The network that is trained, with the compression and the latent size that a cohort has.
+
+        ``compression="auto"`` depends on the number of labelled patients; without an autoencoder the latent size
+        follows from the features.
         """
         if self.compression == "auto":
             chosen = replace(self, compression="pca" if n_patients < SMALL_COHORT else "autoencoder")

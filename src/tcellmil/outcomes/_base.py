@@ -30,8 +30,9 @@ class Outcome(ABC):
     """One kind of outcome. An instance knows what was learned of one cohort, such as the names of the classes.
 
     Arrays have one row per patient. *Codes* are class codes, -1 for a patient without an outcome; where the outcome is
-    not a class, 0 where it is known. *Targets* are the numbers that networks are trained on, ``(n_patients, n_columns)``
-    float64, NaN where unknown; ``None`` for classes. A network's *outputs* are ``(replica, patient, n_outputs)``.
+    not a class, 0 where it is known. *Targets* are the numbers that networks are trained on, float64
+    ``(n_patients, n_columns)``, NaN where unknown; ``None`` for classes. A network's *outputs* are
+    ``(replica, patient, n_outputs)``.
 
     Parameters
     ----------
@@ -184,6 +185,7 @@ class Outcome(ABC):
         mean_output
             Computes the mean output over each replica's training patients, ``(replica, 1, 1)`` float64.
         """
+        return None
 
     def bags_per_step(self, n_labelled: int, requested: int) -> int:
         """Number of patients in a batch."""
@@ -191,12 +193,14 @@ class Outcome(ABC):
 
     def check_training(self, early_stopping: str) -> None:
         """Raise a ValueError where the outcome cannot be trained in this way."""
+        return None
 
     def check_replicas(self, targets: np.ndarray | None, train: np.ndarray, fold: Sequence[str]) -> None:
         """Raise a ValueError where a replica cannot be trained on its patients.
 
         ``targets`` are ``(replica, patient, column)``, ``train`` is ``(replica, patient)`` bool.
         """
+        return None
 
     def targets_for(self, targets: np.ndarray | None, n_replicas: int) -> np.ndarray | None:
         """The same targets for each replica, or a ValueError where they are missing."""

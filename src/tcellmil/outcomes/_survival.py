@@ -93,7 +93,8 @@ class Survival(Outcome):
         below = time.index[time < 0]
         if len(below):
             raise ValueError(
-                f"label_key {self.label_key!r} is below 0 for patients {some(below)} ({some(time[below].unique(), 3)}); "
+                f"label_key {self.label_key!r} is below 0 for patients {some(below)} "
+                f"({some(time[below].unique(), 3)}); "
                 "a time to event starts at 0"
             )
         event = table["event"].map(_EVENTS)

@@ -53,8 +53,8 @@ def benchmark(
     """Compare methods on the same splits of the same patients.
 
     Every method is trained anew in every fold, on that fold's training patients, and predicts those that it held out.
-    The mean over seeds is evaluated. Differences are to ``tcellmil`` on the first of ``reps`` (to the first row, where it
-    is not among the methods), with a p-value over patients: DeLong's test for AUROC, McNemar's for accuracy,
+    The mean over seeds is evaluated. Differences are to ``tcellmil`` on the first of ``reps`` (to the first row, where
+    it is not among the methods), with a p-value over patients: DeLong's test for AUROC, McNemar's for accuracy,
     an exchange of predictions within patients for the rest. They are not adjusted for the number of methods.
 
     Rows:
@@ -90,8 +90,8 @@ def benchmark(
         Your own methods by name, or adapters to other packages (:func:`tcellmil.external.multimil`):
         ``function(train, test)`` gets the cells of a fold's training patients, and of its held-out patients without
         their labels (``obs``, ``X``, layers and ``reps``), and returns probabilities, one row per held-out patient and
-        one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it. Covariates are in
-        ``obs``.
+        one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it. Covariates
+        are in ``obs``.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
     network, training

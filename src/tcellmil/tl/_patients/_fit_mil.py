@@ -82,8 +82,8 @@ def fit_mil(
       components no more than features;
     - ``obs["tcellmil_attention"]``: attention of each cell, mean over the replicas that held its patient out; sums to 1
       within a patient (NaN where none did);
-    - ``uns["tcellmil"]``: ``predictions`` (one row per patient), ``metrics`` (with 95% bootstrap intervals over patients),
-      ``history``, ``weights`` and ``config`` (the fitted networks), ``splits``, ``params``.
+    - ``uns["tcellmil"]``: ``predictions`` (one row per patient), ``metrics`` (with 95% bootstrap intervals over
+      patients), ``history``, ``weights`` and ``config`` (the fitted networks), ``splits``, ``params``.
 
     Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` or :func:`tcellmil.stats.survival_metrics`. A predicted number is in its
