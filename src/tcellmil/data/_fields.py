@@ -106,6 +106,10 @@ class Fields:
             for key in getattr(self, name):
                 yield name, key
 
+    def given(self, without: Sequence[str] = ()) -> dict[str, object]:
+        """The fields by name, for a record."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in without}
+
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return asdict(self)

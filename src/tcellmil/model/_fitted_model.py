@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil._checks import check_choice, check_fields, some
 from tcellmil._log import warn
+from tcellmil._params import plain
 from tcellmil.cv._splitters import LeavePairOut, splitter_for
 from tcellmil.data._bags import Bags
 from tcellmil.data._read import read
@@ -55,17 +56,19 @@ class FittedModel:
     def params(self) -> dict:
         """What was read and how it was trained, as plain values that an h5ad file can hold."""
         fields, outputs = self.schema.fields, self.schema.outcome.outputs
-        return {
-            "sample_key": fields.sample_key,
-            "label_key": fields.label_key,
-            "batch_key": fields.batch_key or "",
-            "use_rep": fields.use_rep[0] if len(fields.use_rep) == 1 else np.array(fields.use_rep, dtype=object),
-            "classes": np.array(outputs, dtype=object),
-            "positive_class": outputs[-1],
-            "outcome": self.schema.outcome.kind,
-            "event_key": fields.event_key or "",
-            **{name: self.training[name] for name in ("cv", "n_seeds", "seed", "encoder")},
-        }
+        use_rep = fields.use_rep[0] if len(fields.use_rep) == 1 else fields.use_rep
+        splits = {name: self.training[name] for name in ("cv", "n_seeds", "seed", "calibration")}
+        training = {name: value for name, value in self.training.items() if name not in splits}
+        return plain(
+            **fields.given(without=("use_rep", "positive_class")),
+            use_rep=use_rep,
+            classes=outputs,
+            positive_class=outputs[-1],
+            **splits,
+            encoder=training["encoder"],
+            network=self.stack.config.as_dict(),
+            training=training,
+        )
 
     @property
     def in_pairs(self) -> bool:

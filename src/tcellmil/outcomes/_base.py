@@ -231,6 +231,11 @@ class Outcome(ABC):
         columns = {name: targets[:, i].astype(float) for i, name in enumerate(names)}
         return columns | {self.predicted_column: predicted[:, 0], f"{self.predicted_column}_sd": sd}
 
+    @staticmethod
+    def predicted_values(values: pd.Series) -> pd.Series:
+        """The predicted column of some patients, as numbers."""
+        return values.astype(float)
+
     @property
     def groups(self) -> tuple[str, ...]:
         """What patients are grouped by: the classes, or all patients where there are none."""
@@ -284,6 +289,13 @@ class Outcome(ABC):
                 f"{what} for classes, {key!r} was fitted with outcome={self.kind!r}; "
                 "use pl.predictions, and get.metrics for how good the predictions are"
             )
+
+    def check_has_risk(self, key: str) -> None:
+        """Raise a ValueError that says what to use instead where the outcome is not a time to event."""
+        raise ValueError(
+            f"risk groups are for outcome='survival', {key!r} was fitted with outcome={self.kind!r}; "
+            "use get.predictions and get.metrics"
+        )
 
 
 def finite_numbers(values: pd.Series, what: str, hint: str) -> pd.Series:

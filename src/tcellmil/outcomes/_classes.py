@@ -127,6 +127,11 @@ class Classes(Outcome):
             "prob_sd": sd,
         }
 
+    @staticmethod
+    def predicted_values(values: pd.Series) -> pd.Series:
+        """The predicted class; empty without a prediction."""
+        return values.astype(object).fillna("")
+
     @property
     def groups(self) -> tuple[str, ...]:
         """The classes."""

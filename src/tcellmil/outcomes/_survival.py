@@ -175,6 +175,9 @@ class Survival(Outcome):
 
         return bootstrap_survival(*targets.T, predicted[:, 0], **options)
 
+    def check_has_risk(self, key: str) -> None:
+        """It has."""
+
     def target_in_words(self, target: str) -> str:
         """The log hazard."""
         return "log hazard"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from tcellmil import _keys
 from tcellmil._checks import check_adata, check_fields, check_obs_column, some
 from tcellmil._docs import documented
 from tcellmil._log import logger, warn
+from tcellmil._params import plain
 from tcellmil.data._fields import Fields, takes_fields
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from tcellmil.comparison import Method, Problem
 
 REFERENCE = "tcellmil"
-#: Keys that are recorded as they were passed, "" for none.
-KEYS = ("sample_key", "label_key", "batch_key", "group_key", "unlabelled")
+#: Fields that a comparison of classifiers does not take.
+NOT_OFFERED = ("use_rep", "scaling", "outcome", "event_key", "class_order")
 #: Packages that are run in an environment of their own.
 ELSEWHERE = {"multimil": "pass own={'multimil': tcellmil.external.multimil(python, ...)}, which says how to install it"}
 
 
 @documented
-@takes_fields(without=["use_rep", "scaling", "outcome", "event_key", "class_order"])
+@takes_fields(without=NOT_OFFERED)
 def benchmark(
     adata: AnnData,
     fields: Fields,
@@ -114,7 +114,8 @@ def benchmark(
     - ``"methods"``: one row per method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
-    - ``"predictions"``: one row per method, representation and patient.
+    - ``"predictions"``: one row per method, representation and patient;
+    - ``"params"``: the arguments (of ``own`` the names), ``classes``, and the method that the others are compared with.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def benchmark(
     >>> tm.tl.regulons(adata)
     >>> methods = ["mil_linear", "logistic_regression", "majority"]
     >>> tm.tl.benchmark(adata, "patient", "response", methods=methods, reps=["X_regulons"], cv=2, progress=False)
-    >>> tm.get.benchmark(adata, metric="auroc")["method"].tolist()
+    >>> tm.get.benchmark(adata, metric="auroc").index.unique("method").tolist()
     ['mil_linear', 'logistic_regression', 'majority']
     """
     check_adata(adata)
@@ -189,22 +190,11 @@ def benchmark(
         "methods": describe_runs(runs),
         "predictions": predictions_of_runs(runs, problem),
         "params": {
-            **{name: key or "" for name, key in vars(fields).items() if name in KEYS},
-            "continuous_covariate_keys": np.array(fields.continuous_covariate_keys, dtype=object),
-            "categorical_covariate_keys": np.array(fields.categorical_covariate_keys, dtype=object),
-            "cell_type_key": cell_type_key or "",
-            "methods": np.array([methods] if isinstance(methods, str) else list(methods), dtype=object),
-            "own": np.array(list(own), dtype=object),
-            "reps": np.array(reps, dtype=object),
-            "ablations": bool(ablations),
-            "cv": splitter.name,
-            "n_seeds": int(n_seeds),
-            "network": json.dumps(network),
-            "training": json.dumps(training),
-            **sizes,
-            "outcome": first.outcome.kind,
+            **plain(**fields.given(without=NOT_OFFERED), methods=methods, reps=reps, ablations=ablations),
+            **plain(cell_type_key=cell_type_key, own=list(own), cv=splitter.name, n_seeds=n_seeds, seed=seed),
+            **plain(network=network, training=training, n_boot=n_boot, n_permutations=n_permutations),
             "classes": np.array(first.outcome.outputs, dtype=object),
-            "positive_class": first.outcome.outputs[-1],
+            "outcome": first.outcome.kind,
             "reference": reference.method,
             "reference_rep": reference.rep,
         },

@@ -161,7 +161,7 @@ def fit_mil(
     metrics = evaluate_with_intervals(bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
     result = {
         **to_state(model),
-        "params": model.params(),
+        "params": {**model.params(), "n_boot": int(n_boot)},
         "predictions": predictions_table(schema, bags, predicted),
         "metrics": metrics,
         "history": with_named_stages(history, schema.fields.use_rep),
@@ -169,7 +169,7 @@ def fit_mil(
 
     adata = adata.copy() if copy else adata
     adata.obsm[overwritten] = bags.to_input_order(predicted.latent)
-    adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
+    adata.obs[_keys.of_fit(key_added, _keys.ATTENTION)] = bags.to_input_order(predicted.attention)
     adata.uns[key_added] = result
     shown, name = schema.outcome.metric_shown(list(metrics["metric"]))
     row = metrics.set_index("metric").loc[shown]

@@ -96,7 +96,7 @@ def _arguments(function: Callable) -> Sequence[str]:
 def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
     """Some cells, their expression, ``obs`` and ``reps``: results of earlier fits, which saw labels, stay behind."""
     part = adata[mask.to_numpy()].copy()
-    part.obs = part.obs.drop(columns=[c for c in map(_keys.attention, adata.uns) if c in part.obs])
+    part.obs = part.obs.drop(columns=[c for key in adata.uns if (c := _keys.of_fit(key, _keys.ATTENTION)) in part.obs])
     for key in set(part.obsm) - set(reps):
         del part.obsm[key]
     part.uns.clear()
