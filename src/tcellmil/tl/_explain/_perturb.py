@@ -176,7 +176,7 @@ def perturb(
         pair_stats = joint.statistics().assign(**target)
         result |= {"pairs": joint.table(), "pair_stats": pair_stats}
     params = plain(regulons=regulons, directions=directions, n_mad=n_mad, mad=mad, combine=combine, key=key)
-    params |= plain(target_class=model.setup.outputs[code], outcome=outcome)
+    params |= plain(target_class=outcome.outputs[code], outcome=outcome.kind)
     params |= plain(cells=cells if cells is None or isinstance(cells, str) else adata.obs_names[mask])
     key_added = _keys.of_fit(key, _keys.PERTURBATION) if key_added is None else key_added
     adata = adata.copy() if copy else adata
