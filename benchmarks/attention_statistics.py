@@ -150,7 +150,9 @@ def calibrate_networks(n_cohorts: int = 6, n_patients: int = 16) -> None:
             warnings.simplefilter("ignore")
             adata = tm.datasets.pbmc_cohort(n_patients=n_patients, n_cells=60, effect=0, seed=seed)
             tm.tl.regulons(adata)
-            tm.tl.fit_mil(adata, "patient", "response", "cohort", max_epochs=20, seed=seed, progress=False)
+            tm.tl.fit_mil(
+                adata, "patient", "response", "cohort", training={"max_epochs": 20}, seed=seed, progress=False
+            )
         tm.tl.attention_enrichment(adata, "cell_type", n_permutations=1_000)
         tm.tl.attention_correlation(adata, mixed_model=False)
         groups.append(tm.get.attention_enrichment(adata, stats=True)["p"].dropna())

@@ -18,10 +18,7 @@ def main(encoder: str, n_cells_bag: int | None) -> None:
         "response",
         "cohort",
         cv="loo",
-        encoder=encoder,
-        early_stopping="none",
-        max_epochs=60,
-        training={"n_cells_bag": n_cells_bag},
+        training={"encoder": encoder, "early_stopping": "none", "max_epochs": 60, "n_cells_bag": n_cells_bag},
         network={"compression": "autoencoder"},
         progress=False,
     )

@@ -72,7 +72,7 @@ def melanoma(shared_data) -> ad.AnnData:
     adata = ad.read_h5ad(shared_data("melanoma_icb.h5ad"))
     net = pd.read_csv(shared_data("dorothea_hs_abc.csv.gz")).rename(columns={"tf": "source", "mor": "weight"})
     tm.tl.regulons(adata, net=net)
-    tm.tl.fit_mil(adata, "sample", "response", encoder="shared", n_seeds=2, progress=False)
+    tm.tl.fit_mil(adata, "sample", "response", training={"encoder": "shared"}, n_seeds=2, progress=False)
     return adata
 
 

@@ -15,10 +15,8 @@ def fitted():
         "response",
         use_rep="X_small",
         cv=3,
-        max_epochs=2,
-        max_epochs_ae=2,
+        training={"max_epochs": 2, "max_epochs_ae": 2, "accelerator": "cpu"},
         network={"compression": "autoencoder", "n_hidden": 16, "n_latent": 8},
-        accelerator="cpu",
         progress=False,
         key_added="mil",
     )

@@ -268,7 +268,7 @@ def test_what_the_verbs_wrote_is_joined():
     planted = pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]})
     other = pd.DataFrame({"source": "B", "target": adata.var_names[:18]})
     tm.tl.regulons(adata, net=pd.concat([planted, other]))
-    tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     tm.tl.perturb(adata, n_mad=[1, 3])
     tm.tl.shap(adata, level="bag", background=100, progress=False)
     tm.tl.attention_correlation(adata)

@@ -14,7 +14,7 @@ def adata():
     targets = adata.uns["truth"]["targets"]
     net = pd.DataFrame({"source": np.repeat(["IRF7", "half"], [len(targets), 8]), "target": [*targets, *targets[:8]]})
     tm.tl.regulons(adata, net=net)
-    tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     tm.tl.shap(adata, level="bag", background=60, progress=False)
     return adata
 

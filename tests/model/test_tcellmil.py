@@ -58,9 +58,7 @@ def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, co
         "response",
         "cohort",
         use_rep="X_small",
-        max_epochs=4,
-        max_epochs_ae=3,
-        lr=0.3,
+        training={"max_epochs": 4, "max_epochs_ae": 3, "lr": 0.3, "accelerator": "cpu"},
         network={
             "compression": "autoencoder",
             "n_hidden": 16,
@@ -68,7 +66,6 @@ def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, co
             "n_attention": 4,
             "batch_encoding": "film",
         },
-        accelerator="cpu",
         progress=False,
     )
     pd.testing.assert_frame_equal(tm.get.predictions(cohort), model.predict())

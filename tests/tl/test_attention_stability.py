@@ -147,7 +147,7 @@ def test_the_other_class_has_the_opposite_importance(compared):
 
 def test_seeds_of_networks_that_learned_agree_on_the_regulon_that_marks_responders(make_cohort, fit_quickly):
     adata = make_cohort()
-    fit_quickly(adata, cv=4, n_seeds=3, max_epochs=40)
+    fit_quickly(adata, cv=4, n_seeds=3, training={"max_epochs": 40})
     tm.tl.attention_stability(adata, n_top=1)
     best = tm.get.attention_stability(adata, "top").reset_index().query("across == 'seeds'").iloc[0]
     assert best["regulon"] == "TF0(+)" and best["importance"] > 2 * best["sd"]
@@ -245,7 +245,7 @@ def test_a_patient_that_is_held_out_twice_weighs_no_more_than_the_others(make_co
 def test_regulons_that_cannot_be_shifted_leave_nothing_to_rank_and_say_so(make_cohort, fit_quickly):
     adata = make_cohort()
     adata.obsm["X_regulons"] = np.full_like(adata.obsm["X_regulons"], 0.25)
-    fit_quickly(adata, cv=2, max_epochs=1)
+    fit_quickly(adata, cv=2, training={"max_epochs": 1})
     with pytest.warns(UserWarning, match="0 of 6 regulons can be shifted, the others have a deviation of 0"):
         tm.tl.attention_stability(adata)
     result = adata.uns["tcellmil_attention_stability"]
@@ -291,7 +291,7 @@ def test_only_the_key_is_written_and_goes_through_a_file(fitted, tmp_path):
 
 def test_result_of_another_model_lies_beside_that_model(make_cohort, fit_quickly):
     adata = make_cohort()
-    fit_quickly(adata, cv=2, n_seeds=2, key_added="gated", max_epochs=1)
+    fit_quickly(adata, cv=2, n_seeds=2, key_added="gated", training={"max_epochs": 1})
     tm.tl.attention_stability(adata, key="gated")
     assert adata.uns["gated_attention_stability"]["params"]["key"] == "gated"
 

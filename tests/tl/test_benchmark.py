@@ -64,11 +64,9 @@ def test_tcellmil_is_what_fit_mil_gives(make_cohort):
         "response",
         "cohort",
         n_seeds=2,
-        max_epochs=3,
-        max_epochs_ae=3,
+        training={"max_epochs": 3, "max_epochs_ae": 3, "accelerator": "cpu"},
         network=QUICK["network"],
         n_boot=20,
-        accelerator="cpu",
         progress=False,
     )
     np.testing.assert_allclose(

@@ -34,7 +34,7 @@ def test_a_covariate_that_tells_the_label_is_learned_from(make_cohort, fit_quick
     for keys in ({}, {"continuous_covariate_keys": "age"}):
         adata = with_covariates(make_cohort(n_patients=16), told=6)
         adata.obsm["X_regulons"] = np.random.default_rng(0).random((adata.n_obs, 6)).astype(np.float32)
-        fit_quickly(adata, cv=4, max_epochs=40, **keys)
+        fit_quickly(adata, cv=4, training={"max_epochs": 40}, **keys)
         found.append(auroc(adata))
     assert found[1] > 0.95 > found[0]
 

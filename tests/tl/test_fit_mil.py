@@ -69,7 +69,7 @@ def test_metrics_are_those_of_sklearn_on_the_predictions(fitted_once):
 
 def test_a_signal_is_found_out_of_fold(make_cohort, fit_quickly):
     adata = make_cohort(n_patients=10, n_cells=30)
-    fit_quickly(adata, max_epochs=40)
+    fit_quickly(adata, training={"max_epochs": 40})
     assert metric(adata)["auroc"] >= 0.9
 
 
@@ -78,7 +78,7 @@ def test_the_order_of_cells_and_patients_does_not_matter(make_cohort, fit_quickl
     adata = make_cohort()
     shuffled = adata[np.random.default_rng(1).permutation(adata.n_obs)].copy()
     for a in (adata, shuffled):
-        fit_quickly(a, "cohort", encoder=encoder)
+        fit_quickly(a, "cohort", training={"encoder": encoder})
     pd.testing.assert_frame_equal(tm.get.predictions(shuffled), tm.get.predictions(adata), atol=1e-6)
     moved = shuffled.obs["tcellmil_attention"].reindex(adata.obs_names)
     np.testing.assert_allclose(moved, adata.obs["tcellmil_attention"], atol=1e-6)

@@ -128,10 +128,8 @@ def test_columns_of_a_modality_are_found_by_its_name(make_mudata, fit_quickly):
         "rna:response",
         use_rep=BOTH,
         cv=2,
-        max_epochs=5,
+        training={"max_epochs": 5, "lr": 0.3, "accelerator": "cpu"},
         network={"n_attention": 4},
-        lr=0.3,
-        accelerator="cpu",
         progress=False,
     )
     same_result(mdata, plain)
@@ -544,7 +542,7 @@ def test_representations_that_cannot_be_read_are_refused(make_cohort, fit_quickl
 
 def test_shared_encoders_and_calibration_work_on_several_representations(make_cohort, fit_quickly):
     adata = make_cohort()
-    fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2, encoder="shared", calibration="temperature")
+    fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2, training={"encoder": "shared"}, calibration="temperature")
     assert (tm.get.model(adata).module.temperature > 0).all()
     assert adata.uns["tcellmil"]["weights"]["encoder_of_replica"].tolist() == [0, 0]
 

@@ -108,7 +108,7 @@ def test_the_base_is_the_out_of_fold_prediction(fitted):
 
 def test_a_larger_shift_moves_the_scores_further(make_cohort, fit_quickly):
     adata = make_cohort(n_patients=8, n_cells=30)
-    fit_quickly(adata, max_epochs=40)
+    fit_quickly(adata, training={"max_epochs": 40})
     effects = []
     for n_mad in (0.5, 1, 2, 4):
         tm.tl.perturb(adata, regulons="TF0(+)", directions="up", n_mad=n_mad)
@@ -314,7 +314,7 @@ def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(fit
 def test_features_of_the_same_name_cannot_be_told_apart(make_cohort, fit_quickly):
     adata = make_cohort()
     adata.uns["regulons"]["names"][3] = "TF1(+)"
-    fit_quickly(adata, cv=2, max_epochs=1)
+    fit_quickly(adata, cv=2, training={"max_epochs": 1})
     with pytest.raises(ValueError, match=r"several features by the names \['TF1\(\+\)'\]; rename them and fit again"):
         tm.tl.perturb(adata)
 
