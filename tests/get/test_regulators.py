@@ -244,7 +244,7 @@ def test_options_out_of_range_are_named(options, message):
         tm.get.regulators(build(), **options)
 
 
-def test_a_direction_that_was_not_run_is_an_error_as_effect_and_empty_otherwise():
+def test_a_direction_that_was_not_run_is_an_error_or_empty():
     adata = build()
     stats = adata.uns["tcellmil_perturbation"]["stats"]
     adata.uns["tcellmil_perturbation"]["stats"] = stats[stats["direction"] == "up"]

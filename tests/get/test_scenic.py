@@ -23,7 +23,8 @@ def test_changing_activities_changes_nothing_in_adata():
     adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     tm.tl.regulons(adata, net=pd.DataFrame({"source": "A", "target": adata.var_names[:18]}))
     before = adata.obsm["X_regulons"].copy()
-    tm.get.regulons(adata).iloc[:, 0] = 7
+    table = tm.get.regulons(adata)
+    table.iloc[:, 0] = 7
     np.testing.assert_array_equal(adata.obsm["X_regulons"], before)
 
 

@@ -21,7 +21,8 @@ def adata():
 
 def test_tables_are_copies(adata):
     for part in ("patients", "difference", "stats", "additivity"):
-        tm.get.shap(adata, part).iloc[:, -1] = 0
+        table = tm.get.shap(adata, part)
+        table.iloc[:, -1] = 0
         assert (adata.uns["tcellmil_shap"][part].iloc[:, -1] != 0).any()
 
 

@@ -155,9 +155,9 @@ def test_each_table_has_its_index_and_is_a_copy(explored, getter, part, index):
     assert table.index.is_unique or (getter, part) == ("prune", "motifs")
     assert len(table)
     before = table.copy()
-    for position in range(table.shape[1]):
-        table.isetitem(position, 0)
-    table.loc[:, :] = 1
+    for position, dtype in enumerate(table.dtypes):  # in place, where memory would be shared
+        table.iloc[:, position] = {"b": True, "O": "changed"}.get(dtype.kind, 7)
+    assert not table.equals(before)
     pd.testing.assert_frame_equal(table_of(explored, getter, part), before)
 
 
