@@ -13,7 +13,7 @@ from tcellmil._checks import check_choice, choices, some
 from tcellmil.outcomes import OUTCOMES, Outcome
 
 Unlabelled = Literal["error", "predict"]
-OutcomeKind = Literal["classes", "ordinal", "continuous", "survival"]
+OutcomeKind = Literal[tuple(OUTCOMES)]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Fields:
 
     def __post_init__(self):
         check_choice(self.unlabelled, choices(Unlabelled), "unlabelled")
-        check_choice(self.outcome, tuple(OUTCOMES), "outcome")
+        check_choice(self.outcome, tuple(OUTCOMES), "outcome")  # those added since the import too
         for name in ("continuous_covariate_keys", "categorical_covariate_keys"):
             object.__setattr__(self, name, column_names(getattr(self, name)))
         self.outcome_type.check_keys(asdict(self))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+import rich.pretty  # noqa: F401 (scvi-tools' view_anndata_setup uses it without importing it)
 from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
