@@ -86,8 +86,9 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
     name, seed = job
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
-    import tcellmil as tm
     from tcellmil.cv._methods import METHODS, Method
+
+    import tcellmil as tm
 
     METHODS.update({m: Method(m, "mil", training={"max_epochs": int(m.split("_")[1])}) for m in EPOCHS})
     adata = tm.datasets.pbmc_cohort(seed=seed, **COHORTS[name])

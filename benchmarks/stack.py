@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 from _simulated import simulated_cohort
+from tcellmil.model._setup import make_setup, read_bags
 
 from tcellmil.cv import TrainingConfig, fit_stack, make_replicas
-from tcellmil.model._setup import make_setup, read_bags
 from tcellmil.nn import NetworkConfig
 
 
