@@ -272,7 +272,7 @@ class TcellMIL(BaseModelClass):
         return model
 
     def save(self, dir_path: str | Path, overwrite: bool = False, save_anndata: bool = False) -> None:
-        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, if asked, the data.
+        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, on request, the data.
 
         Parameters
         ----------

@@ -40,7 +40,7 @@ def attention_enrichment(
     - *Over patients*, which are the unit: a two-sided Wilcoxon signed-rank test, a group, of ``excess``, the share of
       the permutations below the observed median less the share above.
 
-    The signed-rank test asks for changes that are symmetric about 0 when there is no effect. ``excess`` is, for any
+    The signed-rank test needs changes that are symmetric about 0 when there is no effect. ``excess`` is, for any
     distribution of attention. ``difference`` is not, because attention is skewed, nor is the ratio of the two medians:
     with attention drawn at random in 64 patients of 100 cells and groups of 4 to 40 cells, p < 0.05 came in 4 to 7% of
     1,000 cohorts with ``excess``, for each of five distributions; with ``difference`` in 4 to 42%, with the logarithm

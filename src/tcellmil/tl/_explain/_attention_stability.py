@@ -51,7 +51,7 @@ def attention_stability(
     regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
 
     To read it: the replicas of different folds share most of their training patients, which makes them agree on
-    attention; but each judges other patients, so that with leave-one-out disagreement on the regulators is also a
+    attention; but each predicts other patients, so that with leave-one-out disagreement on the regulators is also a
     difference between patients. Where folds are random, seeds differ in the training patients, too. Runs that agree
     may agree on something wrong; those that do not cannot all be right.
 
@@ -215,13 +215,13 @@ def _changes(
 
     deviation = median_absolute_deviation(bags.x)
     movable = deviation > 0
-    # Patients without a label are held out by every replica: with them, all folds would be judged by the same patients.
-    judged = stack.replicas.test & (bags.labels >= 0)
-    replica, patient = np.nonzero(judged)
+    # Patients without a label are held out by every replica: with them, all folds would be evaluated on the same patients.
+    evaluated = stack.replicas.test & (bags.labels >= 0)
+    replica, patient = np.nonzero(evaluated)
     changes = np.zeros((len(replica), movable.sum()))
     for k in np.unique(replica):
-        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * deviation[movable], judged[[k]])
-        changes[replica == k] = ((up - down) / 2)[:, judged[k], code].T
+        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * deviation[movable], evaluated[[k]])
+        changes[replica == k] = ((up - down) / 2)[:, evaluated[k], code].T
     return replica, patient, changes, movable
 
 

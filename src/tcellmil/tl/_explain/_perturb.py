@@ -159,10 +159,10 @@ def perturb(
     code = model.class_code(target_class)
     deviation = _deviation(bags, mad)
 
-    asked = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
-    asked |= {"directions": directions, "doses": doses, "progress": progress}
+    given = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
+    given |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
-    singles = _effects(chosen[:, None], ["regulon"], **asked)
+    singles = _effects(chosen[:, None], ["regulon"], **given)
     outcome = bags.outcome
     target = {"target_class": outcome.outputs[code]} | ({} if outcome.has_classes else {"outcome": outcome.kind})
     stats = singles.statistics().assign(**target)
@@ -171,7 +171,7 @@ def perturb(
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
         logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts a patient")
-        joint = _effects(pairs, ["regulon_1", "regulon_2"], **asked)
+        joint = _effects(pairs, ["regulon_1", "regulon_2"], **given)
         joint.add_epistasis(singles)
         pair_stats = joint.statistics().assign(**target)
         result |= {"pairs": joint.table(), "pair_stats": pair_stats}

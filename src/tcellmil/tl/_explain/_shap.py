@@ -246,7 +246,7 @@ def _warn_of_error(additivity: pd.DataFrame, level: str) -> float:
 
 
 def _by_patient(bags: Bags, values: np.ndarray, attention: np.ndarray, names, classes) -> pd.DataFrame:
-    """Summaries over the cells of each patient, a row a patient, class and regulon."""
+    """Summaries over the cells of each patient, one row per patient, class and regulon."""
     blocks = []
     for i in range(bags.n_bags):
         own, weight = values[bags.bag(i)].astype(np.float64), attention[bags.bag(i)]

@@ -61,7 +61,7 @@ def permutation_test(
         weighted kappa for ordered classes, Pearson's correlation for numbers, concordance for times to event.
     within_cohorts
         Shuffle labels within each cohort, where the model has cohorts: what is tested is then the prediction beyond
-        what the cohort tells.
+        what follows from the cohort.
     seed
         For the permutations.
     key
