@@ -215,7 +215,7 @@ def _changes(
 
     deviation = median_absolute_deviation(bags.x)
     movable = deviation > 0
-    # Patients without a label are held out by every replica: with them, all folds would be evaluated on the same patients.
+    # Patients without a label are held out by every replica: with them, folds would share patients.
     evaluated = stack.replicas.test & (bags.labels >= 0)
     replica, patient = np.nonzero(evaluated)
     changes = np.zeros((len(replica), movable.sum()))

@@ -65,7 +65,7 @@ def perturb(
     R regulons are R (R - 1) / 2 pairs, each predicted for every patient, direction and dose. Measured with 64 patients
     of 600 cells, 154 regulons, one seed and both directions on one core: 15 s for the regulons, and 18 minutes for
     their 11781 pairs (from 435 of them), whose table has 1.5 million rows (0.3 GB in a file). Time is proportional to
-    doses, directions, replicas a patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
+    doses, directions, replicas per patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is
     enough.
@@ -170,7 +170,7 @@ def perturb(
     result = {"patients": singles.table(), "stats": stats}
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
-        logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts a patient")
+        logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts each")
         joint = _effects(pairs, ["regulon_1", "regulon_2"], **given)
         joint.add_epistasis(singles)
         pair_stats = joint.statistics().assign(**target)

@@ -79,7 +79,7 @@ def shap(
         against all other classes. Where the outcome is a number or a time to event there is only ``"value"``: values
         are parts of the number, in its own units, or of the log hazard, and there is no other class.
     n_samples
-        For ``level="cell"``: random points a cell. The error falls with the square root, the time is proportional.
+        For ``level="cell"``: random points per cell. The error falls with the square root, the time is proportional.
     n_steps
         For ``level="bag"``: quadrature points on each path to begin with; doubled where values do not add up.
     target_class
