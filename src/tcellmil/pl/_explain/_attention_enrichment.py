@@ -9,9 +9,9 @@ import numpy as np
 from tcellmil import _keys, get
 from tcellmil._outcome_kinds import patient_groups
 from tcellmil.get._mil import stored
-from tcellmil.pl._attention import RELATIVE
+from tcellmil.pl._explain._attention import RELATIVE
 from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
-from tcellmil.pl._perturb import STARS
+from tcellmil.pl._explain._perturb import STARS
 
 if TYPE_CHECKING:
     import pandas as pd

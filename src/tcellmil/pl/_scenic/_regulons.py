@@ -22,7 +22,7 @@ HALF_WIDTH = 0.46  # of a violin, in rows
 TALLEST = 7.0  # inches of violins above each other; beyond, several panels
 
 
-def regulon_activity(
+def regulons(
     adata: AnnData,
     regulons: str | Sequence[str] | None = None,
     n_top: int | None = None,
@@ -80,7 +80,7 @@ def regulon_activity(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> ax = tm.pl.regulon_activity(adata, groupby="response", show=False)
+    >>> ax = tm.pl.regulons(adata, groupby="response", show=False)
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['IRF7']
     """

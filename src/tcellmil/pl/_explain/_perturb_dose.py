@@ -10,7 +10,7 @@ import numpy as np
 from tcellmil import _keys
 from tcellmil.get import perturbation
 from tcellmil.pl._canvas import PALETTE, finish, make_axes, shorten
-from tcellmil.pl._perturb import TITLES, change_label
+from tcellmil.pl._explain._perturb import TITLES, change_label
 
 if TYPE_CHECKING:
     import pandas as pd
