@@ -18,6 +18,20 @@ PARAMETERS = {
     Return a changed copy instead of changing ``adata``.""",
     "key": """key
     Name of the fit: the ``key_added`` of :func:`tcellmil.tl.fit_mil`.""",
+    "result_key": """result_key
+    Name of the result: the ``key_added`` of the verb, where one was given. ``key`` is then not used.""",
+    "own_result_key": """result_key
+    Name of the result: the ``key_added`` of the verb, where one was given.""",
+    "adata_of_fit": """adata
+    AnnData or MuData with a result of :func:`tcellmil.tl.fit_mil`.""",
+    "only_regulons": """regulons
+    Only this regulon, or these.""",
+    "no_result": """KeyError
+    If there is no such result. The message names the call that writes it.""",
+    "no_rows": """KeyError
+    If there is no such result, or none of a name that was requested.""",
+    "unknown_part": """ValueError
+    If ``part`` is not known.""",
     "progress": """progress
     Show a progress bar.""",
     "ax": """ax

@@ -44,7 +44,7 @@ def main(folder: str | Path = "demo", n_patients: int = 24, n_cells: int = 150, 
     draw(adata, folder)
     adata.write_h5ad(folder / "result.h5ad")
 
-    print_table("Out-of-fold metrics", tm.get.metrics(adata))
+    print_table("Out-of-fold metrics", tm.get.metrics(adata).reset_index())
     columns = ["regulon", "direction", "n_patients", "mean_delta", "mean_delta_logit", "padj"]
     print_table("Largest changes under perturbation", ranked_shifts(adata)[columns].head(6))
     print_truth(adata)
@@ -75,7 +75,7 @@ def draw(adata: AnnData, folder: Path) -> None:
 
 def ranked_shifts(adata: AnnData) -> pd.DataFrame:
     """The tests of the perturbation, the largest mean change of the logit first."""
-    stats = tm.get.perturbation(adata, stats=True)
+    stats = tm.get.perturb(adata, "stats").reset_index()
     return stats.sort_values("mean_delta_logit", key=abs, ascending=False, ignore_index=True)
 
 

@@ -5,10 +5,10 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_regulons": ["regulons"],
+        "_scenic": ["grn", "prune", "regulons"],
         "_model": ["model"],
-        "_mil": ["attention", "metrics", "predictions"],
-        "_perturbation": ["perturbation"],
+        "_mil": ["attention", "history", "metrics", "predictions"],
+        "_perturb": ["perturb"],
         "_shap": ["shap", "shap_explanation"],
         "_attention_statistics": ["attention_correlation", "attention_enrichment"],
         "_attention_stability": ["attention_stability"],

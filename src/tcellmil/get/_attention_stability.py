@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_result
+from tcellmil._checks import check_choice
+from tcellmil._docs import documented
+from tcellmil.get._results import table_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+    from mudata import MuData
 
-PARTS = ("attention", "regulators", "top")
+Part = Literal["attention", "regulators", "top"]
+INDEX = {"attention": ["patient", "across"], "regulators": "across", "top": ["across", "regulon"]}
 
 
+@documented
 def attention_stability(
-    adata: AnnData,
-    key: str = _keys.TCELLMIL,
-    part: Literal["attention", "regulators", "top"] = "attention",
-    stability_key: str | None = None,
+    adata: AnnData | MuData, part: Part = "attention", *, key: str = _keys.TCELLMIL, result_key: str | None = None
 ) -> pd.DataFrame:
     """Agreement between seeds and between folds, as :func:`tcellmil.tl.attention_stability` wrote it.
 
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.attention_stability` wrote to.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`, whose replicas were compared.
+        AnnData or MuData with a result of :func:`tcellmil.tl.attention_stability`.
     part
-        ``"attention"``: a row a patient; ``"regulators"``: a row for the seeds and one for the folds; ``"top"``: a row
-        a regulon, the most important first.
-    stability_key
-        The ``key_added`` of :func:`tcellmil.tl.attention_stability`, where one was given; then ``key`` does not matter.
+        ``"attention"``: one row per patient. ``"regulators"``: one row for the seeds and one for the folds. ``"top"``:
+        one row per regulon, the most important first.
+    %(key)s
+    %(result_key)s
 
     Returns
     -------
-    A copy. Each part has a column ``across``, ``"seeds"`` or ``"folds"``; for the others see
+    A copy. The index is ``(patient, across)`` of ``"attention"``, ``across`` of ``"regulators"`` and ``(across,
+    regulon)`` of ``"top"``; ``across`` is ``"seeds"`` or ``"folds"``. For the columns see
     :func:`tcellmil.tl.attention_stability`.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
-    ValueError
-        If ``part`` is not known.
+    %(no_result)s
+    %(unknown_part)s
 
     Examples
     --------
@@ -53,20 +52,8 @@ def attention_stability(
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, max_epochs=3, progress=False)
     >>> tm.tl.attention_stability(adata)
-    >>> tm.get.attention_stability(adata, part="regulators")[["across", "n_groups"]].values.tolist()
-    [['seeds', 2], ['folds', 6]]
+    >>> tm.get.attention_stability(adata, "regulators")["n_groups"].to_dict()
+    {'seeds': 2, 'folds': 6}
     """
-    check_choice(part, PARTS, "part")
-    return stability(adata, key, stability_key)[part].copy()
-
-
-def stability(adata: AnnData, key: str, stability_key: str | None) -> dict:
-    """All that the verb wrote, itself, not a copy, or a KeyError that names the verb."""
-    place = _keys.attention_stability(key) if stability_key is None else stability_key
-    return check_result(adata, place, _verb(key, stability_key))
-
-
-def _verb(key: str, stability_key: str | None) -> str:
-    if stability_key is not None:
-        return f"tl.attention_stability(adata, key_added={stability_key!r})"
-    return "tl.attention_stability(adata)" if key == _keys.TCELLMIL else f"tl.attention_stability(adata, key={key!r})"
+    check_choice(part, get_args(Part), "part")
+    return table_of(adata, "attention_stability", part, INDEX[part], key, result_key)

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-from tcellmil import _keys
-from tcellmil._checks import check_result
+from tcellmil._checks import check_choice
+from tcellmil._docs import documented
+from tcellmil.get._results import table_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+Part = Literal["ari", "tests"]
+INDEX = {"ari": ["representation", "init"], "tests": ["reference", "representation"]}
 
-def batch_effect(adata: AnnData, key: str = _keys.BATCH_EFFECT, tests: bool = False) -> pd.DataFrame:
+
+@documented
+def batch_effect(adata: AnnData, part: Part = "ari", *, result_key: str | None = None) -> pd.DataFrame:
     """Agreement of clusters with the batch, as :func:`tcellmil.tl.batch_effect` wrote it.
 
     Parameters
     ----------
     adata
-        Cells with ``uns[key]``.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.batch_effect`.
-    tests
-        Return the comparison of the representations and not the indices.
+        AnnData with a result of :func:`tcellmil.tl.batch_effect`.
+    part
+        ``"ari"``: one row per representation and initialisation. ``"tests"``: one row per representation other than the
+        first, which is compared with the first.
+    %(own_result_key)s
 
     Returns
     -------
-    A copy, one row a representation and initialisation: ``representation``, ``init``, ``ari``. With ``tests=True`` one
-    row a representation other than the first: ``reference``, ``representation``, ``n_init``, ``median_reference``,
-    ``median``, ``difference``, and of each test ``ranksum_`` and ``signed_rank_`` its ``statistic``, ``p``, ``padj``.
+    A copy. ``"ari"``: index ``(representation, init)``, column ``ari``, at most 1. ``"tests"``: index ``(reference,
+    representation)``, columns ``n_init``, ``median_reference``, ``median``, ``difference``, and of each test
+    ``ranksum_`` and ``signed_rank_`` its ``statistic``, ``p``, ``padj``.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
+    %(unknown_part)s
 
     Examples
     --------
@@ -41,9 +46,8 @@ def batch_effect(adata: AnnData, key: str = _keys.BATCH_EFFECT, tests: bool = Fa
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.tl.batch_effect(adata, "cohort", n_init=5)
-    >>> tm.get.batch_effect(adata, tests=True)[["reference", "representation", "n_init"]].values.tolist()
-    [['X_pca', 'X_regulons', 5]]
+    >>> tm.get.batch_effect(adata, "tests")["n_init"].to_dict()
+    {('X_pca', 'X_regulons'): 5}
     """
-    given = "" if key == _keys.BATCH_EFFECT else f", key_added={key!r}"
-    result = check_result(adata, key, f"tl.batch_effect(adata, ...{given})")
-    return result["tests" if tests else "ari"].copy()
+    check_choice(part, get_args(Part), "part")
+    return table_of(adata, "batch_effect", part, INDEX[part], result_key=result_key)

@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-import pandas as pd
-
-from tcellmil import _keys
-from tcellmil._checks import check_choice, check_result
+from tcellmil._checks import check_choice
+from tcellmil._docs import documented
+from tcellmil.get._results import table_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
-PARTS = ("metrics", "methods", "predictions")
+Part = Literal["metrics", "wide", "methods", "predictions"]
+METHOD = ["method", "rep"]
+INDEX = {"metrics": [*METHOD, "metric"], "methods": METHOD, "predictions": [*METHOD, "patient"]}
 
 
+@documented
 def benchmark(
-    adata: AnnData,
-    metric: str | None = None,
-    part: str = "metrics",
-    *,
-    wide: bool = False,
-    key: str = _keys.BENCHMARK,
+    adata: AnnData, part: Part = "metrics", *, result_key: str | None = None, metric: str | None = None
 ) -> pd.DataFrame:
     """Compared methods, as :func:`tcellmil.tl.benchmark` wrote them.
 
     Parameters
     ----------
     adata
-        Cells with ``uns[key]``.
-    metric
-        Only this metric.
+        AnnData with a result of :func:`tcellmil.tl.benchmark`.
     part
-        ``"metrics"``: a row a method, representation and metric. ``"methods"``: a row a method and representation, with
-        seconds. ``"predictions"``: a row a method, representation and patient.
-    wide
-        A row a method and representation, a column a metric: values alone.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.benchmark`.
+        ``"metrics"``: one row per method, representation and metric. ``"wide"``: their values alone, one row per method
+        and representation, one column per metric. ``"methods"``: one row per method and representation, with seconds
+        and options. ``"predictions"``: one row per method, representation and patient.
+    %(own_result_key)s
+    metric
+        Of ``"metrics"`` and ``"wide"``, only this metric.
 
     Returns
     -------
-    A copy of the table.
+    A copy. The index is ``(method, rep, metric)`` of ``"metrics"``, ``(method, rep)`` of ``"wide"`` and ``"methods"``,
+    ``(method, rep, patient)`` of ``"predictions"``; ``rep`` is empty where a method reads no representation. For the
+    columns see :func:`tcellmil.tl.benchmark`.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
-        If the part or the metric is not known.
+        If ``part`` or ``metric`` is not known.
 
     Examples
     --------
@@ -56,18 +53,19 @@ def benchmark(
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
     >>> tm.tl.benchmark(adata, "patient", "response", methods=["gaussian_nb", "majority"], reps=["X_regulons"], cv=2)
-    >>> tm.get.benchmark(adata, wide=True).index.tolist()
+    >>> tm.get.benchmark(adata, "wide").index.tolist()
     [('gaussian_nb', 'X_regulons'), ('majority', '')]
     """
-    check_choice(part, PARTS, "part")
-    table = check_result(adata, key, "tl.benchmark(adata, ...)")[part]
-    if part != "metrics":
-        return table.copy()
+    check_choice(part, get_args(Part), "part")
+    if part in ("methods", "predictions"):
+        return table_of(adata, "benchmark", part, INDEX[part], result_key=result_key)
+    table = table_of(adata, "benchmark", "metrics", INDEX["metrics"], result_key=result_key)
+    metrics = list(dict.fromkeys(table.index.get_level_values("metric")))
     if metric is not None:
-        check_choice(metric, list(dict.fromkeys(table["metric"])), "metric")
-        table = table[table["metric"] == metric]
-    if not wide:
-        return table.reset_index(drop=True)
-    order = table[["method", "rep"]].drop_duplicates()
-    values = table.pivot(index=["method", "rep"], columns="metric", values="value")
-    return values.loc[pd.MultiIndex.from_frame(order), list(dict.fromkeys(table["metric"]))]
+        check_choice(metric, metrics, "metric")
+        metrics = [metric]
+        table = table[table.index.get_level_values("metric") == metric]
+    if part == "metrics":
+        return table
+    wide = table["value"].unstack("metric")
+    return wide.loc[table.index.droplevel("metric").unique(), metrics]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice
+from tcellmil._docs import documented
 from tcellmil._outcome_kinds import check_has_classes
 from tcellmil.get._mil import predictions, stored
 
@@ -15,17 +16,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def calibration(
-    adata: AnnData, key: str = _keys.TCELLMIL, *, n_bins: int = 5, target_class: str | None = None
+    adata: AnnData, *, key: str = _keys.TCELLMIL, n_bins: int = 5, target_class: str | None = None
 ) -> pd.DataFrame:
     """Observed share of a class against its out-of-fold probability, in bins of patients.
 
     Parameters
     ----------
-    adata
-        Cells with ``uns[key]["predictions"]``, from :func:`tcellmil.tl.fit_mil`.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    %(adata_of_fit)s
+    %(key)s
     n_bins
         Number of bins of about equally many patients.
     target_class
@@ -33,13 +33,12 @@ def calibration(
 
     Returns
     -------
-    A row a bin: ``predicted``, ``observed``, ``ci_low``, ``ci_high``, ``n``, as
+    One row per bin (index ``bin``, from 0): ``predicted``, ``observed``, ``ci_low``, ``ci_high``, ``n``, as
     :func:`tcellmil.stats.calibration_curve` gives them.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
         If the class is not known, or the outcome is a number or a time to event.
 
@@ -54,10 +53,11 @@ def calibration(
     """
     from tcellmil.stats import calibration_curve
 
-    table, params = predictions(adata, key), stored(adata, key, "params")
+    table, params = predictions(adata, key=key), stored(adata, key, "params")
     check_has_classes(params, key, "calibration is")
     classes = [str(name) for name in params["classes"]]
     target = classes[-1] if target_class is None else target_class
     check_choice(target, classes, "target_class")
     known = table[(table["label"] != "") & table[f"prob_{target}"].notna()]
-    return calibration_curve((known["label"] == target).to_numpy(), known[f"prob_{target}"].to_numpy(), n_bins)
+    curve = calibration_curve((known["label"] == target).to_numpy(), known[f"prob_{target}"].to_numpy(), n_bins)
+    return curve.reset_index(drop=True).rename_axis("bin")

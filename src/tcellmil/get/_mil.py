@@ -8,35 +8,37 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_obs_column, check_result
+from tcellmil._checks import check_obs_column
+from tcellmil._docs import documented
 from tcellmil._outcome_kinds import ALL_PATIENTS, SURVIVAL, has_classes, outcome_of
+from tcellmil.get._results import call_of, part_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
-def predictions(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
+@documented
+def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """Out-of-fold prediction of every patient, as :func:`tcellmil.tl.fit_mil` wrote it.
 
     Parameters
     ----------
-    adata
-        Cells with ``uns[key]["predictions"]``.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    %(adata_of_fit)s
+    %(key)s
 
     Returns
     -------
-    A copy, one row a patient: ``label`` (empty if unlabelled), ``predicted``, ``prob_<class>`` (mean over the replicas
-    that held the patient out), ``prob_sd`` (spread over the seeds, of the positive class), ``n_cells``, ``n_replicas``
-    and, where a batch key was given, ``cohort``. Where the outcome is a number, ``label`` and ``predicted`` are numbers
-    (``label`` NaN if unknown), and ``predicted_sd`` is in place of the columns of probabilities. Where it is a time to
-    event: ``time``, ``event`` (1, or 0 for a censored time), ``risk`` (the log hazard) and ``risk_sd``.
+    A copy, one row per patient (index ``patient``): ``label`` (empty if unlabelled), ``predicted``, ``prob_<class>``
+    (mean over the replicas that held the patient out), ``prob_sd`` (spread over the seeds, of the positive class),
+    ``n_cells``, ``n_replicas`` and, where a batch key was given, ``cohort``. Where the outcome is a number, ``label``
+    and ``predicted`` are numbers (``label`` NaN if unknown), and ``predicted_sd`` is in place of the columns of
+    probabilities. Where it is a time to event: ``time``, ``event`` (1, or 0 for a censored time), ``risk`` (the log
+    hazard) and ``risk_sd``.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
 
     Examples
     --------
@@ -47,29 +49,27 @@ def predictions(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     >>> tm.get.predictions(adata).columns.tolist()
     ['label', 'predicted', 'prob_NR', 'prob_R', 'prob_sd', 'n_cells', 'n_replicas']
     """
-    return stored(adata, key, "predictions").copy()
+    return stored(adata, key, "predictions").copy().rename_axis(index="patient")
 
 
-def metrics(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
+@documented
+def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """Metrics of the out-of-fold predictions with intervals over patients.
 
     Parameters
     ----------
-    adata
-        Cells with ``uns[key]["metrics"]``, from :func:`tcellmil.tl.fit_mil`.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    %(adata_of_fit)s
+    %(key)s
 
     Returns
     -------
-    A copy, one row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
-    :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordered_metrics`,
+    A copy, one row per metric (index ``metric``): ``value``, ``ci_low``, ``ci_high`` (95%), ``n`` (patients). For the
+    metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordered_metrics`,
     :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
 
     Examples
     --------
@@ -77,13 +77,45 @@ def metrics(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
-    >>> tm.get.metrics(adata)["metric"].tolist()
+    >>> tm.get.metrics(adata).index.tolist()
     ['auroc', 'auprc', 'accuracy', 'balanced_accuracy', 'f1', 'precision', 'recall', 'brier']
     """
-    return stored(adata, key, "metrics").copy()
+    return stored(adata, key, "metrics").set_index("metric")
 
 
-def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
+@documented
+def history(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
+    """Losses of every replica in every epoch of the training of :func:`tcellmil.tl.fit_mil`.
+
+    Parameters
+    ----------
+    %(adata_of_fit)s
+    %(key)s
+
+    Returns
+    -------
+    A copy, one row per stage, replica and epoch (index ``(stage, replica, epoch)``): ``train_loss`` and
+    ``validation_loss``, NaN where nothing was held out for early stopping. Stages are ``"mil"``, the bag classifier,
+    and ``"autoencoder"`` where there is one (``"autoencoder:<representation>"`` for several representations).
+
+    Raises
+    ------
+    %(no_result)s
+
+    Examples
+    --------
+    >>> import pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.get.history(adata).index.names
+    FrozenList(['stage', 'replica', 'epoch'])
+    """
+    return stored(adata, key, "history").set_index(["stage", "replica", "epoch"])
+
+
+@documented
+def attention(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     r"""Out-of-fold attention of every cell beside its patient, label and prediction.
 
     Attention sums to 1 within a patient, so it is small where a patient has many cells. ``relative`` is comparable
@@ -95,15 +127,14 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     ----------
     adata
         Cells with ``obs[key + "_attention"]`` and ``uns[key]``, from :func:`tcellmil.tl.fit_mil`.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    %(key)s
 
     Returns
     -------
-    One row a cell, in the order of ``adata``: ``sample``, ``attention``, ``relative``, ``label`` (empty if unlabelled),
-    ``predicted``. Attention is NaN, and ``predicted`` empty, for cells of patients that no replica held out. Where the
-    outcome is a number or a time to event, ``label`` is ``"all patients"`` (empty if the outcome is unknown), and
-    ``predicted`` is the number or the log hazard, NaN for patients that no replica held out.
+    One row per cell (index ``cell``), in the order of ``adata``: ``sample``, ``attention``, ``relative``, ``label``
+    (empty if unlabelled), ``predicted``. Attention is NaN, and ``predicted`` empty, for cells of patients that no
+    replica held out. Where the outcome is a number or a time to event, ``label`` is ``"all patients"`` (empty if the
+    outcome is unknown), and ``predicted`` is the number or the log hazard, NaN for patients that no replica held out.
 
     Raises
     ------
@@ -122,9 +153,10 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     patients = stored(adata, key, "predictions")
     params = stored(adata, key, "params")
     sample_key = str(params["sample_key"])
-    column = _keys.attention(key)
+    column = _keys.of_fit(key, _keys.ATTENTION)
     if column not in adata.obs:
-        raise KeyError(f"adata.obs has no {column!r}; run {_verb(key)} first")
+        call = call_of("fit_mil", result_key=None if key == _keys.TCELLMIL else key)
+        raise KeyError(f"adata.obs has no {column!r}; run {call} first")
     sample = check_obs_column(adata, sample_key, "sample_key").astype(str)
     of_cell = patients.reindex(sample)
     value = adata.obs[column].to_numpy(dtype=float)
@@ -140,7 +172,7 @@ def attention(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
                 else of_cell[predicted_column(params)].astype(float)
             ).to_numpy(),
         },
-        index=adata.obs_names.copy(),
+        index=adata.obs_names.rename("cell"),
     )
 
 
@@ -167,13 +199,6 @@ def predicted_column(params: Mapping) -> str:
     return "risk" if outcome_of(params) == SURVIVAL else "predicted"
 
 
-def stored(adata: AnnData, key: str, part: str) -> dict | pd.DataFrame:
+def stored(adata: AnnData | MuData, key: str, part: str) -> dict | pd.DataFrame:
     """One part of ``adata.uns[key]`` itself, not a copy, or a KeyError that names the verb that writes it."""
-    result = check_result(adata, key, _verb(key))
-    if part not in result:
-        raise KeyError(f"adata.uns[{key!r}] has no {part!r}; run {_verb(key)} first")
-    return result[part]
-
-
-def _verb(key: str) -> str:
-    return "tl.fit_mil(adata, ...)" if key == _keys.TCELLMIL else f"tl.fit_mil(adata, ..., key_added={key!r})"
+    return part_of(adata, "fit_mil", part, result_key=None if key == _keys.TCELLMIL else key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_data
+from tcellmil._docs import documented
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from tcellmil.model import TcellMIL
 
 
-def model(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> TcellMIL:
+@documented
+def model(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> TcellMIL:
     """The model that :func:`tcellmil.tl.fit_mil` fitted, on the data that it was fitted on.
 
     Reads ``uns[key]`` and the representation and columns that the model was set up with; ``adata`` is not changed.
@@ -23,10 +25,8 @@ def model(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> TcellMIL:
 
     Parameters
     ----------
-    adata
-        An AnnData or a MuData with a result of :func:`tcellmil.tl.fit_mil`.
-    key
-        Name of the result.
+    %(adata_of_fit)s
+    %(key)s
 
     Raises
     ------

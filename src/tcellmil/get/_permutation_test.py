@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tcellmil import _keys
-from tcellmil._checks import check_result
+from tcellmil._checks import check_choice
+from tcellmil._docs import documented
+from tcellmil.get._results import table_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
+    from mudata import MuData
+
+Part = Literal["test", "null"]
+INDEX = {"test": "metric", "null": "permutation"}
 
 
+@documented
 def permutation_test(
-    adata: AnnData, key: str = _keys.TCELLMIL, *, null: bool = False, permutation_key: str | None = None
+    adata: AnnData | MuData, part: Part = "test", *, key: str = _keys.TCELLMIL, result_key: str | None = None
 ) -> pd.DataFrame:
     """P-value of a metric under permuted labels, as :func:`tcellmil.tl.permutation_test` wrote it.
 
     Parameters
     ----------
     adata
-        Cells with ``uns[key + "_permutation_test"]``.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    null
-        Return the metrics of every permutation instead.
-    permutation_key
-        The ``key_added`` of :func:`tcellmil.tl.permutation_test`, where one was given.
+        AnnData or MuData with a result of :func:`tcellmil.tl.permutation_test`.
+    part
+        ``"test"``: the test, one row. ``"null"``: all metrics of every permutation.
+    %(key)s
+    %(result_key)s
 
     Returns
     -------
-    A copy: one row with ``metric``, ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``; or a row a
-    permutation.
+    A copy. ``"test"``: index ``metric``, columns ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``.
+    ``"null"``: one row per permutation (index ``permutation``), one column per metric.
 
     Raises
     ------
-    KeyError
-        If nothing was written.
+    %(no_result)s
+    %(unknown_part)s
 
     Examples
     --------
@@ -46,8 +50,8 @@ def permutation_test(
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> tm.tl.permutation_test(adata, n_permutations=3, progress=False)
-    >>> len(tm.get.permutation_test(adata, null=True))
+    >>> len(tm.get.permutation_test(adata, "null"))
     3
     """
-    place = _keys.permutation_test(key) if permutation_key is None else permutation_key
-    return check_result(adata, place, "tl.permutation_test(adata)")["null" if null else "test"].copy()
+    check_choice(part, get_args(Part), "part")
+    return table_of(adata, "permutation_test", part, INDEX[part], key, result_key)

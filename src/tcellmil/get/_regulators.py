@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
+from tcellmil._docs import documented
 from tcellmil._outcome_kinds import has_classes
+from tcellmil.get._attention_statistics import attention_correlation
 from tcellmil.get._mil import stored
-from tcellmil.get._perturbation import nearest_dose, perturbation
+from tcellmil.get._perturb import Direction, nearest_dose, perturb
+from tcellmil.get._results import call_of, part_of, place_of
+from tcellmil.get._shap import shap
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
+VERBS = ("perturb", "shap", "attention_correlation")
 UNCLEAR = "unclear"
 OF_SHAP = {"weighted_difference": "shap_difference", "median_abs": "shap_abs", "padj": "shap_padj"}
 OF_ATTENTION = ("tau_within", "tau_within_padj", "rho_within", "rho_within_padj", "mixed_coef", "mixed_padj")
 
 
+@documented
 def regulators(
-    adata: AnnData,
-    key: str = _keys.TCELLMIL,
-    direction: Literal["up", "down"] = "up",
-    alpha: float = 0.05,
+    adata: AnnData | MuData,
     *,
+    key: str = _keys.TCELLMIL,
+    result_key: Mapping[str, str] | None = None,
+    direction: Direction = "up",
+    alpha: float = 0.05,
     n_mad: float | None = None,
-    perturbation_key: str | None = None,
-    shap_key: str | None = None,
-    correlation_key: str | None = None,
 ) -> pd.DataFrame:
     """All that was found about each regulon in one table, and where perturbation and SHAP agree.
 
@@ -57,23 +62,22 @@ def regulators(
     ----------
     adata
         With the result of at least one of the three verbs.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+    %(key)s
+    result_key
+        Verb: its ``key_added``, where one was given, such as ``{"perturb": "nk_only", "shap": "of_bags"}``. ``key`` is
+        then not used for this verb.
     direction
         The perturbation that counts as the effect, ``"up"`` or ``"down"``.
     alpha
         What is significant: adjusted p below this, above 0 and at most 1.
     n_mad
         Of several doses, the one to use; that nearest to 3, the paper's, by default.
-    perturbation_key, shap_key, correlation_key
-        The ``key_added`` of the three verbs, where one was given.
 
     Returns
     -------
-    A row a regulon, the largest absolute ``effect`` first (without a perturbation, the largest absolute
-    ``shap_difference``):
+    One row per regulon (index ``regulon``), the largest absolute ``effect`` first (without a perturbation, the largest
+    absolute ``shap_difference``):
 
-    - ``regulon``;
     - ``effect``: the median change of the probability of ``target_class`` over patients in ``direction``;
     - ``favours``: the class that more of the regulon makes more probable (``"not <class>"`` for any but the followed
       one of several), ``"unclear"`` where that is not significant. Where the outcome is a number or a time to event,
@@ -97,8 +101,9 @@ def regulators(
     KeyError
         If none of the three verbs was run, or there is no model under ``key``.
     ValueError
-        If ``direction`` is not known or was not run, ``alpha`` is out of range, ``n_mad`` is none of the doses, or,
-        with more than two classes, perturbation and SHAP were asked about different ones.
+        If ``direction`` or a verb of ``result_key`` is not known, ``direction`` was not run, ``alpha`` is out of
+        range, ``n_mad`` is none of the doses, or, with more than two classes, perturbation and SHAP followed different
+        ones.
 
     Warns
     -----
@@ -118,66 +123,51 @@ def regulators(
     >>> tm.tl.perturb(adata)
     >>> tm.tl.shap(adata, level="bag", background=100, progress=False)
     >>> tm.tl.attention_correlation(adata)
-    >>> tm.get.regulators(adata)[["regulon", "target_class"]].values.tolist()
-    [['IRF7', 'R']]
+    >>> tm.get.regulators(adata)["target_class"].to_dict()
+    {'IRF7': 'R'}
     """
-    check_choice(direction, ("up", "down"), "direction")
+    check_choice(direction, get_args(Direction), "direction")
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha={alpha!r} must be above 0 and at most 1")
-    places = _places(key, perturbation_key, shap_key, correlation_key)
-    there = {part: place in adata.uns for part, (place, _) in places.items()}
-    _check_parts(there, places)
+    own = dict(result_key or {})
+    for verb in own:
+        check_choice(verb, VERBS, "result_key")
+    there = {verb: place_of(verb, key, own.get(verb)) in adata.uns for verb in VERBS}
+    _check_there(there, [call_of(verb, key, own.get(verb)) for verb in VERBS if not there[verb]])
 
     params = stored(adata, key, "params")
     classes = [str(name) for name in params["classes"]]
     target, parts = "", []
-    if there["perturbation"]:
-        stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key)
-        n_mad = nearest_dose(stats["n_mad"]) if n_mad is None else n_mad
-        stats = perturbation(adata, key, stats=True, perturbation_key=perturbation_key, n_mad=n_mad)
+    if there["perturb"]:
+        stats = perturb(adata, "stats", key=key, result_key=own.get("perturb"))
+        n_mad = nearest_dose(stats.index.get_level_values("n_mad")) if n_mad is None else n_mad
+        stats = perturb(adata, "stats", key=key, result_key=own.get("perturb"), n_mad=n_mad).reset_index()
         if not (stats["direction"] == direction).any():
             raise ValueError(f"direction={direction!r} was not perturbed, only {some(stats['direction'].unique())}")
         target = str(stats["target_class"].iloc[0])
         parts.append(_perturbed(stats))
     if there["shap"]:
-        result = adata.uns[places["shap"][0]]
-        explained = str(result["params"]["target_class"])
+        explained = str(part_of(adata, "shap", "params", key, own.get("shap"))["target_class"])
         target = target or explained
-        parts.append(_explained(result["stats"], explained, target, classes))
-    if there["correlation"]:
-        parts.append(adata.uns[places["correlation"][0]].set_index("regulon").filter(OF_ATTENTION))
+        parts.append(_explained(shap(adata, "stats", key=key, result_key=own.get("shap")), explained, target, classes))
+    if there["attention_correlation"]:
+        table = attention_correlation(adata, key=key, result_key=own.get("attention_correlation"))
+        parts.append(table.filter(OF_ATTENTION))
     target = target or classes[-1]
 
     table = pd.concat(parts, axis=1).reindex(columns=_columns()).astype(float)
     table = _judged(table, direction, alpha, _favoured(params, classes, target), has_classes(params))
     table = table.assign(target_class=target)
     size = pd.DataFrame({"effect": -table["effect"].abs(), "shap": -table["shap_difference"].abs()})
-    return table.loc[size.sort_values(["effect", "shap"], kind="stable").index].rename_axis("regulon").reset_index()
+    return table.loc[size.sort_values(["effect", "shap"], kind="stable").index].rename_axis("regulon")
 
 
-def _places(key: str, *given: str | None) -> dict[str, tuple[str, str]]:
-    """Where each of the three results is, and the call that writes it."""
-    usual = {
-        "perturbation": (_keys.perturbation_stats(key), "perturb"),
-        "shap": (_keys.shap(key), "shap"),
-        "correlation": (_keys.attention_correlation(key), "attention_correlation"),
-    }
-    places = {}
-    for (part, (place, verb)), own in zip(usual.items(), given, strict=True):
-        if own is not None:
-            place = _keys.stats_of(own) if part == "perturbation" else own
-        argument = f", key_added={own!r}" if own is not None else "" if key == _keys.TCELLMIL else f", key={key!r}"
-        places[part] = (place, f"tl.{verb}(adata{argument})")
-    return places
-
-
-def _check_parts(there: dict[str, bool], places: dict[str, tuple[str, str]]) -> None:
-    verbs = [verb for part, (_, verb) in places.items() if not there[part]]
+def _check_there(there: dict[str, bool], missing: list[str]) -> None:
     if not any(there.values()):
-        raise KeyError(f"nothing is known about regulons; run {', '.join(verbs[:-1])} or {verbs[-1]} first")
-    if verbs:
+        raise KeyError(f"nothing is known about regulons; run {', '.join(missing[:-1])} or {missing[-1]} first")
+    if missing:
         warnings.warn(
-            f"{' and '.join(verbs)} not run: columns are NaN, and what depends on them is 'unclear'",
+            f"{' and '.join(missing)} not run: columns are NaN, and what depends on them is 'unclear'",
             UserWarning,
             stacklevel=3,
         )
@@ -189,7 +179,7 @@ def _columns() -> list[str]:
 
 
 def _perturbed(stats: pd.DataFrame) -> pd.DataFrame:
-    """A row a regulon, the directions side by side."""
+    """One row per regulon, the directions side by side."""
     wide = stats.pivot(index="regulon", columns="direction", values=["mean_delta", "median_delta", "padj"])
     wide.columns = [f"{name}_{direction}" for name, direction in wide.columns]
     movable = stats.groupby("regulon")["movable"].any()
@@ -198,7 +188,7 @@ def _perturbed(stats: pd.DataFrame) -> pd.DataFrame:
 
 def _explained(stats: pd.DataFrame, explained: str, target: str, classes: list[str]) -> pd.DataFrame:
     """SHAP of the class that the perturbation followed."""
-    table = stats.set_index("regulon").filter(OF_SHAP).rename(columns=OF_SHAP)
+    table = stats.filter(OF_SHAP).rename(columns=OF_SHAP)
     if explained == target:
         return table
     if len(classes) > 2:

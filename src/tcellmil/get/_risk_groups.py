@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice
+from tcellmil._docs import documented
 from tcellmil._outcome_kinds import SURVIVAL, outcome_of
 from tcellmil.get._mil import predictions, stored
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-PARTS = ("curves", "test")
+Part = Literal["curves", "test"]
 GROUPS = ("low risk", "high risk")
 
 
-def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves", "test"] = "curves") -> pd.DataFrame:
+@documented
+def risk_groups(adata: AnnData, part: Part = "curves", *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """Survival of patients below and above the median out-of-fold risk.
 
     The median is that of all patients whose time and risk are known; who is at the median counts as low.
@@ -37,22 +39,21 @@ def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves
     ----------
     adata
         Cells with ``uns[key]["predictions"]``, from :func:`tcellmil.tl.fit_mil` with ``outcome="survival"``.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
     part
         ``"curves"``: Kaplan-Meier. ``"test"``: log-rank.
+    %(key)s
 
     Returns
     -------
-    ``"curves"``: a row a ``group`` (``"low risk"``, ``"high risk"``) and time, with ``time``, ``survival``, ``ci_low``,
-    ``ci_high`` (pointwise, 95%), ``n_at_risk``, ``n_events``, ``n_censored``, as :func:`tcellmil.stats.kaplan_meier`
-    gives them. ``"test"``: one row with ``threshold`` (the median), ``n_low``, ``n_high``, ``events_low``,
-    ``events_high``, ``statistic`` and ``p`` of :func:`tcellmil.stats.logrank_test`.
+    ``"curves"``: one row per group and time; index ``(group, time)``, with the groups ``"low risk"`` and ``"high
+    risk"``; columns ``survival``, ``ci_low``, ``ci_high`` (pointwise, 95%), ``n_at_risk``, ``n_events``,
+    ``n_censored``, as :func:`tcellmil.stats.kaplan_meier` gives them. ``"test"``: one row, ``"log-rank"`` (index
+    ``test``), with ``threshold`` (the median), ``n_low``, ``n_high``, ``events_low``, ``events_high``, ``statistic``
+    and ``p`` of :func:`tcellmil.stats.logrank_test`.
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
         If the outcome is not a time to event, ``part`` is not known, or all patients have the same risk.
 
@@ -74,8 +75,8 @@ def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves
     """
     from tcellmil.stats import kaplan_meier, logrank_test
 
-    check_choice(part, PARTS, "part")
-    table, outcome = predictions(adata, key), outcome_of(stored(adata, key, "params"))
+    check_choice(part, get_args(Part), "part")
+    table, outcome = predictions(adata, key=key), outcome_of(stored(adata, key, "params"))
     if outcome != SURVIVAL:
         raise ValueError(
             f"risk groups are for outcome='survival', {key!r} was fitted with outcome={outcome!r}; "
@@ -94,9 +95,8 @@ def risk_groups(adata: AnnData, key: str = _keys.TCELLMIL, part: Literal["curves
         statistic, p = logrank_test(time, event, high)
         row = {"threshold": threshold, "n_low": (~high).sum(), "n_high": high.sum()}
         row |= {"events_low": int(event[~high].sum()), "events_high": int(event[high].sum())}
-        return pd.DataFrame([{**row, "statistic": statistic, "p": p}])
+        return pd.DataFrame([{**row, "statistic": statistic, "p": p}], index=pd.Index(["log-rank"], name="test"))
     curves = [
         kaplan_meier(time[own], event[own]).assign(group=name) for name, own in zip(GROUPS, (~high, high), strict=True)
     ]
-    curves = pd.concat(curves, ignore_index=True)
-    return curves[["group", *curves.columns.drop("group")]]
+    return pd.concat(curves).set_index(["group", "time"])

@@ -3,56 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_obs_column, check_result, some
+from tcellmil._checks import check_choice, check_obs_column, check_result
+from tcellmil._docs import documented
+from tcellmil.get._mil import stored
+from tcellmil.get._results import call_of, part_of, place_of, rows_of, table_of
 
 if TYPE_CHECKING:
     import shap as shap_library
     from anndata import AnnData
+    from mudata import MuData
 
-PARTS = ("patients", "difference", "stats", "additivity")
+Part = Literal["patients", "difference", "stats", "additivity"]
+INDEX = {
+    "patients": ["patient", "regulon", "class"],
+    "difference": ["patient", "regulon"],
+    "stats": "regulon",
+    "additivity": "patient",
+}
 
 
+@documented
 def shap(
-    adata: AnnData,
-    part: str = "patients",
-    key: str = _keys.TCELLMIL,
+    adata: AnnData | MuData,
+    part: Part = "patients",
     *,
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
     regulons: str | Sequence[str] | None = None,
-    shap_key: str | None = None,
 ) -> pd.DataFrame:
     """SHAP values summarised over the cells of each patient, as :func:`tcellmil.tl.shap` wrote them.
 
     Parameters
     ----------
     adata
-        Cells with ``uns[key + "_shap"]``.
+        AnnData or MuData with a result of :func:`tcellmil.tl.shap`.
     part
-        ``"patients"``: a row a patient, regulon and class with ``mean``, ``weighted_mean``, ``weighted_abs`` and
-        ``total``. ``"difference"``: a row a patient and regulon, positive minus other classes. ``"stats"``: a row a
-        regulon. ``"additivity"``: a row a patient.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    regulons
-        Only this regulon, or these.
-    shap_key
-        The ``key_added`` of :func:`tcellmil.tl.shap`, where one was given; then ``key`` does not matter.
+        ``"patients"``: one row per patient, regulon and class with ``mean``, ``weighted_mean``, ``weighted_abs`` and
+        ``total``. ``"difference"``: one row per patient and regulon, target class minus the others. ``"stats"``: one
+        row per regulon. ``"additivity"``: one row per patient.
+    %(key)s
+    %(result_key)s
+    %(only_regulons)s
 
     Returns
     -------
-    A copy of the table.
+    A copy. The index is ``(patient, regulon, class)`` of ``"patients"``, ``(patient, regulon)`` of ``"difference"``,
+    ``regulon`` of ``"stats"``, ``patient`` of ``"additivity"``. For the columns see :func:`tcellmil.tl.shap`.
 
     Raises
     ------
-    KeyError
-        If nothing was written, or a regulon is not there.
-    ValueError
-        If ``part`` is not known.
+    %(no_rows)s
+    %(unknown_part)s
 
     Examples
     --------
@@ -61,34 +68,26 @@ def shap(
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> tm.tl.shap(adata, level="bag", background=100, progress=False)
-    >>> tm.get.shap(adata, "stats")["regulon"].tolist()
+    >>> tm.get.shap(adata, "stats").index.tolist()
     ['IRF7']
     """
-    check_choice(part, PARTS, "part")
-    table = stored_shap(adata, key, shap_key)[part]
-    if regulons is None or part == "additivity":
-        return table.copy()
-    wanted = [regulons] if isinstance(regulons, str) else list(regulons)
-    there = table["regulon"].unique()
-    unknown = [name for name in wanted if name not in there]
-    if unknown:
-        raise KeyError(f"regulons {some(unknown)} have no SHAP values; there are {some(there)}")
-    return table[table["regulon"].isin(wanted)].reset_index(drop=True)
+    check_choice(part, get_args(Part), "part")
+    table = table_of(adata, "shap", part, INDEX[part], key, result_key)
+    return table if part == "additivity" else rows_of(table, "regulon", regulons)
 
 
+@documented
 def shap_explanation(
-    adata: AnnData, key: str = _keys.TCELLMIL, *, shap_key: str | None = None
+    adata: AnnData | MuData, *, key: str = _keys.TCELLMIL, result_key: str | None = None
 ) -> shap_library.Explanation:
     """SHAP values of the cells as a :class:`shap.Explanation`, for the plots of the shap library.
 
     Parameters
     ----------
     adata
-        Cells with ``obsm["X_shap"]``, ``uns[key + "_shap"]`` and the representation that the model was fitted on.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    shap_key
-        The ``key_added`` of :func:`tcellmil.tl.shap`, where one was given.
+        AnnData or MuData with a result of :func:`tcellmil.tl.shap` and the representation that the model was fitted on.
+    %(key)s
+    %(result_key)s
 
     Returns
     -------
@@ -97,8 +96,7 @@ def shap_explanation(
 
     Raises
     ------
-    KeyError
-        If nothing was written.
+    %(no_result)s
 
     Examples
     --------
@@ -114,12 +112,11 @@ def shap_explanation(
 
     from tcellmil.model._setup import read_features
 
-    result = stored_shap(adata, key, shap_key)
-    values = shap_of_cells(adata, key, shap_key)
-    params = adata.uns[result["params"]["key"]]["params"]
+    values = shap_of_cells(adata, key, result_key)
+    params = stored(adata, str(stored_shap(adata, key, result_key)["params"]["key"]), "params")
     known = np.isfinite(values).all(axis=1)
     x = read_features(adata, params["use_rep"])[0][known]
-    expected = result["additivity"].set_index("patient")["expected"]
+    expected = shap(adata, "additivity", key=key, result_key=result_key)["expected"]
     patient = check_obs_column(adata, params["sample_key"], "sample_key").astype(str)[known]
     return Explanation(
         values=values[known].to_numpy(),
@@ -129,21 +126,15 @@ def shap_explanation(
     )
 
 
-def shap_of_cells(adata: AnnData, key: str, shap_key: str | None) -> pd.DataFrame:
+def shap_of_cells(adata: AnnData | MuData, key: str, result_key: str | None) -> pd.DataFrame:
     """SHAP values of the target class, cells x regulons, with names."""
-    place = _keys.shap_values(key) if shap_key is None else _keys.representation(shap_key)
+    place = _keys.representation(place_of("shap", key, result_key))
     if place not in adata.obsm:
-        raise KeyError(f"adata.obsm has no {place!r}; run {_verb(key, shap_key)} first")
-    names = stored_shap(adata, key, shap_key)["stats"]["regulon"]
+        raise KeyError(f"adata.obsm has no {place!r}; run {call_of('shap', key, result_key)} first")
+    names = part_of(adata, "shap", "stats", key, result_key)["regulon"]
     return pd.DataFrame(adata.obsm[place], index=adata.obs_names, columns=list(names))
 
 
-def stored_shap(adata: AnnData, key: str, shap_key: str | None) -> dict:
+def stored_shap(adata: AnnData | MuData, key: str, result_key: str | None) -> dict:
     """What tl.shap wrote to uns, not a copy."""
-    return check_result(adata, _keys.shap(key) if shap_key is None else shap_key, _verb(key, shap_key))
-
-
-def _verb(key: str, shap_key: str | None) -> str:
-    if shap_key is not None:
-        return f"tl.shap(adata, key_added={shap_key!r})"
-    return "tl.shap(adata)" if key == _keys.TCELLMIL else f"tl.shap(adata, key={key!r})"
+    return check_result(adata, place_of("shap", key, result_key), call_of("shap", key, result_key))

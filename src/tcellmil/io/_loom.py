@@ -74,7 +74,7 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
         adata.uns[key_added] = {
             "names": names,
             "targets": _targets(gene_tables.get(MEMBERS), adata.var_names),
-            "params": {"method": "aucell", "net": Path(path).name, "n_genes": adata.n_vars},
+            "params": {"method": "aucell", "source": Path(path).name, "n_genes": adata.n_vars},
         }
     return adata
 
@@ -114,7 +114,7 @@ def write_scenic_loom(adata: AnnData, path: str | Path, key: str = _keys.REGULON
     """
     from tcellmil.get import regulons
 
-    scores = regulons(adata, key)
+    scores = regulons(adata, result_key=key)
     matrix = check_layer(adata, layer)
     names = scores.columns
     targets = adata.uns[key]["targets"]

@@ -12,6 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_finite, check_layer, check_obs_column, some
 from tcellmil._log import logger
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -76,13 +77,13 @@ def batch_effect(
     -------
     ``None``, or the changed copy. Written to ``uns["batch_effect"]``:
 
-    - ``ari``: a row a representation and initialisation with ``representation``, ``init``, ``ari``;
-    - ``tests``: a row a representation other than the first with ``reference``, ``representation``, ``n_init``,
+    - ``ari``: one row per representation and initialisation with ``representation``, ``init``, ``ari``;
+    - ``tests``: one row per representation other than the first with ``reference``, ``representation``, ``n_init``,
       ``median_reference``, ``median``, ``difference`` (of the medians; below 0: less batch effect than in the
       reference), ``ranksum_statistic`` (Mann-Whitney's U of the representation), ``ranksum_p``, ``ranksum_padj``,
       ``signed_rank_statistic``, ``signed_rank_p``, ``signed_rank_padj``. Two-sided; adjusted by Benjamini-Hochberg over
       representations; NaN where all of the indices are the same, because nothing was tested;
-    - ``params``, with the number of columns of each representation.
+    - ``params``: the arguments and, among others, the number of columns of each representation.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def batch_effect(
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.tl.batch_effect(adata, "cohort", n_init=5)
-    >>> tm.get.batch_effect(adata).groupby("representation")["ari"].size().to_dict()
+    >>> tm.get.batch_effect(adata).groupby("representation", sort=False).size().to_dict()
     {'X_pca': 5, 'X_regulons': 5}
     """
     check_adata(adata)
@@ -134,14 +135,10 @@ def batch_effect(
         "ari": ari,
         "tests": _tests(indices, reps),
         "params": {
-            "batch_key": batch_key,
-            "reps": np.array(reps, dtype=object),
+            **plain(batch_key=batch_key, reps=reps, n_clusters=n_clusters, n_init=n_init, seed=seed),
             "n_features": np.array([values[rep].shape[1] for rep in reps]),
             "computed_pca": computed,
             "n_batches": len(np.unique(batch)),
-            "n_clusters": int(n_clusters),
-            "n_init": int(n_init),
-            "seed": int(seed),
         },
     }
     adata = adata.copy() if copy else adata

@@ -10,6 +10,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_data
 from tcellmil._log import logger
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -64,19 +65,21 @@ def attention_correlation(
     key
         Name of the fitted result.
     key_added
-        Name of what is written; ``"attention_correlation"`` by default, with ``key`` before it if that is not
-        ``"tcellmil"``.
+        Name of what is written; ``f"{key}_attention_correlation"`` by default.
     copy
         Return a changed copy instead of changing ``adata``.
 
     Returns
     -------
-    ``None``, or the changed copy. Written is ``uns["attention_correlation"]``, a row a regulon: ``regulon``; ``tau``,
-    ``tau_p``, ``tau_padj``; ``rho``, ``rho_p``, ``rho_padj``; ``tau_within``, ``tau_within_p``, ``tau_within_padj``;
-    ``rho_within``, ``rho_within_p``, ``rho_within_padj``; ``n_patients`` (with a correlation of their own: enough cells
-    and a regulon that is not the same in all of them); ``mixed_coef``, ``mixed_se``, ``mixed_p``, ``mixed_padj``,
-    ``mixed_status``. Correlations are in [-1, 1]. A regulon that is the same in all cells has NaN and the status
-    ``"constant"``; a singular mixed model keeps its estimates and says ``"singular"``.
+    ``None``, or the changed copy. Written to ``uns["tcellmil_attention_correlation"]``:
+
+    - ``regulons``: one row per regulon: ``regulon``; ``tau``, ``tau_p``, ``tau_padj``; ``rho``, ``rho_p``,
+      ``rho_padj``; ``tau_within``, ``tau_within_p``, ``tau_within_padj``; ``rho_within``, ``rho_within_p``,
+      ``rho_within_padj``; ``n_patients`` (with a correlation of their own: enough cells and a regulon that is not the
+      same in all of them); ``mixed_coef``, ``mixed_se``, ``mixed_p``, ``mixed_padj``, ``mixed_status``. Correlations
+      are in [-1, 1]. A regulon that is the same in all cells has NaN and the status ``"constant"``; a singular mixed
+      model keeps its estimates and says ``"singular"``;
+    - ``params``: the arguments.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def attention_correlation(
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> tm.tl.attention_correlation(adata)
-    >>> tm.get.attention_correlation(adata)["regulon"].tolist()
+    >>> tm.get.attention_correlation(adata).index.tolist()
     ['IRF7']
     """
     check_data(adata)
@@ -109,9 +112,9 @@ def attention_correlation(
 
     if min_cells < 3:
         raise ValueError(f"min_cells={min_cells} must be at least 3; two cells are always perfectly correlated")
-    cells = attention(adata, key)
+    cells = attention(adata, key=key)
     activity, names = read_features(adata, stored(adata, key, "params")["use_rep"] if use_rep is None else use_rep)
-    seen = np.flatnonzero(cells_with_attention(cells, _keys.attention(key)))
+    seen = np.flatnonzero(cells_with_attention(cells, _keys.of_fit(key, _keys.ATTENTION)))
     # By patient and name, so that sums are added up in the same order whatever the order of the table.
     seen = seen[np.lexsort((adata.obs_names[seen].astype(str), cells["sample"].to_numpy()[seen].astype(str)))]
     patients, relative = cells["sample"].to_numpy()[seen].astype(str), cells["relative"].to_numpy()[seen]
@@ -124,9 +127,10 @@ def attention_correlation(
     table = _with_tests(table, _within_patients(activity, relative, patients, min_cells), ["tau_within", "rho_within"])
     if mixed_model:
         table = _with_mixed_model(table, activity, relative, patients)
-    key_added = _keys.attention_correlation(key) if key_added is None else key_added
+    params = plain(use_rep=use_rep, mixed_model=mixed_model, min_cells=min_cells, key=key)
+    key_added = _keys.of_fit(key, _keys.ATTENTION_CORRELATION) if key_added is None else key_added
     adata = adata.copy() if copy else adata
-    adata.uns[key_added] = table
+    adata.uns[key_added] = {"regulons": table, "params": params}
     logger.info(
         f"attention_correlation: {len(table)} regulons over {len(np.unique(patients))} patients, "
         f"{int((table['tau_within_padj'] < 0.05).sum())} with padj < 0.05 over patients"

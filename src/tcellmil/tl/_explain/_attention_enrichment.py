@@ -10,6 +10,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_obs_column, some
 from tcellmil._log import logger
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -66,24 +67,24 @@ def attention_enrichment(
     key
         Name of the fitted result.
     key_added
-        Name of what is written; ``"attention_enrichment"`` by default, with ``key`` before it if that is not
-        ``"tcellmil"``.
+        Name of what is written; ``f"{key}_attention_enrichment"`` by default.
     copy
         Return a changed copy instead of changing ``adata``.
 
     Returns
     -------
-    ``None``, or the changed copy. Written:
+    ``None``, or the changed copy. Written to ``uns["tcellmil_attention_enrichment"]``:
 
-    - ``uns["attention_enrichment"]``: a row a patient and group with ``label`` (of the patient, as in
+    - ``patients``: one row per patient and group with ``label`` (of the patient, as in
       :func:`tcellmil.get.attention`; empty if unlabelled), ``n_cells``, ``observed`` (median relative attention),
       ``null`` (median of the permuted medians), ``difference``, ``excess`` in (-1, 1), ``p`` and ``padj``
       (Benjamini-Hochberg over all patients and groups). NaN where nothing was tested: fewer than ``min_cells`` cells,
       or all of the patient's cells;
-    - ``uns["attention_enrichment_stats"]``: a row a group with ``n_patients`` (tested), ``mean_difference``,
+    - ``stats``: one row per group with ``n_patients`` (tested), ``mean_difference``,
       ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj`` (over groups), the same of the paper's test
       with ``_difference`` behind, and ``n_enriched`` (patients with padj < 0.05). NaN for a group that was tested in no
-      patient.
+      patient;
+    - ``params``: the arguments.
 
     Raises
     ------
@@ -104,16 +105,16 @@ def attention_enrichment(
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
     >>> tm.tl.attention_enrichment(adata, "cell_type", n_permutations=500)
-    >>> tm.get.attention_enrichment(adata)["patient"].nunique()
+    >>> len(tm.get.attention_enrichment(adata).index.unique("patient"))
     6
     """
     check_data(adata)
     from tcellmil.get import attention
     from tcellmil.stats import benjamini_hochberg, permuted_medians
 
-    cells = attention(adata, key)
+    cells = attention(adata, key=key)
     groups = check_obs_column(adata, groupby, "groupby")
-    seen = cells_with_attention(cells, _keys.attention(key))
+    seen = cells_with_attention(cells, _keys.of_fit(key, _keys.ATTENTION))
     used = seen & groups.notna().to_numpy()
     names = groups[used].astype(str).unique()
     if len(names) < 2:
@@ -136,10 +137,10 @@ def attention_enrichment(
     table["padj"] = benjamini_hochberg(table["p"].to_numpy())
     stats = _over_patients(table)
 
-    key_added = _keys.attention_enrichment(key) if key_added is None else key_added
+    params = plain(groupby=groupby, n_permutations=n_permutations, min_cells=min_cells, seed=seed, key=key)
+    key_added = _keys.of_fit(key, _keys.ATTENTION_ENRICHMENT) if key_added is None else key_added
     adata = adata.copy() if copy else adata
-    adata.uns[key_added] = table
-    adata.uns[_keys.stats_of(key_added)] = stats
+    adata.uns[key_added] = {"patients": table, "stats": stats, "params": params}
     untested = stats.loc[stats["n_patients"] == 0, "group"]
     logger.info(
         f"attention_enrichment: {len(stats)} groups in {table['patient'].nunique()} patients, "

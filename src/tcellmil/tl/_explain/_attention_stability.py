@@ -11,6 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_data
 from tcellmil._log import logger
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -69,24 +70,24 @@ def attention_stability(
     key
         Name of the fitted result.
     key_added
-        Name of what is written; ``"attention_stability"`` by default (with another ``key``, that before it).
+        Name of what is written; ``f"{key}_attention_stability"`` by default.
     copy
         Return a changed copy instead of changing ``adata``.
 
     Returns
     -------
-    ``None``, or the changed copy. Written to ``uns["attention_stability"]``:
+    ``None``, or the changed copy. Written to ``uns["tcellmil_attention_stability"]``:
 
-    - ``attention``: a row a patient and ``across`` (``"seeds"``, ``"folds"``) with ``n_pairs``, ``spearman`` (mean over
-      pairs), ``spearman_min``; NaN where attention is the same in all cells of the patient. Patients without a label
-      were trained on by none and have no row for the folds;
-    - ``regulators``: a row for ``"seeds"``, ``"folds"`` with ``n_groups`` (runs; replicas), ``n_pairs``,
+    - ``attention``: one row per patient and ``across`` (``"seeds"``, ``"folds"``) with ``n_pairs``, ``spearman`` (mean
+      over pairs), ``spearman_min``; NaN where attention is the same in all cells of the patient. Patients without a
+      label were trained on by none and have no row for the folds;
+    - ``regulators``: one row for ``"seeds"`` and one for ``"folds"`` with ``n_groups`` (runs; replicas), ``n_pairs``,
       ``spearman_mean``, ``spearman_min``, ``kendall_w``, ``top_overlap``, ``top_overlap_chance``, ``n_top``,
       ``n_regulons`` (that can be shifted: deviation above 0);
-    - ``top``: a row a regulon for ``"seeds"``, ``"folds"``, the most important first, with ``importance`` (mean over
-      runs; over replicas), ``sd``, ``share_top`` (of the runs or replicas, those that have it in their top) and
+    - ``top``: one row per regulon for ``"seeds"``, ``"folds"``, the most important first, with ``importance`` (mean
+      over runs; over replicas), ``sd``, ``share_top`` (of the runs or replicas, those that have it in their top) and
       ``sign_agreement`` (those with the sign of the mean);
-    - ``params``.
+    - ``params``: the arguments, ``outcome``, and the numbers of seeds, replicas and regulons that cannot be shifted.
 
     With one seed there are no rows for the seeds, and with one fold none for the folds; a warning says so.
 
@@ -109,7 +110,7 @@ def attention_stability(
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, max_epochs=3, progress=False)
     >>> tm.tl.attention_stability(adata)
-    >>> tm.get.attention_stability(adata).groupby("across")["patient"].nunique().to_dict()
+    >>> tm.get.attention_stability(adata).groupby("across").size().to_dict()
     {'folds': 6, 'seeds': 6}
     """
     check_data(adata)
@@ -141,17 +142,14 @@ def attention_stability(
         "regulators": regulators,
         "top": _top(groups, names[movable], n_top),
         "params": {
-            "key": key,
-            "target_class": model.setup.outputs[code],
+            **plain(n_top=n_top, n_mad=n_mad, target_class=model.setup.outputs[code], key=key),
             "outcome": model.setup.outcome,
-            "n_top": int(n_top),
-            "n_mad": float(n_mad),
             "n_seeds": len(np.unique(run_of_replica)),
             "n_replicas": len(run_of_replica),
             "n_unmovable": int((~movable).sum()),
         },
     }
-    key_added = _keys.attention_stability(key) if key_added is None else key_added
+    key_added = _keys.of_fit(key, _keys.ATTENTION_STABILITY) if key_added is None else key_added
     adata = adata.copy() if copy else adata
     adata.uns[key_added] = result
     logger.info(f"attention_stability: {_summary(attention, regulators)}")

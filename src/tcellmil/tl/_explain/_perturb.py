@@ -14,6 +14,7 @@ from tcellmil._checks import check_choice, check_data, some
 from tcellmil._log import logger
 from tcellmil._outcome_kinds import OF_CLASSES
 from tcellmil.tl._explain._perturb_table import Effects
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -100,29 +101,26 @@ def perturb(
 
     Returns
     -------
-    ``None``, or the changed copy. Written:
+    ``None``, or the changed copy. Written to ``uns["tcellmil_perturbation"]``:
 
-    - ``uns["tcellmil_perturbation"]``: a row a patient, regulon, direction and ``n_mad`` with ``prob_base``, ``prob``,
-      ``delta`` and ``delta_logit``;
-    - ``uns["tcellmil_perturbation_stats"]``: a row a regulon, direction and ``n_mad`` with ``n_patients``,
-      ``mean_delta``, ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the
-      representation's own scale; the median over patients for ``mad="patient"``), ``movable`` and ``target_class``.
-      A regulon whose deviation is 0 cannot be moved: it is reported as such, with NaN in the statistics, not as without
-      effect;
-    - with ``combine=2``, ``uns["tcellmil_perturbation_pairs"]``: a row a patient, ``regulon_1``, ``regulon_2`` (in the
-      order of the model's features), direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta``, ``delta_logit``,
-      ``epistasis`` and ``epistasis_logit``;
-    - and ``uns["tcellmil_perturbation_pairs_stats"]``: a row a pair, direction and ``n_mad`` with ``n_patients``, the
-      same means and median of ``delta`` and of ``epistasis``, the test of ``epistasis_logit`` (``statistic``, ``p``,
-      ``padj``), ``movable`` and ``target_class``. A pair with a member that cannot be moved is not movable.
+    - ``patients``: one row per patient, regulon, direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta`` and
+      ``delta_logit``;
+    - ``stats``: one row per regulon, direction and ``n_mad`` with ``n_patients``, ``mean_delta``, ``median_delta``,
+      ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own scale; the median over
+      patients for ``mad="patient"``), ``movable`` and ``target_class``. A regulon whose deviation is 0 cannot be moved:
+      it is reported as such, with NaN in the statistics, not as without effect;
+    - with ``combine=2``, ``pairs``: one row per patient, ``regulon_1``, ``regulon_2`` (in the order of the model's
+      features), direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta``, ``delta_logit``, ``epistasis`` and
+      ``epistasis_logit``;
+    - and ``pair_stats``: one row per pair, direction and ``n_mad`` with ``n_patients``, the same means and median of
+      ``delta`` and of ``epistasis``, the test of ``epistasis_logit`` (``statistic``, ``p``, ``padj``), ``movable`` and
+      ``target_class``. A pair with a member that cannot be moved is not movable;
+    - ``params``: the arguments, with the names of the cells where ``cells`` is a mask, and ``outcome``.
 
     Where the outcome is a number or a time to event: ``value_base`` and ``value``, the predicted number or log hazard,
     in place of ``prob_base`` and ``prob``; no columns of logits; ``statistic`` and ``p`` of ``delta`` (of pairs, of
     ``epistasis``); and in the statistics ``target_class`` is the name of the number, or ``"risk"``, with ``outcome``
     beside it.
-
-    With ``combine=1``, pairs of an earlier run under the same name are removed: they belong to the table that is
-    replaced.
 
     Raises
     ------
@@ -140,11 +138,11 @@ def perturb(
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> tm.tl.perturb(adata, regulons=["IRF7(+)"], n_mad=[1, 3])
-    >>> tm.get.perturbation(adata, n_mad=3)["patient"].nunique()
+    >>> len(tm.get.perturb(adata, n_mad=3, direction="up"))  # patients
     8
     >>> tm.tl.perturb(adata, regulons=["IRF7(+)", "SPI1(+)"], combine=2)
-    >>> tm.get.perturbation(adata, pairs=True, stats=True)[["regulon_1", "regulon_2", "direction"]].values.tolist()
-    [['IRF7(+)', 'SPI1(+)', 'up'], ['IRF7(+)', 'SPI1(+)', 'down']]
+    >>> tm.get.perturb(adata, "pair_stats").index.tolist()
+    [('IRF7(+)', 'SPI1(+)', 'up', 3.0), ('IRF7(+)', 'SPI1(+)', 'down', 3.0)]
     """
     check_data(adata)
     from tcellmil.get import model as get_model
@@ -158,7 +156,8 @@ def perturb(
     names, chosen = _features(model, regulons)
     if combine == 2 and len(chosen) < 2:
         raise ValueError(f"combine=2 needs at least 2 regulons, got {some(names[chosen])}; name more, or use combine=1")
-    touched = _cell_mask(adata, cells)[bags.order]
+    mask = _cell_mask(adata, cells)
+    touched = mask[bags.order]
     code = model.class_code(target_class)
     deviation = _deviation(bags, mad)
 
@@ -170,21 +169,21 @@ def perturb(
     target = {"target_class": model.setup.outputs[code]} | ({} if outcome in OF_CLASSES else {"outcome": outcome})
     stats = singles.statistics().assign(**target)
     stats.insert(stats.columns.get_loc("movable"), "mad", np.repeat(np.median(deviation, axis=0)[chosen], n_shifts))
-    key_added = _keys.perturbation(key) if key_added is None else key_added
-    result = {key_added: singles.table(), _keys.stats_of(key_added): stats}
-    pairs_key, pairs_stats_key = _keys.pairs_of(key_added), _keys.stats_of(_keys.pairs_of(key_added))
+    result = {"patients": singles.table(), "stats": stats}
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
         logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts a patient")
         joint = _effects(pairs, ["regulon_1", "regulon_2"], **asked)
         joint.add_epistasis(singles)
         pair_stats = joint.statistics().assign(**target)
-        result |= {pairs_key: joint.table(), pairs_stats_key: pair_stats}
+        result |= {"pairs": joint.table(), "pair_stats": pair_stats}
+    params = plain(regulons=regulons, directions=directions, n_mad=n_mad, mad=mad, combine=combine, key=key)
+    params |= plain(target_class=model.setup.outputs[code], outcome=outcome)
+    params |= plain(cells=cells if cells is None or isinstance(cells, str) else adata.obs_names[mask])
+    key_added = _keys.of_fit(key, _keys.PERTURBATION) if key_added is None else key_added
     adata = adata.copy() if copy else adata
-    for name in (pairs_key, pairs_stats_key):
-        adata.uns.pop(name, None)
-    adata.uns.update(result)
-    _log(result[key_added], stats, result.get(pairs_stats_key))
+    adata.uns[key_added] = result | {"params": params}
+    _log(result["patients"], stats, result.get("pair_stats"))
     return adata if copy else None
 
 

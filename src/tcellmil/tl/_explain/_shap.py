@@ -12,6 +12,7 @@ from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
 from tcellmil._outcome_kinds import OF_CLASSES
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -87,8 +88,7 @@ def shap(
     key
         Name of the fitted result.
     key_added
-        Name of what is written: ``obsm["X_" + key_added]``, ``uns[key_added]``. By default ``obsm["X_shap"]`` and
-        ``uns["tcellmil_shap"]``.
+        Name of what is written: ``obsm["X_" + key_added]``, ``uns[key_added]``; ``f"{key}_shap"`` by default.
     progress
         Show a progress bar over patients.
     copy
@@ -98,21 +98,22 @@ def shap(
     -------
     ``None``, or the changed copy. Written:
 
-    - ``obsm["X_shap"]``: float32, cells x regulons, of the target class; NaN for patients that no replica held out.
-      With two classes, values of the other class are the same with the opposite sign. With more,
-      ``obsm["X_shap_by_class"]`` is cells x classes x regulons;
-    - ``uns["tcellmil_shap"]["patients"]``: a row a patient, regulon and class: ``mean`` over the patient's cells,
+    - ``obsm["X_tcellmil_shap"]``: float32, cells x regulons, of the target class; NaN for patients that no replica held
+      out. With two classes, values of the other class are the same with the opposite sign. With more,
+      ``obsm["X_tcellmil_shap_by_class"]`` is cells x classes x regulons;
+    - ``uns["tcellmil_shap"]["patients"]``: one row per patient, regulon and class: ``mean`` over the patient's cells,
       ``weighted_mean`` by attention, ``weighted_abs``, the attention-weighted mean of the absolute values, and
       ``total``, the sum over cells (with ``level="bag"``, the regulon's share of the prediction);
-    - ``["difference"]``: a row a patient and regulon, target class minus the others' mean, of ``mean``,
+    - ``["difference"]``: one row per patient and regulon, target class minus the others' mean, of ``mean``,
       ``weighted_mean`` and ``total``; where there are no classes, these themselves;
-    - ``["stats"]``: a row a regulon: ``mean_difference`` and ``weighted_difference`` (means over patients),
+    - ``["stats"]``: one row per regulon: ``mean_difference`` and ``weighted_difference`` (means over patients),
       ``median_abs`` (median over patients of the absolute ``weighted_mean``; of ``total`` with ``level="bag"``),
       ``weighted_abs``, and a Wilcoxon signed-rank test over patients of the weighted difference, Benjamini-Hochberg
       over regulons;
-    - ``["additivity"]``: a row a patient, of the target class: the background's ``expected`` output, the ``output``,
-      the ``explained`` difference, and the mean absolute ``error`` over what was explained; ``["params"]`` has the
-      largest patient's error relative to the range of the predictions.
+    - ``["additivity"]``: one row per patient, of the target class: the background's ``expected`` output, the
+      ``output``, the ``explained`` difference, and the mean absolute ``error`` over what was explained;
+    - ``["params"]``: the arguments, ``outcome``, and ``additivity_error``, the largest error of a patient relative to
+      the range of the predictions.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def shap(
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> tm.tl.shap(adata, level="bag", background=400, progress=False)
-    >>> adata.obsm["X_shap"].shape == adata.obsm["X_regulons"].shape
+    >>> adata.obsm["X_tcellmil_shap"].shape == adata.obsm["X_regulons"].shape
     True
     """
     check_data(adata)
@@ -162,20 +163,17 @@ def shap(
         "stats": _statistics(patients[patients["class"] == classes[code]], difference, names, level),
         "additivity": additivity,
         "params": {
-            **options,
-            "level": level,
-            "target_class": classes[code],
-            "outcome": model.setup.outcome,
-            "key": key,
+            **plain(level=level, background=background, output=output, n_samples=n_samples, n_steps=n_steps),
+            **plain(target_class=classes[code], seed=seed, key=key, outcome=model.setup.outcome),
             "additivity_error": _warn_of_error(additivity, level),
         },
     }
-    key_values = _keys.shap_values(key) if key_added is None else _keys.representation(key_added)
+    key_added = _keys.of_fit(key, _keys.SHAP) if key_added is None else key_added
     adata = adata.copy() if copy else adata
-    adata.obsm[key_values] = bags.to_input_order(np.ascontiguousarray(values[:, code]))
+    adata.obsm[_keys.representation(key_added)] = bags.to_input_order(np.ascontiguousarray(values[:, code]))
     if len(classes) > 2:
-        adata.obsm[f"{key_values}_by_class"] = bags.to_input_order(values)
-    adata.uns[_keys.shap(key) if key_added is None else key_added] = result
+        adata.obsm[_keys.representation(f"{key_added}_by_class")] = bags.to_input_order(values)
+    adata.uns[key_added] = result
     top = result["stats"].nlargest(3, "weighted_abs")["regulon"]
     logger.info(
         f"shap: {len(names)} regulons in {len(additivity)} patients, level={level!r}; "

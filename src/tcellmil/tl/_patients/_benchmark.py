@@ -14,6 +14,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_fields, check_obs_column, some
 from tcellmil._log import logger, warn
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -125,13 +126,14 @@ def benchmark(
     -------
     ``None``, or the changed copy. Written to ``uns["benchmark"]``:
 
-    - ``"metrics"``: a row a method, representation and metric: ``value``, ``ci_low``, ``ci_high``, ``n``;
+    - ``"metrics"``: one row per method, representation and metric: ``value``, ``ci_low``, ``ci_high``, ``n``;
       ``difference`` to the reference with its paired interval ``difference_ci_low``, ``difference_ci_high``; ``p`` and
       ``test``;
-    - ``"methods"``: a row a method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
+    - ``"methods"``: one row per method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
-    - ``"predictions"``: a row a method, representation and patient.
+    - ``"predictions"``: one row per method, representation and patient;
+    - ``"params"``: the arguments (of ``own`` the names), ``classes``, and the method that the others are compared with.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def benchmark(
     >>> tm.tl.regulons(adata)
     >>> methods = ["mil_linear", "logistic_regression", "majority"]
     >>> tm.tl.benchmark(adata, "patient", "response", methods=methods, reps=["X_regulons"], cv=2, progress=False)
-    >>> tm.get.benchmark(adata, metric="auroc")["method"].tolist()
+    >>> tm.get.benchmark(adata, metric="auroc").index.unique("method").tolist()
     ['mil_linear', 'logistic_regression', 'majority']
     """
     check_adata(adata)
@@ -247,16 +249,11 @@ def benchmark(
         "methods": pd.DataFrame([{k: getattr(run, k) for k in ("method", "rep", *DESCRIPTION)} for run in runs]),
         "predictions": pd.concat([_predictions(run, setup, first) for run in runs], ignore_index=True),
         "params": {
-            "sample_key": sample_key,
-            "label_key": label_key,
-            "batch_key": batch_key or "",
-            "continuous_covariate_keys": np.array(setup.continuous_covariate_keys, dtype=object),
-            "categorical_covariate_keys": np.array(setup.categorical_covariate_keys, dtype=object),
-            "cv": cv_name(cv),
-            "n_seeds": int(n_seeds),
-            "seed": int(seed),
+            **plain(sample_key=sample_key, label_key=label_key, batch_key=batch_key, methods=methods, reps=reps),
+            **plain(ablations=ablations, cell_type_key=cell_type_key, own=list(own), cv=cv_name(cv), n_seeds=n_seeds),
+            **plain(seed=seed, positive_class=setup.classes[-1], unlabelled=unlabelled, group_key=group_key),
+            **plain(**covariates, network=network, training=training, n_boot=n_boot, n_permutations=n_permutations),
             "classes": np.array(setup.classes, dtype=object),
-            "positive_class": setup.classes[-1],
             "reference": reference.method,
             "reference_rep": reference.rep,
         },
@@ -351,7 +348,7 @@ def _arguments(function: Callable) -> Sequence[str]:
 def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
     """Some cells, their expression, ``obs`` and ``reps``: results of earlier fits, which saw labels, stay behind."""
     part = adata[mask.to_numpy()].copy()
-    part.obs = part.obs.drop(columns=[c for c in map(_keys.attention, adata.uns) if c in part.obs])
+    part.obs = part.obs.drop(columns=[c for key in adata.uns if (c := _keys.of_fit(key, _keys.ATTENTION)) in part.obs])
     for key in set(part.obsm) - set(reps):
         del part.obsm[key]
     part.uns.clear()

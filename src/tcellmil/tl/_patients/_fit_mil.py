@@ -251,7 +251,7 @@ def fit_mil(
 
     adata = adata.copy() if copy else adata
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
-    adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
+    adata.obs[_keys.of_fit(key_added, _keys.ATTENTION)] = bags.to_input_order(predicted.attention)
     adata.uns[key_added] = result
     shown, name = main_metric(outcome, metrics)
     row = metrics.set_index("metric").loc[shown]

@@ -11,6 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
 from tcellmil._log import logger
+from tcellmil.tl._params import plain
 from tcellmil.tl._patients._metrics import LOWER_IS_BETTER, main_metric, measure
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def permutation_test(
 
     Returns
     -------
-    ``None``, or the changed copy. Written to ``uns["tcellmil_permutation_test"]``: ``"null"``, a row a permutation with
-    all metrics, and ``"test"``, one row: ``metric``, ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``.
+    ``None``, or the changed copy. Written to ``uns["tcellmil_permutation_test"]``: ``"null"``, one row per permutation
+    with all metrics; ``"test"``, one row: ``metric``, ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``;
+    ``"params"``, the arguments.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def permutation_test(
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
     >>> tm.tl.permutation_test(adata, n_permutations=4, progress=False)
     >>> tm.get.permutation_test(adata).columns.tolist()
-    ['metric', 'value', 'null_mean', 'null_sd', 'p', 'n_permutations']
+    ['value', 'null_mean', 'null_sd', 'p', 'n_permutations']
     """
     check_data(adata)
     from tcellmil.get import model as get_model
@@ -126,10 +128,9 @@ def permutation_test(
         "n_permutations": len(null),
     }
     adata = adata.copy() if copy else adata
-    adata.uns[_keys.permutation_test(key) if key_added is None else key_added] = {
-        "null": null,
-        "test": pd.DataFrame([test]),
-    }
+    params = plain(n_permutations=n_permutations, metric=metric, within_cohorts=within_cohorts, seed=seed, key=key)
+    key_added = _keys.of_fit(key, _keys.PERMUTATION_TEST) if key_added is None else key_added
+    adata.uns[key_added] = {"null": null, "test": pd.DataFrame([test]), "params": params}
     logger.info(
         f"permutation_test: {metric} {observed:.2f}, with permuted labels {test['null_mean']:.2f} on average, "
         f"p = {test['p']:.3g} ({len(null)} permutations)"

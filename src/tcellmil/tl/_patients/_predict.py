@@ -85,7 +85,7 @@ def predict(
     }
     adata = adata.copy() if copy else adata
     adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
-    adata.obs[_keys.attention(key_added)] = bags.to_input_order(predicted.attention)
+    adata.obs[_keys.of_fit(key_added, _keys.ATTENTION)] = bags.to_input_order(predicted.attention)
     adata.uns[key_added] = result
     logger.info(f"predict: {bags.n_bags} patients by {len(model.module)} replicas")
     return adata if copy else None

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_layer
+from tcellmil._checks import check_adata, check_layer, check_result
 from tcellmil._log import logger
 from tcellmil.regulons import edge_correlation, infer_grn
+from tcellmil.tl._params import plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,7 +28,7 @@ def grn(
 ) -> AnnData | None:
     """Infer which transcription factor regulates which gene, and whether it activates or represses it.
 
-    Reads ``adata.X`` or a layer and writes a table to ``adata.uns[key_added]``. Edges come from GRNBoost2
+    Reads ``adata.X`` or a layer and writes to ``adata.uns[key_added]``. Edges come from GRNBoost2
     (:func:`tcellmil.regulons.infer_grn`), their sign from the Pearson correlation over all cells.
 
     Parameters
@@ -45,8 +48,11 @@ def grn(
 
     Returns
     -------
-    None, or the changed copy with ``copy=True``. Sets ``uns[key_added]``, a DataFrame with a row an edge, the most
-    important first: ``TF, target, importance, rho`` (NaN where a gene does not vary).
+    None, or the changed copy with ``copy=True``. Sets
+
+    - ``uns[key_added]["edges"]``: DataFrame, one row per edge, the most important first: ``TF, target, importance,
+      rho`` (NaN where a gene does not vary),
+    - ``uns[key_added]["params"]``: the arguments.
 
     Raises
     ------
@@ -64,17 +70,24 @@ def grn(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.grn(adata, tf_names=["IRF7", "SPI1"])
-    >>> list(adata.uns["grn"].columns)
-    ['TF', 'target', 'importance', 'rho']
+    >>> tm.get.grn(adata).columns.tolist()
+    ['importance', 'rho']
     """
     check_adata(adata)
     X = check_layer(adata, layer)
+    tf_names = tf_names if isinstance(tf_names, str | Path) else list(tf_names)
     edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
     edges["rho"] = edge_correlation(edges, X, adata.var_names)
     adata = adata.copy() if copy else adata
-    adata.uns[key_added] = edges
+    adata.uns[key_added] = {"edges": edges, "params": plain(tf_names=tf_names, layer=layer, seed=seed)}
     logger.info(
         "grn: %d edges from %d transcription factors to %d targets in %d cells",
         *(len(edges), edges["TF"].nunique(), edges["target"].nunique(), adata.n_obs),
     )
     return adata if copy else None
+
+
+def edges_of(adata: AnnData, grn_key: str) -> pd.DataFrame:
+    """The network under ``grn_key``: what :func:`grn` wrote, or a table of edges from elsewhere."""
+    result = check_result(adata, grn_key, "tl.grn")
+    return result if isinstance(result, pd.DataFrame) else result["edges"]

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_result, some
+from tcellmil._checks import check_adata, some
 from tcellmil._log import logger
 from tcellmil.io import read_motif_annotations, read_rankings
 from tcellmil.io._rankings import GENOMES
 from tcellmil.regulons import modules_from_grn, prune_modules, union_per_tf
+from tcellmil.tl._params import plain
+from tcellmil.tl._scenic._grn import edges_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -53,7 +55,7 @@ def prune(
         Motif annotations: the path of a motif2TF table, or a DataFrame (:func:`tcellmil.io.read_motif_annotations`).
         Can be left out with ``"hg38"`` and ``"mm10"``.
     grn_key
-        Key of ``adata.uns`` with the network.
+        Key of ``adata.uns`` with the network: what :func:`tcellmil.tl.grn` wrote, or a table of edges.
     nes_threshold
         Lowest normalised enrichment score.
     auc_threshold
@@ -74,9 +76,9 @@ def prune(
     None, or the changed copy with ``copy=True``. Sets
 
     - ``uns[key_added]["targets"]``: DataFrame ``regulon, target, weight``; regulons are named ``TF(+)``, ``TF(-)``,
-    - ``uns[key_added]["motifs"]``: DataFrame, a row a motif and module: ``TF, MotifID, AUC, NES,
+    - ``uns[key_added]["motifs"]``: DataFrame, one row per motif and module: ``TF, MotifID, AUC, NES,
       MotifSimilarityQvalue, OrthologousIdentity, Annotation, Context, RankAtMax, n_targets``,
-    - ``uns[key_added]["params"]``.
+    - ``uns[key_added]["params"]``: the arguments.
 
     Raises
     ------
@@ -104,11 +106,11 @@ def prune(
     >>> annotations = pd.DataFrame({"TF": ["IRF7"], "MotifID": "m0", "MotifSimilarityQvalue": 0.0})
     >>> annotations = annotations.assign(OrthologousIdentity=1.0, Annotation="gene is directly annotated")
     >>> tm.tl.prune(adata, rankings, annotations)
-    >>> adata.uns["prune"]["targets"]["regulon"].unique().tolist()
+    >>> tm.get.prune(adata).index.unique("regulon").tolist()
     ['IRF7(+)']
     """
     check_adata(adata)
-    edges = check_result(adata, grn_key, "tl.grn")
+    edges = edges_of(adata, grn_key)
     modules = modules_from_grn(edges, min_genes=min_genes, keep_only_activating=keep_only_activating)
     motifs = enriched_motifs(modules, rankings, annotations, nes_threshold, auc_threshold, rank_threshold)
     targets = union_per_tf(motifs)
@@ -116,8 +118,9 @@ def prune(
     flat = motifs.drop(columns="TargetGenes").assign(n_targets=motifs["TargetGenes"].map(len))
     flat["Context"] = [", ".join(sorted(context)) for context in motifs["Context"]]
     flat["Annotation"] = flat["Annotation"].fillna("").astype(str)
-    params = {"grn_key": grn_key, "nes_threshold": nes_threshold, "auc_threshold": auc_threshold}
-    params |= {"rank_threshold": rank_threshold, "min_genes": min_genes, "keep_only_activating": keep_only_activating}
+    params = plain(rankings=rankings, annotations=annotations, grn_key=grn_key, nes_threshold=nes_threshold)
+    params |= plain(auc_threshold=auc_threshold, rank_threshold=rank_threshold, min_genes=min_genes)
+    params |= plain(keep_only_activating=keep_only_activating)
     adata = adata.copy() if copy else adata
     adata.uns[key_added] = {"targets": targets, "motifs": flat, "params": params}
     logger.info(

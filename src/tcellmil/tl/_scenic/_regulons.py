@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice, check_layer, check_mudata, check_result, is_mudata, some
+from tcellmil._checks import check_adata, check_choice, check_layer, check_mudata, is_mudata, some
 from tcellmil._log import logger
 from tcellmil.io import read_gmt, read_motifs
 from tcellmil.io._motifs import tidy_motifs
@@ -27,6 +27,8 @@ from tcellmil.regulons import (
 from tcellmil.regulons._aucell import rank_cutoff
 from tcellmil.regulons._expression import check_values
 from tcellmil.regulons._targets import keep_covered, weight_matrix
+from tcellmil.tl._params import plain
+from tcellmil.tl._scenic._grn import edges_of
 from tcellmil.tl._scenic._prune import enriched_motifs
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ def regulons(
     - ``uns[key_added]["names"]``: the regulon of each column, sorted,
     - ``uns[key_added]["targets"]``: DataFrame ``regulon, target, weight``, with all targets of the regulons, also
       those that are not in this data set: ``tl.regulons(other, net=adata.uns["regulons"]["targets"])``,
-    - ``uns[key_added]["params"]``: what this was called with, and ``n_genes``.
+    - ``uns[key_added]["params"]``: the arguments, ``source`` (what the regulons come from) and ``n_genes``.
 
     In a MuData, ``mod[key_added]`` is an AnnData of cells x regulons with the scores as ``X``, the names as
     ``var_names``, and the same ``uns[key_added]``. A modality that this function added before is replaced.
@@ -151,6 +153,7 @@ def regulons(
     ((180, 1), array(['IRF7'], dtype='<U4'))
     """
     data = adata
+    tf_names = tf_names if isinstance(tf_names, str | Path) else list(tf_names)
     adata = _cells(data, mod, key_added)
     check_adata(adata)
     _check_method(method, method_kwargs)
@@ -175,9 +178,10 @@ def regulons(
         scores, names = _decouple(adata, X, targets, method, min_targets, method_kwargs)
         targets = targets[targets["regulon"].isin(names)].reset_index(drop=True)
 
-    params = {"method": method, "net": source, "min_targets": min_targets, "n_genes": adata.n_vars, "seed": seed}
-    params |= {"auc_threshold": auc_threshold} if method == AUCELL else method_kwargs
-    params |= {"layer": layer} if layer is not None else {}
+    params = plain(net=net, rankings=rankings, annotations=annotations, tf_names=tf_names, grn_key=grn_key)
+    params |= plain(method=method, layer=layer, min_targets=min_targets, auc_threshold=auc_threshold)
+    params |= plain(nes_threshold=nes_threshold, seed=seed, mod=mod, source=source, n_genes=adata.n_vars)
+    params |= plain(**method_kwargs)
     data = data.copy() if copy else data
     result = {"names": names, "targets": targets, "params": params}
     if is_mudata(data):
@@ -286,7 +290,7 @@ def _network(
     seed: int,
 ) -> pd.DataFrame:
     if grn_key is not None:
-        return check_result(adata, grn_key, "tl.grn")
+        return edges_of(adata, grn_key)
     edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
     return edges.assign(rho=edge_correlation(edges, X, adata.var_names))
 

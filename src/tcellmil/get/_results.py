@@ -1,0 +1,95 @@
+"""The one reader of what verbs write into ``uns``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tcellmil import _keys
+from tcellmil._checks import check_result, some
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from mudata import MuData
+
+#: Verb: where it writes.
+OWN = {
+    "fit_mil": _keys.TCELLMIL,
+    "grn": _keys.GRN,
+    "prune": _keys.PRUNE,
+    "regulons": _keys.REGULONS,
+    "batch_effect": _keys.BATCH_EFFECT,
+    "benchmark": _keys.BENCHMARK,
+}
+#: Verb that reads a fit: what it adds to the name of the fit.
+OF_FIT = {
+    "perturb": _keys.PERTURBATION,
+    "shap": _keys.SHAP,
+    "attention_enrichment": _keys.ATTENTION_ENRICHMENT,
+    "attention_correlation": _keys.ATTENTION_CORRELATION,
+    "attention_stability": _keys.ATTENTION_STABILITY,
+    "permutation_test": _keys.PERMUTATION_TEST,
+}
+#: Verb: arguments that it cannot do without.
+ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark")}
+ARGUMENTS["attention_enrichment"] = ["groupby=..."]
+
+
+def place_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None) -> str:
+    """``uns`` key of the result of a verb."""
+    if result_key is not None:
+        return result_key
+    return OWN[verb] if verb in OWN else _keys.of_fit(key, OF_FIT[verb])
+
+
+def call_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None, *options: str) -> str:
+    """The call that writes the result."""
+    arguments = ["adata", *ARGUMENTS.get(verb, []), *options]
+    if result_key is not None:
+        arguments.append(f"key_added={result_key!r}")
+    elif key != _keys.TCELLMIL:
+        arguments.append(f"key={key!r}")
+    return f"tl.{verb}({', '.join(arguments)})"
+
+
+def part_of(
+    adata: AnnData | MuData,
+    verb: str,
+    part: str,
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
+    *options: str,
+) -> pd.DataFrame | dict:
+    """One part of a result itself, not a copy, or a KeyError that names the call that writes it."""
+    place, call = place_of(verb, key, result_key), call_of(verb, key, result_key, *options)
+    result = check_result(adata, place, call)
+    if not isinstance(result, Mapping) or part not in result:
+        raise KeyError(f"adata.uns[{place!r}] has no {part!r}; run {call} first")
+    return result[part]
+
+
+def table_of(
+    adata: AnnData | MuData,
+    verb: str,
+    part: str,
+    index: str | Sequence[str],
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
+) -> pd.DataFrame:
+    """A copy of a table of a result, with its index; files hold tables without one."""
+    return part_of(adata, verb, part, key, result_key).set_index(index)
+
+
+def rows_of(table: pd.DataFrame, levels: str | Sequence[str], wanted: str | Sequence[str] | None) -> pd.DataFrame:
+    """The rows with one of the ``wanted`` names in a level of the index, or in one of several; all for ``None``."""
+    if wanted is None:
+        return table
+    levels = [levels] if isinstance(levels, str) else list(levels)
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    members = table.index.to_frame(index=False)[levels]
+    there = list(dict.fromkeys(members.to_numpy().ravel()))
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        raise KeyError(f"{levels[0].removesuffix('_1')}s {some(unknown)} are not in the table; there are {some(there)}")
+    return table[members.isin(wanted).any(axis=1).to_numpy()]

@@ -1,0 +1,131 @@
+"""What tl.grn, tl.prune and tl.regulons wrote, as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from tcellmil import _keys
+from tcellmil._checks import check_choice, is_mudata
+from tcellmil._docs import documented
+from tcellmil.get._results import call_of, table_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+PrunePart = Literal["targets", "motifs"]
+INDEX = {"targets": ["regulon", "target"], "motifs": ["TF", "MotifID"]}
+
+
+@documented
+def grn(adata: AnnData, *, result_key: str | None = None) -> pd.DataFrame:
+    """Edges of the gene regulatory network, as :func:`tcellmil.tl.grn` wrote them.
+
+    Parameters
+    ----------
+    adata
+        AnnData with a result of :func:`tcellmil.tl.grn`.
+    %(own_result_key)s
+
+    Returns
+    -------
+    A copy, one row per edge, the most important first; index ``(TF, target)``, columns ``importance`` (at least 0) and
+    ``rho`` in [-1, 1], NaN where a gene does not vary.
+
+    Raises
+    ------
+    %(no_result)s
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.grn(adata, tf_names=["IRF7", "SPI1"])
+    >>> tm.get.grn(adata).columns.tolist()
+    ['importance', 'rho']
+    """
+    return table_of(adata, "grn", "edges", ["TF", "target"], result_key=result_key)
+
+
+@documented
+def prune(adata: AnnData, part: PrunePart = "targets", *, result_key: str | None = None) -> pd.DataFrame:
+    """Targets that a motif supports, and the motifs, as :func:`tcellmil.tl.prune` wrote them.
+
+    Parameters
+    ----------
+    adata
+        AnnData with a result of :func:`tcellmil.tl.prune`.
+    part
+        ``"targets"``: one row per regulon and target. ``"motifs"``: one row per motif and module of a factor.
+    %(own_result_key)s
+
+    Returns
+    -------
+    A copy. ``"targets"``: index ``(regulon, target)``, column ``weight``. ``"motifs"``: index ``(TF, MotifID)``, which
+    repeats where a motif is enriched in several modules; for the columns see :func:`tcellmil.tl.prune`.
+
+    Raises
+    ------
+    %(no_result)s
+    %(unknown_part)s
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=60, effect=2)
+    >>> tm.tl.grn(adata, tf_names=["IRF7"])
+    >>> ranks = np.random.default_rng(0).permuted(np.tile(np.arange(adata.n_vars), (60, 1)), axis=1)
+    >>> ranks[0] = np.argsort(np.argsort(~adata.var_names.isin(adata.uns["truth"]["targets"]), kind="stable"))
+    >>> rankings = pd.DataFrame(ranks, index=[f"m{i}" for i in range(60)], columns=adata.var_names)
+    >>> annotations = pd.DataFrame({"TF": ["IRF7"], "MotifID": "m0", "MotifSimilarityQvalue": 0.0})
+    >>> annotations = annotations.assign(OrthologousIdentity=1.0, Annotation="gene is directly annotated")
+    >>> tm.tl.prune(adata, rankings, annotations)
+    >>> tm.get.prune(adata, "motifs").index.unique().tolist()
+    [('IRF7', 'm0')]
+    """
+    check_choice(part, get_args(PrunePart), "part")
+    return table_of(adata, "prune", part, INDEX[part], result_key=result_key)
+
+
+@documented
+def regulons(adata: AnnData | MuData, *, result_key: str | None = None) -> pd.DataFrame:
+    """Activity of every regulon in every cell, as :func:`tcellmil.tl.regulons` wrote it.
+
+    Parameters
+    ----------
+    adata
+        Cells with ``obsm["X_regulons"]`` and ``uns["regulons"]``, or a MuData with a modality ``"regulons"``.
+    %(own_result_key)s
+
+    Returns
+    -------
+    A copy, one row per cell (index ``cell``) and one column per regulon; in [0, 1] for AUCell.
+
+    Raises
+    ------
+    %(no_result)s
+
+    Examples
+    --------
+    >>> import pandas as pd, tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
+    >>> tm.get.regulons(adata).shape
+    (180, 1)
+    """
+    place = _keys.REGULONS if result_key is None else result_key
+    if is_mudata(adata):
+        if place not in adata.mod:
+            raise KeyError(f"mdata has no modality {place!r}; run tl.regulons(mdata, key_added={place!r}) first")
+        return adata.mod[place].to_df().copy().rename_axis(index="cell")
+    representation = _keys.representation(place)
+    if representation not in adata.obsm or place not in adata.uns:
+        raise KeyError(
+            f"no regulon activities under {place!r}; run {call_of('regulons', result_key=result_key)} first "
+            f"(it writes obsm[{representation!r}] and uns[{place!r}])"
+        )
+    cells, names = adata.obs_names.rename("cell"), list(adata.uns[place]["names"])
+    return pd.DataFrame(np.array(adata.obsm[representation]), index=cells, columns=names)
