@@ -47,7 +47,7 @@ def run(job: tuple) -> pd.DataFrame:
         tm.tl.regulons(adata)
         options["reps"] = ["X_regulons"]
         tm.tl.benchmark(adata, "patient", "response", "cohort", n_boot=200, n_permutations=1, **options)
-    table = tm.get.benchmark(adata).merge(tm.get.benchmark(adata, part="methods")[["method", "rep", "seconds"]])
+    table = tm.get.benchmark(adata).join(tm.get.benchmark(adata, "methods")["seconds"]).reset_index()
     return table.assign(kind=kind, effect=effect, seed=seed)
 
 

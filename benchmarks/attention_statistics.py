@@ -153,7 +153,7 @@ def calibrate_networks(n_cohorts: int = 6, n_patients: int = 16) -> None:
             tm.tl.fit_mil(adata, "patient", "response", "cohort", max_epochs=20, seed=seed, progress=False)
         tm.tl.attention_enrichment(adata, "cell_type", n_permutations=1_000)
         tm.tl.attention_correlation(adata, mixed_model=False)
-        groups.append(tm.get.attention_enrichment(adata, stats=True)["p"].dropna())
+        groups.append(tm.get.attention_enrichment(adata, "stats")["p"].dropna())
         regulons.append(tm.get.attention_correlation(adata)["tau_within_p"].dropna())
     for name, p in (("groups", np.concatenate(groups)), ("regulons, tau over patients", np.concatenate(regulons))):
         print(f"  {name}: {(p < 0.05).sum()} of {len(p)} with p < 0.05 over patients")

@@ -23,12 +23,12 @@ def run(effect: float, seed: int, levels: list[str]) -> list[dict]:
 
 
 def measured(adata) -> dict:
-    table = tm.get.shap(adata, "additivity")
+    table = tm.get.shap(adata, "additivity").reset_index()
     change = (table["output"] - table["expected"]).abs()
-    stats = tm.get.shap(adata, "stats").set_index("regulon")["weighted_abs"]
+    stats = tm.get.shap(adata, "stats")["weighted_abs"]
     planted = f"{adata.uns['truth']['tf']}(+)"
     column = stats.index.get_loc(planted)
-    weight = adata.obs["tcellmil_attention"].to_numpy() * np.abs(adata.obsm["X_shap"][:, column])
+    weight = adata.obs["tcellmil_attention"].to_numpy() * np.abs(adata.obsm["X_tcellmil_shap"][:, column])
     driver = adata.obs["is_driver"].to_numpy()
     return {
         "place of TF": int(stats.rank(ascending=False)[planted]),

@@ -16,7 +16,7 @@ def run(effect: float, seed: int) -> dict:
     tm.tl.regulons(adata)
     tm.tl.fit_mil(adata, "patient", "response", "cohort", progress=False)
     tm.tl.perturb(adata)
-    row = {"effect": effect, "seed": seed, "auroc": tm.get.metrics(adata).set_index("metric").loc["auroc", "value"]}
+    row = {"effect": effect, "seed": seed, "auroc": tm.get.metrics(adata).loc["auroc", "value"]}
     row["driver attention"] = driver_attention(adata)
     row["rank of TF"] = rank_of_planted(adata)
     row["seconds"] = time.perf_counter() - start
@@ -36,7 +36,7 @@ def driver_attention(adata) -> float:
 
 def rank_of_planted(adata) -> float:
     """Place of the planted factor's regulon by its largest absolute mean change in logit."""
-    stats = tm.get.perturbation(adata, stats=True)
+    stats = tm.get.perturb(adata, "stats").reset_index()
     effect = stats.groupby("regulon")["mean_delta_logit"].agg(lambda v: v.abs().max())
     planted = [name for name in effect.index if name.split("(")[0] == adata.uns["truth"]["tf"]]
     return float(effect.rank(ascending=False)[planted].min())

@@ -26,9 +26,9 @@ def printed(folder):
 
 def test_writes_a_result_that_can_be_gone_on_with(folder, printed):
     result = read_h5ad(folder / "result.h5ad")
-    before = tm.get.perturbation(result, regulons="IRF7(+)")
+    before = tm.get.perturb(result, regulons="IRF7(+)").reset_index()
     tm.tl.perturb(result)
-    after = tm.get.perturbation(result, regulons="IRF7(+)")
+    after = tm.get.perturb(result, regulons="IRF7(+)").reset_index()
     pd.testing.assert_frame_equal(before, after, check_dtype=False)
 
 
@@ -38,7 +38,7 @@ def test_writes_figure(folder, printed, name):
 
 
 def test_prints_every_metric_with_its_interval(folder, printed):
-    for row in tm.get.metrics(read_h5ad(folder / "result.h5ad")).itertuples():
+    for row in tm.get.metrics(read_h5ad(folder / "result.h5ad")).reset_index().itertuples():
         assert f"{row.metric} " in printed
     assert "ci_low ci_high" in " ".join(printed.split())
 

@@ -19,7 +19,7 @@ def fitted(effect: float, seed: int = 0, **fit) -> ad.AnnData:
 
 
 def metric(adata: ad.AnnData, name: str) -> float:
-    return tm.get.metrics(adata).set_index("metric").loc[name, "value"]
+    return tm.get.metrics(adata).loc[name, "value"]
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +44,21 @@ def test_attention_separates_driver_cells_from_the_rest_of_a_responder(planted):
 
 def test_planted_factor_is_among_the_top_three_of_the_perturbation(planted):
     tm.tl.perturb(planted)
-    stats = tm.get.perturbation(planted, stats=True)
+    stats = tm.get.perturb(planted, "stats").reset_index()
     effect = stats.groupby("regulon")["mean_delta_logit"].agg(lambda v: v.abs().max())
     assert f"{planted.uns['truth']['tf']}(+)" in effect.nlargest(3).index
 
 
 def test_planted_factor_explains_most_and_in_the_driver_cells(planted):
     tm.tl.shap(planted, "bag", progress=False)
-    additivity = tm.get.shap(planted, "additivity")
+    additivity = tm.get.shap(planted, "additivity").reset_index()
     change = additivity["output"] - additivity["expected"]
     assert ((additivity["explained"] - change).abs() <= 0.01 * change.abs()).all()
 
     factor = f"{planted.uns['truth']['tf']}(+)"
-    stats = tm.get.shap(planted, "stats").set_index("regulon")
+    stats = tm.get.shap(planted, "stats")
     assert stats["weighted_abs"].idxmax() == factor
-    value = np.abs(planted.obsm["X_shap"][:, stats.index.get_loc(factor)]) * planted.obs["tcellmil_attention"]
+    value = np.abs(planted.obsm["X_tcellmil_shap"][:, stats.index.get_loc(factor)]) * planted.obs["tcellmil_attention"]
     assert value[planted.obs["is_driver"]].sum() > 0.5 * value.sum()
 
 
@@ -95,19 +95,19 @@ def test_melanoma_runs_through_every_explanation(melanoma, tmp_path):
     tm.tl.batch_effect(melanoma, "plate", n_init=5)
     tm.tl.attention_stability(melanoma)
     tm.tl.perturb(melanoma)
-    top = tm.get.regulators(melanoma)["regulon"].head(3).tolist()
+    top = tm.get.regulators(melanoma).index[:3].tolist()
     tm.tl.perturb(melanoma, regulons=top, combine=2, n_mad=[1, 3], key_added="more")
 
     n_regulons = melanoma.obsm["X_regulons"].shape[1]
-    assert np.isfinite(melanoma.obsm["X_shap"]).all() and np.isfinite(melanoma.obsm["X_shap_of_cells"]).all()
-    additivity = tm.get.shap(melanoma, "additivity")
+    assert np.isfinite(melanoma.obsm["X_tcellmil_shap"]).all() and np.isfinite(melanoma.obsm["X_shap_of_cells"]).all()
+    additivity = tm.get.shap(melanoma, "additivity").reset_index()
     change = additivity["output"] - additivity["expected"]
     assert ((additivity["explained"] - change).abs() <= np.maximum(0.01 * change.abs(), 1e-3)).all()
     assert len(tm.get.regulators(melanoma)) == len(tm.get.attention_correlation(melanoma)) == n_regulons
-    assert tm.get.attention_enrichment(melanoma)["patient"].nunique() > 10
-    assert set(tm.get.batch_effect(melanoma)["representation"]) == {"X_pca", "X_regulons"}
-    assert tm.get.attention_stability(melanoma)["spearman"].between(-1, 1).all()
-    assert len(tm.get.perturbation(melanoma, perturbation_key="more", pairs=True, stats=True)) == 3 * 2 * 2
+    assert tm.get.attention_enrichment(melanoma).reset_index()["patient"].nunique() > 10
+    assert set(tm.get.batch_effect(melanoma).reset_index()["representation"]) == {"X_pca", "X_regulons"}
+    assert tm.get.attention_stability(melanoma).reset_index()["spearman"].between(-1, 1).all()
+    assert len(tm.get.perturb(melanoma, "pair_stats", result_key="more")) == 3 * 2 * 2
 
     melanoma.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")

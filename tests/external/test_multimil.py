@@ -162,7 +162,7 @@ def test_a_benchmark_lists_it_under_its_representation_and_gives_it_the_seed(ada
         n_boot=10,
         n_permutations=10,
     )
-    row = tm.get.benchmark(adata, part="methods").set_index("method").loc["multimil"]
+    row = tm.get.benchmark(adata, "methods").reset_index().set_index("method").loc["multimil"]
     assert (row["rep"], row["kind"]) == ("X_pca", "own")
     assert json.loads(row["options"])["training"] == {"lr": 0.01}
     assert [handed(record, call)[1]["seed"] for call in range(4)] == [5, 5, 6, 6]

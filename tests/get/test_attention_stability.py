@@ -13,7 +13,7 @@ PARTS = ("attention", "regulators", "top")
 @pytest.fixture
 def compared():
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns["attention_stability"] = {
+    adata.uns["tcellmil_attention_stability"] = {
         "attention": pd.DataFrame({"patient": ["A", "A"], "across": ["seeds", "folds"], "spearman": [0.7, 0.8]}),
         "regulators": pd.DataFrame({"across": ["seeds", "folds"], "kendall_w": [0.9, 0.6]}),
         "top": pd.DataFrame({"across": ["seeds"], "regulon": ["TF1(+)"], "importance": [0.1]}),
@@ -24,33 +24,33 @@ def compared():
 
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_comes_out_as_a_copy_of_what_was_written(compared, part):
-    table = tm.get.attention_stability(compared, part=part)
-    pd.testing.assert_frame_equal(table, compared.uns["attention_stability"][part])
+    table = tm.get.attention_stability(compared, part)
+    pd.testing.assert_frame_equal(table.reset_index(), compared.uns["tcellmil_attention_stability"][part])
     before = table.copy()
-    table["across"] = "changed"
-    pd.testing.assert_frame_equal(tm.get.attention_stability(compared, part=part), before)
+    table.iloc[:, 0] = 7.0
+    pd.testing.assert_frame_equal(tm.get.attention_stability(compared, part), before)
 
 
 def test_without_a_part_it_is_the_attention(compared):
-    assert tm.get.attention_stability(compared)["patient"].tolist() == ["A", "A"]
+    assert tm.get.attention_stability(compared).index.tolist() == [("A", "seeds"), ("A", "folds")]
 
 
 def test_results_of_another_model_and_of_an_own_key_are_found(compared):
-    compared.uns["gated_attention_stability"] = compared.uns["own"] = compared.uns.pop("attention_stability")
+    compared.uns["gated_attention_stability"] = compared.uns["own"] = compared.uns.pop("tcellmil_attention_stability")
     assert len(tm.get.attention_stability(compared, key="gated")) == 2
-    assert len(tm.get.attention_stability(compared, stability_key="own", part="top")) == 1
+    assert len(tm.get.attention_stability(compared, "top", result_key="own")) == 1
 
 
 def test_what_is_missing_names_the_verb(compared):
-    del compared.uns["attention_stability"]
-    with pytest.raises(KeyError, match=r"no 'attention_stability'; run tl.attention_stability\(adata\) first"):
+    del compared.uns["tcellmil_attention_stability"]
+    with pytest.raises(KeyError, match=r"no 'tcellmil_attention_stability'; run tl.attention_stability\(adata\) first"):
         tm.get.attention_stability(compared)
     with pytest.raises(KeyError, match=r"run tl.attention_stability\(adata, key='gated'\) first"):
-        tm.get.attention_stability(compared, "gated")
+        tm.get.attention_stability(compared, key="gated")
     with pytest.raises(KeyError, match=r"run tl.attention_stability\(adata, key_added='own'\) first"):
-        tm.get.attention_stability(compared, stability_key="own")
+        tm.get.attention_stability(compared, result_key="own")
 
 
 def test_an_unknown_part_is_named(compared):
     with pytest.raises(ValueError, match="part='cells' is not known; choose from 'attention', 'regulators', 'top'"):
-        tm.get.attention_stability(compared, part="cells")
+        tm.get.attention_stability(compared, "cells")

@@ -7,6 +7,8 @@ import pytest
 
 import tcellmil as tm
 
+ENRICHMENT, CORRELATION = "tcellmil_attention_enrichment", "tcellmil_attention_correlation"
+
 
 @pytest.fixture
 def tested():
@@ -15,48 +17,49 @@ def tested():
     stats = pd.DataFrame({"group": ["B", "T"], "p": [0.1, np.nan]})
     correlation = pd.DataFrame({"regulon": ["TF1(+)", "TF2(+)", "TF3(+)"], "tau": [0.1, 0.2, np.nan]})
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns.update(attention_enrichment=table, attention_enrichment_stats=stats, attention_correlation=correlation)
+    adata.uns[ENRICHMENT] = {"patients": table, "stats": stats, "params": {}}
+    adata.uns[CORRELATION] = {"regulons": correlation, "params": {}}
     return adata
 
 
 def test_whole_tables_come_out_as_they_were_written(tested):
-    pd.testing.assert_frame_equal(tm.get.attention_enrichment(tested), tested.uns["attention_enrichment"])
+    for part in ("patients", "stats"):
+        table = tm.get.attention_enrichment(tested, part).reset_index()
+        pd.testing.assert_frame_equal(table, tested.uns[ENRICHMENT][part])
     pd.testing.assert_frame_equal(
-        tm.get.attention_enrichment(tested, stats=True), tested.uns["attention_enrichment_stats"]
+        tm.get.attention_correlation(tested).reset_index(), tested.uns[CORRELATION]["regulons"]
     )
-    pd.testing.assert_frame_equal(tm.get.attention_correlation(tested), tested.uns["attention_correlation"])
 
 
 def test_groups_and_regulons_choose_rows(tested):
     table = tm.get.attention_enrichment(tested, groups="T")
-    assert table["group"].unique().tolist() == ["T"] and table.index.tolist() == [0, 1, 2]
-    assert tm.get.attention_enrichment(tested, stats=True, groups=["T", "B"])["group"].tolist() == ["B", "T"]
-    assert tm.get.attention_correlation(tested, regulons=["TF3(+)", "TF1(+)"])["regulon"].tolist() == [
-        "TF1(+)",
-        "TF3(+)",
-    ]
+    assert table.index.tolist() == [("P1", "T"), ("P2", "T"), ("P3", "T")]
+    assert tm.get.attention_enrichment(tested, "stats", groups=["T", "B"]).index.tolist() == ["B", "T"]
+    chosen = tm.get.attention_correlation(tested, regulons=["TF3(+)", "TF1(+)"])
+    assert chosen.index.tolist() == ["TF1(+)", "TF3(+)"]
 
 
 def test_changing_a_table_changes_nothing_in_adata(tested):
     before = tested.copy()
     for table in (
         tm.get.attention_enrichment(tested),
-        tm.get.attention_enrichment(tested, stats=True),
+        tm.get.attention_enrichment(tested, "stats"),
         tm.get.attention_correlation(tested),
         tm.get.attention_correlation(tested, regulons="TF1(+)"),
     ):
-        table.iloc[:, 0] = "changed"
+        table.iloc[:, 0] = 7.0
         table.iloc[:, -1] = 0
-    for key in before.uns:
-        pd.testing.assert_frame_equal(tested.uns[key], before.uns[key])
+    for key, part in ((ENRICHMENT, "patients"), (ENRICHMENT, "stats"), (CORRELATION, "regulons")):
+        pd.testing.assert_frame_equal(tested.uns[key][part], before.uns[key][part])
 
 
 def test_a_table_under_its_own_key_is_found_by_it(tested):
-    tested.uns["mine"], tested.uns["mine_stats"] = tested.uns["attention_enrichment"].iloc[:1], pd.DataFrame()
-    assert len(tm.get.attention_enrichment(tested, enrichment_key="mine")) == 1
-    assert len(tm.get.attention_enrichment(tested, enrichment_key="mine", stats=True)) == 0
-    tested.uns["yours"] = tested.uns["attention_correlation"].iloc[:2]
-    assert len(tm.get.attention_correlation(tested, correlation_key="yours")) == 2
+    tables = tested.uns[ENRICHMENT]
+    tested.uns["mine"] = {"patients": tables["patients"].iloc[:1], "stats": tables["stats"].iloc[:0]}
+    assert len(tm.get.attention_enrichment(tested, result_key="mine")) == 1
+    assert len(tm.get.attention_enrichment(tested, "stats", result_key="mine")) == 0
+    tested.uns["yours"] = {"regulons": tested.uns[CORRELATION]["regulons"].iloc[:2]}
+    assert len(tm.get.attention_correlation(tested, result_key="yours")) == 2
 
 
 @pytest.mark.parametrize(
@@ -69,11 +72,11 @@ def test_a_table_under_its_own_key_is_found_by_it(tested):
         ),
         (
             "attention_enrichment",
-            {"enrichment_key": "e", "stats": True},
-            r"no 'e_stats'; run tl.attention_enrichment\(adata, groupby=..., key_added='e'\) first",
+            {"result_key": "e", "part": "stats"},
+            r"no 'e'; run tl.attention_enrichment\(adata, groupby=..., key_added='e'\) first",
         ),
         ("attention_correlation", {"key": "m"}, r"no 'm_attention_correlation'; run .*\(adata, key='m'\) first"),
-        ("attention_correlation", {"correlation_key": "c"}, r"no 'c'; run .*\(adata, key_added='c'\) first"),
+        ("attention_correlation", {"result_key": "c"}, r"no 'c'; run .*\(adata, key_added='c'\) first"),
         ("attention_enrichment", {"groups": "NK"}, r"groups \['NK'\] are not in the table; there are \['B', 'T'\]"),
         ("attention_correlation", {"regulons": ["TF9"]}, r"regulons \['TF9'\] are not in the table; there are \['TF1"),
     ],

@@ -11,23 +11,26 @@ def adata():
     return adata
 
 
-def test_wide_is_a_row_a_method_and_a_column_a_metric(adata):
-    wide, tidy = tm.get.benchmark(adata, wide=True), tm.get.benchmark(adata, "f1")
+def test_wide_has_one_row_per_method_and_one_column_per_metric(adata):
+    wide, tidy = tm.get.benchmark(adata, "wide"), tm.get.benchmark(adata, metric="f1")
     assert list(wide.columns)[:2] == ["auroc", "auprc"] and len(wide) == 2
     assert wide["f1"].tolist() == tidy["value"].tolist()
+    assert wide.index.equals(tidy.index.droplevel("metric"))
+    assert tm.get.benchmark(adata, "wide", metric="f1").columns.tolist() == ["f1"]
 
 
 def test_tables_are_copies(adata):
-    tm.get.benchmark(adata)["value"] = 7
+    table = tm.get.benchmark(adata)
+    table.iloc[:, 0] = 7
     assert (adata.uns["benchmark"]["metrics"]["value"] != 7).all()
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda a: tm.get.benchmark(a, key="other"), KeyError, r"run tl.benchmark\(adata, ...\) first"),
-        (lambda a: tm.get.benchmark(a, "auc"), ValueError, r"metric='auc' is not known; choose from 'auroc'"),
-        (lambda a: tm.get.benchmark(a, part="table"), ValueError, r"part='table' is not known"),
+        (lambda a: tm.get.benchmark(a, result_key="other"), KeyError, r"\(adata, ..., key_added='other'\) first"),
+        (lambda a: tm.get.benchmark(a, metric="auc"), ValueError, r"metric='auc' is not known; choose from 'auroc'"),
+        (lambda a: tm.get.benchmark(a, "table"), ValueError, r"part='table' is not known"),
     ],
 )
 def test_what_is_missing_is_named(adata, call, error, message):

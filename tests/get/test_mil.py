@@ -7,6 +7,8 @@ import pytest
 
 import tcellmil as tm
 
+GETTERS = (tm.get.predictions, tm.get.metrics, tm.get.history, tm.get.attention)
+
 
 @pytest.fixture
 def fitted():
@@ -29,9 +31,12 @@ def fitted():
                 "prob_R": [0.8, 0.6, 0.1],
                 "n_cells": [2, 3, 1],
             },
-            index=["A", "B", "C"],
+            index=pd.Index(["A", "B", "C"], name="patient"),
         ),
         "metrics": pd.DataFrame({"metric": ["auroc"], "value": [0.9], "ci_low": [0.7], "ci_high": [1.0], "n": [2]}),
+        "history": pd.DataFrame(
+            {"replica": [0, 0], "stage": "mil", "epoch": [0, 1], "train_loss": [0.7, 0.6], "validation_loss": np.nan}
+        ),
     }
     return adata
 
@@ -63,18 +68,18 @@ def test_cells_without_a_patient_have_no_attention(fitted):
     assert np.isnan(row["relative"]) and (row["label"], row["predicted"]) == ("", "")
 
 
-@pytest.mark.parametrize("getter", [tm.get.predictions, tm.get.metrics, tm.get.attention])
+@pytest.mark.parametrize("getter", GETTERS)
 def test_changing_a_table_changes_nothing_in_adata(fitted, getter):
     before = fitted.copy()
     table = getter(fitted)
     table.iloc[:, 1] = 7
-    table.index = table.index.astype(str) + "x"
+    table.index = range(len(table))
     pd.testing.assert_frame_equal(fitted.obs, before.obs)
-    for part in ("predictions", "metrics"):
+    for part in ("predictions", "metrics", "history"):
         pd.testing.assert_frame_equal(fitted.uns["tcellmil"][part], before.uns["tcellmil"][part])
 
 
-@pytest.mark.parametrize("getter", [tm.get.predictions, tm.get.metrics, tm.get.attention])
+@pytest.mark.parametrize("getter", GETTERS)
 def test_without_a_fit_the_error_names_fit_mil(fitted, getter):
     with pytest.raises(KeyError, match=r"no 'other'; run tl.fit_mil\(adata, ..., key_added='other'\) first"):
         getter(fitted, key="other")
@@ -98,5 +103,5 @@ def test_a_part_or_column_that_is_gone_is_named(fitted):
 def test_tables_are_the_same_after_writing_and_reading(fitted, tmp_path):
     fitted.write_h5ad(tmp_path / "result.h5ad")
     read = ad.read_h5ad(tmp_path / "result.h5ad")
-    for getter in (tm.get.predictions, tm.get.metrics, tm.get.attention):
+    for getter in GETTERS:
         pd.testing.assert_frame_equal(getter(read), getter(fitted))

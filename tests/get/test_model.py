@@ -26,17 +26,17 @@ def fitted():
 
 
 def test_the_model_predicts_what_was_written(fitted):
-    model = tm.get.model(fitted, "mil")
+    model = tm.get.model(fitted, key="mil")
     assert isinstance(model, tm.model.TcellMIL)
     assert len(model.module) == 3
-    pd.testing.assert_frame_equal(model.predict(), tm.get.predictions(fitted, "mil"))
+    pd.testing.assert_frame_equal(model.predict(), tm.get.predictions(fitted, key="mil"))
     np.testing.assert_array_equal(model.get_attention(), fitted.obs["mil_attention"])
     np.testing.assert_array_equal(model.get_latent_representation(), fitted.obsm["X_mil"])
 
 
 def test_asking_for_the_model_changes_nothing(fitted):
     adata = fitted.copy()
-    tm.get.model(adata, "mil")
+    tm.get.model(adata, key="mil")
     assert set(adata.uns) == set(fitted.uns) and set(adata.obsm) == set(fitted.obsm)
     pd.testing.assert_frame_equal(adata.obs, fitted.obs)
 
@@ -46,21 +46,21 @@ def test_without_a_fitted_model_the_verb_to_run_is_named(fitted, key):
     adata = fitted.copy()
     adata.uns["neighbors"] = {"params": {}}
     with pytest.raises(KeyError, match=rf"adata.uns\['{key}'\] holds no fitted model; run tcellmil.tl.fit_mil first"):
-        tm.get.model(adata, key)
+        tm.get.model(adata, key=key)
 
 
 def test_what_the_model_reads_and_is_gone_is_named(fitted):
     adata = fitted.copy()
     del adata.obsm["X_small"]
     with pytest.raises(KeyError, match=r"use_rep='X_small' is not in adata.obsm; there are \['X_mil'\]"):
-        tm.get.model(adata, "mil")
+        tm.get.model(adata, key="mil")
     adata = fitted.copy()
     del adata.obs["response"]
     with pytest.raises(KeyError, match="label_key='response' is not a column of adata.obs; there are"):
-        tm.get.model(adata, "mil")
+        tm.get.model(adata, key="mil")
 
 
 def test_other_patients_are_refused(fitted):
     adata = fitted[fitted.obs["patient"] != fitted.obs["patient"].iloc[0]].copy()
     with pytest.raises(ValueError, match="the model was fitted on patients"):
-        tm.get.model(adata, "mil")
+        tm.get.model(adata, key="mil")

@@ -48,20 +48,14 @@ def build(rows=None, classes=CLASSES, target="OR", explained="OR", key="tcellmil
     correlation = {"regulon": names, "tau_within": values[:, 6], "tau_within_padj": values[:, 7]}
     correlation |= {"rho_within": values[:, 6] * 1.4, "rho_within_padj": values[:, 7], "tau": 0.9, "n_patients": 24}
     correlation |= {"mixed_coef": 0.7, "mixed_padj": 0.2, "mixed_status": "ok"}
-    prefix = "" if key == "tcellmil" else f"{key}_"
-    adata.uns[f"{key}_perturbation_stats"] = pd.concat(stats, ignore_index=True)
-    adata.uns[f"{key}_perturbation"] = pd.DataFrame()
+    adata.uns[f"{key}_perturbation"] = {"stats": pd.concat(stats, ignore_index=True)}
     adata.uns[f"{key}_shap"] = {"stats": pd.DataFrame(shap), "params": {"target_class": explained}}
-    adata.uns[f"{prefix}attention_correlation"] = pd.DataFrame(correlation)
+    adata.uns[f"{key}_attention_correlation"] = {"regulons": pd.DataFrame(correlation)}
     return adata
 
 
-def by_name(adata, *args, **kwargs):
-    return tm.get.regulators(adata, *args, **kwargs).set_index("regulon")
-
-
 def test_the_regulons_of_the_paper_read_as_the_paper_reads_them():
-    table = by_name(build())
+    table = tm.get.regulators(build())
     assert table.loc[list(PAPER), "agreement"].tolist() == ["concordant", "concordant", "discordant"]
     assert table.loc[list(PAPER), "favours"].tolist() == ["OR", "NR", "OR"]
     assert table.loc[list(PAPER), "attended"].tolist() == ["more", "more", "less"]
@@ -80,14 +74,14 @@ def test_the_regulons_of_the_paper_read_as_the_paper_reads_them():
     ],
 )
 def test_what_is_unclear_says_why(regulon, reason, favours):
-    row = by_name(build()).loc[regulon]
+    row = tm.get.regulators(build()).loc[regulon]
     assert (row["agreement"], row["reason"], row["favours"], row["attended"]) == ("unclear", reason, favours, "unclear")
 
 
 def test_columns_are_those_of_the_three_tables():
     adata = build()
-    table = by_name(adata)
-    stats = adata.uns["tcellmil_perturbation_stats"].set_index(["direction", "regulon"])
+    table = tm.get.regulators(adata)
+    stats = adata.uns["tcellmil_perturbation"]["stats"].set_index(["direction", "regulon"])
     for direction in ("up", "down"):
         for name in ("mean_delta", "median_delta", "padj"):
             expected = stats.loc[direction, name].reindex(table.index)
@@ -100,7 +94,7 @@ def test_columns_are_those_of_the_three_tables():
         "shap_padj": "padj",
     }.items():
         np.testing.assert_array_equal(table[name], shap[source])
-    correlation = adata.uns["attention_correlation"].set_index("regulon").reindex(table.index)
+    correlation = adata.uns["tcellmil_attention_correlation"]["regulons"].set_index("regulon").reindex(table.index)
     for name in ("tau_within", "tau_within_padj", "rho_within", "rho_within_padj", "mixed_coef", "mixed_padj"):
         np.testing.assert_array_equal(table[name], correlation[name])
     assert set(table["target_class"]) == {"OR"}
@@ -109,13 +103,13 @@ def test_columns_are_those_of_the_three_tables():
 
 def test_the_largest_absolute_effect_comes_first_and_the_unmovable_last():
     table = tm.get.regulators(build())
-    assert table["regulon"].tolist()[:3] == ["KLF6(+)", "TBX21(+)", "HMGA1(+)"]
-    assert table["regulon"].tolist()[-1] == "STILL(+)"
+    assert table.index.tolist()[:3] == ["KLF6(+)", "TBX21(+)", "HMGA1(+)"]
+    assert table.index.tolist()[-1] == "STILL(+)"
     assert (np.diff(table["effect"].abs()[:-1]) <= 0).all()
 
 
 def test_with_the_shift_down_as_the_effect_its_sign_is_turned_round():
-    table = by_name(build(), direction="down")
+    table = tm.get.regulators(build(), direction="down")
     np.testing.assert_array_equal(table["effect"], table["median_delta_down"])
     assert table.loc[["TBX21(+)", "HMGA1(+)", "NOSHIFT(+)"], "agreement"].tolist() == ["concordant"] * 3
     assert table.loc[["TBX21(+)", "HMGA1(+)"], "favours"].tolist() == ["OR", "NR"]
@@ -123,21 +117,21 @@ def test_with_the_shift_down_as_the_effect_its_sign_is_turned_round():
 
 
 def test_alpha_decides_what_is_significant():
-    assert by_name(build(), alpha=0.06).loc["NOSHIFT(+)", "agreement"] == "concordant"
-    assert (by_name(build(), alpha=1e-4)[["agreement", "favours", "attended"]] == "unclear").all(axis=None)
+    assert tm.get.regulators(build(), alpha=0.06).loc["NOSHIFT(+)", "agreement"] == "concordant"
+    assert (tm.get.regulators(build(), alpha=1e-4)[["agreement", "favours", "attended"]] == "unclear").all(axis=None)
 
 
 def test_another_class_of_two_turns_the_sign_of_shap_round():
-    table, same = by_name(build(target="OR", explained="NR")), by_name(build())
+    table, same = tm.get.regulators(build(target="OR", explained="NR")), tm.get.regulators(build())
     np.testing.assert_array_equal(table["shap_difference"], -same["shap_difference"])
     assert table.loc["KLF6(+)", "agreement"] == "concordant"
-    followed = by_name(build(target="NR", explained="NR"))
+    followed = tm.get.regulators(build(target="NR", explained="NR"))
     assert followed.loc["TBX21(+)", ["favours", "target_class"]].tolist() == ["NR", "NR"]
     assert followed.loc["HMGA1(+)", "favours"] == "OR"
 
 
 def test_of_several_classes_the_others_have_no_single_name():
-    table = by_name(build(classes=("CR", "PD", "PR"), target="CR", explained="CR"))
+    table = tm.get.regulators(build(classes=("CR", "PD", "PR"), target="CR", explained="CR"))
     assert table.loc[["TBX21(+)", "HMGA1(+)"], "favours"].tolist() == ["CR", "not CR"]
     with pytest.raises(
         ValueError, match="SHAP values are of class 'PR', the perturbation followed 'CR'; run both with"
@@ -148,9 +142,9 @@ def test_of_several_classes_the_others_have_no_single_name():
 @pytest.mark.parametrize(
     ("missing", "verb", "empty"),
     [
-        ("tcellmil_perturbation_stats", r"tl.perturb\(adata\)", ["effect", "padj_up", "movable"]),
+        ("tcellmil_perturbation", r"tl.perturb\(adata\)", ["effect", "padj_up", "movable"]),
         ("tcellmil_shap", r"tl.shap\(adata\)", ["shap_difference", "shap_abs", "shap_padj"]),
-        ("attention_correlation", r"tl.attention_correlation\(adata\)", ["tau_within", "mixed_padj"]),
+        ("tcellmil_attention_correlation", r"tl.attention_correlation\(adata\)", ["tau_within", "mixed_padj"]),
     ],
 )
 def test_a_verb_that_was_not_run_leaves_its_columns_empty_and_is_named(missing, verb, empty):
@@ -160,8 +154,8 @@ def test_a_verb_that_was_not_run_leaves_its_columns_empty_and_is_named(missing, 
     with pytest.warns(UserWarning, match=f"^{verb} not run: columns are NaN, and what depends on them is 'unclear'"):
         table = tm.get.regulators(adata)
     assert table[empty].isna().all(axis=None)
-    assert table.columns.tolist() == whole.columns.tolist() and set(table["regulon"]) == set(whole["regulon"])
-    if missing == "attention_correlation":
+    assert table.columns.tolist() == whole.columns.tolist() and set(table.index) == set(whole.index)
+    if missing == "tcellmil_attention_correlation":
         assert table["agreement"].tolist() == whole["agreement"].tolist() and set(table["attended"]) == {"unclear"}
     else:
         reason = "not perturbed" if "perturbation" in missing else "no SHAP values"
@@ -173,7 +167,7 @@ def test_two_missing_verbs_are_named_in_one_warning():
     adata = build(key="mine")
     del adata.uns["mine_shap"], adata.uns["mine_attention_correlation"]
     with pytest.warns(UserWarning) as caught:
-        tm.get.regulators(adata, "mine")
+        tm.get.regulators(adata, key="mine")
     (warning,) = caught
     assert "tl.shap(adata, key='mine') and tl.attention_correlation(adata, key='mine') not run" in str(warning.message)
     assert warning.filename == __file__
@@ -181,7 +175,7 @@ def test_two_missing_verbs_are_named_in_one_warning():
 
 def test_without_any_of_the_three_the_error_names_all():
     adata = build()
-    for key in ("tcellmil_perturbation_stats", "tcellmil_shap", "attention_correlation"):
+    for key in ("tcellmil_perturbation", "tcellmil_shap", "tcellmil_attention_correlation"):
         del adata.uns[key]
     verbs = r"run tl.perturb\(adata\), tl.shap\(adata\) or tl.attention_correlation\(adata\) first"
     with pytest.raises(KeyError, match=verbs):
@@ -190,30 +184,30 @@ def test_without_any_of_the_three_the_error_names_all():
 
 def test_without_a_perturbation_the_largest_shap_difference_comes_first():
     adata = build(PAPER)
-    del adata.uns["tcellmil_perturbation_stats"]
+    del adata.uns["tcellmil_perturbation"]
     adata.uns["tcellmil_shap"]["stats"]["weighted_difference"] = [0.01, -0.05, 0.03]
     with pytest.warns(UserWarning):
         table = tm.get.regulators(adata)
-    assert table["regulon"].tolist() == ["HMGA1(+)", "KLF6(+)", "TBX21(+)"]
+    assert table.index.tolist() == ["HMGA1(+)", "KLF6(+)", "TBX21(+)"]
     assert set(table["target_class"]) == {"OR"}
 
 
 def test_a_regulon_that_one_verb_did_not_see_is_kept():
     adata = build(PAPER)
-    stats = adata.uns["tcellmil_perturbation_stats"]
-    adata.uns["tcellmil_perturbation_stats"] = stats[stats["regulon"] == "KLF6(+)"]
-    table = by_name(adata)
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
+    adata.uns["tcellmil_perturbation"]["stats"] = stats[stats["regulon"] == "KLF6(+)"]
+    table = tm.get.regulators(adata)
     assert table.index[0] == "KLF6(+)" and set(table.index) == set(PAPER)
     assert table.loc["TBX21(+)", "reason"] == "not perturbed"
 
 
 def test_of_several_doses_the_nearest_to_3_counts_unless_said():
     adata = build()
-    stats = adata.uns["tcellmil_perturbation_stats"]
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
     doses = [stats.assign(n_mad=dose, median_delta=stats["median_delta"] * dose) for dose in (1.0, 4.0)]
-    adata.uns["tcellmil_perturbation_stats"] = pd.concat(doses, ignore_index=True)
-    assert by_name(adata).loc["TBX21(+)", "effect"] == pytest.approx(0.4)
-    assert by_name(adata, n_mad=1).loc["TBX21(+)", "effect"] == pytest.approx(0.1)
+    adata.uns["tcellmil_perturbation"]["stats"] = pd.concat(doses, ignore_index=True)
+    assert tm.get.regulators(adata).loc["TBX21(+)", "effect"] == pytest.approx(0.4)
+    assert tm.get.regulators(adata, n_mad=1).loc["TBX21(+)", "effect"] == pytest.approx(0.1)
     with pytest.raises(ValueError, match="n_mad=3 is not one of the doses; there are 1, 4"):
         tm.get.regulators(adata, n_mad=3)
 
@@ -221,21 +215,25 @@ def test_of_several_doses_the_nearest_to_3_counts_unless_said():
 def test_results_under_names_of_their_own_are_found_and_named():
     adata = build()
     for old, new in [
-        ("tcellmil_perturbation_stats", "nk_stats"),
+        ("tcellmil_perturbation", "nk"),
         ("tcellmil_shap", "bags"),
-        ("attention_correlation", "hallmarks"),
+        ("tcellmil_attention_correlation", "hallmarks"),
     ]:
         adata.uns[new] = adata.uns.pop(old)
-    keys = {"perturbation_key": "nk", "shap_key": "bags", "correlation_key": "hallmarks"}
-    pd.testing.assert_frame_equal(tm.get.regulators(adata, **keys), tm.get.regulators(build()))
+    own = {"perturb": "nk", "shap": "bags", "attention_correlation": "hallmarks"}
+    pd.testing.assert_frame_equal(tm.get.regulators(adata, result_key=own), tm.get.regulators(build()))
     with pytest.raises(KeyError, match=r"run tl.perturb\(adata, key_added='a'\), tl.shap\(adata\) or tl.attention"):
-        tm.get.regulators(adata, perturbation_key="a")
+        tm.get.regulators(adata, result_key={"perturb": "a"})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"direction": "sideways"}, "direction='sideways' is not known; choose from 'up', 'down'"),
+        (
+            {"result_key": {"perturbation": "nk"}},
+            "result_key='perturbation' is not known; choose from 'perturb', 'shap'",
+        ),
         ({"alpha": 0}, "alpha=0 must be above 0 and at most 1"),
         ({"alpha": 5}, "alpha=5 must be above 0 and at most 1"),
         ({"alpha": float("nan")}, "alpha=nan must be above 0 and at most 1"),
@@ -246,13 +244,13 @@ def test_options_out_of_range_are_named(options, message):
         tm.get.regulators(build(), **options)
 
 
-def test_a_direction_that_was_not_run_is_an_error_as_effect_and_empty_otherwise():
+def test_a_direction_that_was_not_run_is_an_error_or_empty():
     adata = build()
-    stats = adata.uns["tcellmil_perturbation_stats"]
-    adata.uns["tcellmil_perturbation_stats"] = stats[stats["direction"] == "up"]
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
+    adata.uns["tcellmil_perturbation"]["stats"] = stats[stats["direction"] == "up"]
     with pytest.raises(ValueError, match=r"direction='down' was not perturbed, only \['up'\]"):
         tm.get.regulators(adata, direction="down")
-    table = by_name(adata)
+    table = tm.get.regulators(adata)
     assert table["median_delta_down"].isna().all()
     assert table.loc["BOTH(+)", "agreement"] == "concordant"
 
@@ -261,7 +259,8 @@ def test_changing_the_table_changes_nothing_in_adata():
     adata, before = build(), build()
     table = tm.get.regulators(adata)
     table.loc[:, "tau_within"] = 99.0
-    pd.testing.assert_frame_equal(adata.uns["attention_correlation"], before.uns["attention_correlation"])
+    for key, part in (("tcellmil_attention_correlation", "regulons"), ("tcellmil_shap", "stats")):
+        pd.testing.assert_frame_equal(adata.uns[key][part], before.uns[key][part])
 
 
 def test_what_the_verbs_wrote_is_joined():
@@ -273,8 +272,8 @@ def test_what_the_verbs_wrote_is_joined():
     tm.tl.perturb(adata, n_mad=[1, 3])
     tm.tl.shap(adata, level="bag", background=100, progress=False)
     tm.tl.attention_correlation(adata)
-    table = by_name(adata)
-    stats = tm.get.perturbation(adata, stats=True, direction="up", n_mad=3).set_index("regulon")
+    table = tm.get.regulators(adata)
+    stats = tm.get.perturb(adata, "stats", direction="up", n_mad=3).reset_index().set_index("regulon")
     assert set(table.index) == {"IRF7", "B"} and set(table["target_class"]) == {"R"}
     np.testing.assert_allclose(table["effect"], stats["median_delta"].reindex(table.index))
     assert table[["shap_difference", "tau_within", "mixed_coef"]].notna().all(axis=None)

@@ -60,7 +60,7 @@ def test_risk_groups_are_cut_at_the_median_of_known_patients(part):
     table = tm.get.predictions(adata).dropna()
     high = (table["risk"] > table["risk"].median()).to_numpy()
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
-    found = tm.get.risk_groups(adata, part=part)
+    found = tm.get.risk_groups(adata, part).reset_index()
     if part == "test":
         row = found.iloc[0]
         assert (row["n_low"], row["n_high"], row["threshold"]) == (4, 4, table["risk"].median())
@@ -74,13 +74,13 @@ def test_risk_groups_are_cut_at_the_median_of_known_patients(part):
 
 def test_who_is_at_the_median_counts_as_low():
     adata = build("survival", time=np.append(np.arange(1.0, 8.0), [np.nan] * 2), risk=np.arange(9.0))
-    assert tm.get.risk_groups(adata, part="test")[["n_low", "n_high"]].iloc[0].tolist() == [4, 3]
+    assert tm.get.risk_groups(adata, "test")[["n_low", "n_high"]].iloc[0].tolist() == [4, 3]
 
 
 def test_turning_the_risks_around_swaps_the_groups():
     adata, turned = build("survival"), build("survival")
     turned.uns["tcellmil"]["predictions"]["risk"] *= -1
-    one, other = (tm.get.risk_groups(a, part="test").iloc[0] for a in (adata, turned))
+    one, other = (tm.get.risk_groups(a, "test").iloc[0] for a in (adata, turned))
     assert one["p"] == pytest.approx(other["p"]) and one["events_low"] == other["events_high"]
 
 

@@ -21,22 +21,23 @@ def adata():
 
 def test_tables_are_copies(adata):
     for part in ("patients", "difference", "stats", "additivity"):
-        tm.get.shap(adata, part).iloc[:, -1] = 0
+        table = tm.get.shap(adata, part)
+        table.iloc[:, -1] = 0
         assert (adata.uns["tcellmil_shap"][part].iloc[:, -1] != 0).any()
 
 
 def test_regulons_are_picked_by_name(adata):
-    assert set(tm.get.shap(adata, regulons="half")["regulon"]) == {"half"}
-    assert tm.get.shap(adata, "stats", regulons=["half", "IRF7"])["regulon"].tolist() == ["IRF7", "half"]
+    assert set(tm.get.shap(adata, regulons="half").index.unique("regulon")) == {"half"}
+    assert tm.get.shap(adata, "stats", regulons=["half", "IRF7"]).index.tolist() == ["IRF7", "half"]
 
 
 def test_the_explanation_is_one_that_the_shap_library_draws_from(adata):
     explanation = tm.get.shap_explanation(adata)
     assert isinstance(explanation, shap.Explanation)
-    np.testing.assert_array_equal(explanation.values, adata.obsm["X_shap"])
+    np.testing.assert_array_equal(explanation.values, adata.obsm["X_tcellmil_shap"])
     np.testing.assert_array_equal(explanation.data, adata.obsm["X_regulons"])
     assert list(explanation.feature_names) == ["IRF7", "half"]
-    expected = tm.get.shap(adata, "additivity").set_index("patient")["expected"]
+    expected = tm.get.shap(adata, "additivity")["expected"]
     np.testing.assert_array_equal(explanation.base_values, expected[adata.obs["patient"].astype(str)])
 
 
@@ -44,10 +45,10 @@ def test_the_explanation_is_one_that_the_shap_library_draws_from(adata):
     ("call", "error", "message"),
     [
         (lambda a: tm.get.shap(a, "cells"), ValueError, r"part='cells' is not known; choose from 'patients'"),
-        (lambda a: tm.get.shap(a, regulons="TBX21"), KeyError, r"regulons \['TBX21'\] have no SHAP values; there are"),
+        (lambda a: tm.get.shap(a, regulons="TBX21"), KeyError, r"regulons \['TBX21'\] are not in the table; there are"),
         (lambda a: tm.get.shap(a, key="other"), KeyError, r"run tl.shap\(adata, key='other'\) first"),
-        (lambda a: tm.get.shap(a, shap_key="why"), KeyError, r"run tl.shap\(adata, key_added='why'\) first"),
-        (lambda a: tm.get.shap_explanation(a, "other"), KeyError, r"run tl.shap\(adata, key='other'\) first"),
+        (lambda a: tm.get.shap(a, result_key="why"), KeyError, r"run tl.shap\(adata, key_added='why'\) first"),
+        (lambda a: tm.get.shap_explanation(a, key="other"), KeyError, r"run tl.shap\(adata, key='other'\) first"),
     ],
 )
 def test_what_is_missing_is_named(adata, call, error, message):

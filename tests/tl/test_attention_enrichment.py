@@ -58,10 +58,10 @@ def enriched(enriched_once):
 
 
 def test_an_enrichment_planted_in_half_of_the_patients_is_found(enriched):
-    stats = enriched.uns["attention_enrichment_stats"].set_index("group")
+    stats = enriched.uns["tcellmil_attention_enrichment"]["stats"].set_index("group")
     assert stats.loc["CD8 T", "padj"] < 0.01 and stats.loc["CD8 T", "median_difference"] > 0
     assert (stats.drop("CD8 T")["mean_excess"] < 0).all()  # attention sums to 1: the others have less
-    table = tm.get.attention_enrichment(enriched, groups="CD8 T")
+    table = tm.get.attention_enrichment(enriched, groups="CD8 T").reset_index()
     share = (table["padj"] < 0.05).groupby(table["label"]).mean()
     assert share["R"] > 0.8 and share["NR"] == 0
     assert stats.loc["CD8 T", "n_enriched"] == (table["padj"] < 0.05).sum()
@@ -75,7 +75,7 @@ def cohorts_without_effect(request):
         rng = np.random.default_rng(2)
         attend(adata, 0.2 * rng.normal(size=adata.n_obs) + 1.5 * (rng.random(adata.n_obs) < 0.4))
     tm.tl.attention_enrichment(adata, "cell_type", n_permutations=200)
-    return tm.get.attention_enrichment(adata, groups="Mono")
+    return tm.get.attention_enrichment(adata, groups="Mono").reset_index()
 
 
 def p_of_cohorts(table, column):
@@ -94,7 +94,7 @@ def test_the_difference_of_medians_would_find_effects_that_are_not_there(cohorts
 
 
 def test_columns_follow_from_each_other(enriched):
-    table = tm.get.attention_enrichment(enriched)
+    table = tm.get.attention_enrichment(enriched).reset_index()
     assert table.columns.tolist() == [
         *("patient", "group", "label", "n_cells", "observed", "null", "difference", "excess", "p", "padj")
     ]
@@ -110,8 +110,8 @@ def test_columns_follow_from_each_other(enriched):
 
 
 def test_statistics_are_those_of_the_excess_over_patients(enriched):
-    table = tm.get.attention_enrichment(enriched)
-    stats = tm.get.attention_enrichment(enriched, stats=True)
+    table = tm.get.attention_enrichment(enriched).reset_index()
+    stats = tm.get.attention_enrichment(enriched, "stats").reset_index()
     for row in stats.itertuples():
         rows = table[(table["group"] == row.group) & table["p"].notna()]
         statistic, p = signed_rank_by_column(rows[["excess"]].to_numpy())
@@ -131,7 +131,7 @@ def test_more_cells_do_not_look_like_more_attention():
     medians = []
     for adata in (few, many):
         tm.tl.attention_enrichment(adata, "cell_type", n_permutations=50)
-        medians.append(adata.uns["attention_enrichment"]["null"].median())
+        medians.append(adata.uns["tcellmil_attention_enrichment"]["patients"]["null"].median())
     assert medians[0] == pytest.approx(medians[1], rel=0.15)
 
 
@@ -142,15 +142,15 @@ def test_small_groups_are_not_tested_but_permuted(enriched, caplog):
     with caplog.at_level("INFO", logger="tcellmil"):
         tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=100)
     assert "no patient could be tested for ['rare'] (min_cells=3)" in caplog.text
-    table = tm.get.attention_enrichment(enriched).set_index(["group", "patient"])
+    table = tm.get.attention_enrichment(enriched).reset_index().set_index(["group", "patient"])
     assert table.loc[("rare", "P03"), "n_cells"] == 2
     assert table.loc["rare", ["observed", "null", "difference", "excess", "p", "padj"]].isna().all(axis=None)
-    stats = tm.get.attention_enrichment(enriched, stats=True).set_index("group")
+    stats = tm.get.attention_enrichment(enriched, "stats")
     assert stats.loc["rare", "n_patients"] == 0 and stats.loc["rare", "n_enriched"] == 0
     assert stats.loc["rare"].drop(["n_patients", "n_enriched"]).isna().all()
     assert stats.drop("rare").notna().all(axis=None) and "unseen" not in stats.index
     tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=100, min_cells=2)
-    assert tm.get.attention_enrichment(enriched, stats=True, groups="rare")["n_patients"].item() == 1
+    assert tm.get.attention_enrichment(enriched, "stats", groups="rare")["n_patients"].item() == 1
 
 
 def test_cells_without_attention_or_group_are_left_out_and_counted(enriched, caplog):
@@ -163,8 +163,9 @@ def test_cells_without_attention_or_group_are_left_out_and_counted(enriched, cap
     assert "80 cells have no attention and are left out" in caplog.text
     assert f"{without} cells have no 'cell_type' and are left out" in caplog.text
     tm.tl.attention_enrichment(expected, "cell_type", n_permutations=100)
-    for name in ("attention_enrichment", "attention_enrichment_stats"):
-        pd.testing.assert_frame_equal(enriched.uns[name], expected.uns[name])
+    for part in ("patients", "stats"):
+        one, other = (a.uns["tcellmil_attention_enrichment"][part] for a in (enriched, expected))
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_neither_the_order_of_the_cells_nor_the_global_random_state_matter(enriched):
@@ -173,8 +174,9 @@ def test_neither_the_order_of_the_cells_nor_the_global_random_state_matter(enric
     before = np.random.get_state()[1].copy()
     for adata in (enriched, shuffled):
         tm.tl.attention_enrichment(adata, "cell_type", n_permutations=200, seed=3)
-    for name in ("attention_enrichment", "attention_enrichment_stats"):
-        pd.testing.assert_frame_equal(enriched.uns[name], shuffled.uns[name])
+    for part in ("patients", "stats"):
+        one, other = (a.uns["tcellmil_attention_enrichment"][part] for a in (enriched, shuffled))
+        pd.testing.assert_frame_equal(one, other)
     assert np.array_equal(np.random.get_state()[1], before)
 
 
@@ -183,22 +185,21 @@ def test_groups_of_any_kind_are_named_as_text(enriched, kind):
     enriched.obs["group"] = (enriched.obs["cell_type"] == "B").astype(kind)
     tm.tl.attention_enrichment(enriched, "group", n_permutations=50)
     names = {int: ["0", "1"]}.get(kind, ["False", "True"])
-    assert tm.get.attention_enrichment(enriched, stats=True)["group"].tolist() == names
+    assert tm.get.attention_enrichment(enriched, "stats").reset_index()["group"].tolist() == names
 
 
 def test_only_the_documented_keys_are_written(enriched):
-    for name in ("attention_enrichment", "attention_enrichment_stats"):
-        del enriched.uns[name]
+    del enriched.uns["tcellmil_attention_enrichment"]
     before, obs = set(enriched.uns), enriched.obs.copy()
     result = tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=50, copy=True)
     assert set(enriched.uns) == before
-    assert set(result.uns) - before == {"attention_enrichment", "attention_enrichment_stats"}
+    assert set(result.uns) - before == {"tcellmil_attention_enrichment"}
     assert tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=50, key_added="mine") is None
-    assert set(enriched.uns) - before == {"mine", "mine_stats"}
+    assert set(enriched.uns) - before == {"mine"}
     pd.testing.assert_frame_equal(enriched.obs, obs)
     other = attended(n_patients=6, key="other")
     tm.tl.attention_enrichment(other, "cell_type", n_permutations=50, key="other")
-    assert {"other_attention_enrichment", "other_attention_enrichment_stats"} <= set(other.uns)
+    assert set(other.uns["other_attention_enrichment"]) == {"patients", "stats", "params"}
 
 
 def test_tables_survive_a_file(enriched, tmp_path):
@@ -206,15 +207,15 @@ def test_tables_survive_a_file(enriched, tmp_path):
     tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=50, min_cells=9)
     enriched.write_h5ad(tmp_path / "a.h5ad")
     read = ad.read_h5ad(tmp_path / "a.h5ad")
-    for stats in (False, True):
-        expected = tm.get.attention_enrichment(enriched, stats=stats)
-        assert stats or expected["p"].isna().any()
-        pd.testing.assert_frame_equal(tm.get.attention_enrichment(read, stats=stats), expected, check_dtype=False)
+    assert tm.get.attention_enrichment(enriched)["p"].isna().any()
+    for part in ("patients", "stats"):
+        back, expected = (tm.get.attention_enrichment(a, part) for a in (read, enriched))
+        pd.testing.assert_frame_equal(back, expected, check_dtype=False)
 
 
 def test_a_fitted_cohort_is_tested_as_it_comes(fitted):
     tm.tl.attention_enrichment(fitted, "cell_type", n_permutations=50, min_cells=2)
-    assert tm.get.attention_enrichment(fitted)["patient"].nunique() == 8
+    assert tm.get.attention_enrichment(fitted).reset_index()["patient"].nunique() == 8
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_a_model_that_held_no_patient_out_has_no_attention_to_test():
         ValueError, match=r"obs\['tcellmil_attention'\] is NaN in all 320 cells: no patient was held out"
     ):
         tm.tl.attention_enrichment(adata, "cell_type")
-    assert "attention_enrichment" not in adata.uns
+    assert "tcellmil_attention_enrichment" not in adata.uns
 
 
 def test_a_view_is_refused():

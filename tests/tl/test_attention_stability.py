@@ -63,7 +63,11 @@ def by_replica(fitted_once):
 
 @pytest.mark.parametrize("patient", ["P0", "P5"])
 def test_attention_across_seeds_is_between_the_replicas_that_held_the_patient_out(compared, patient):
-    row = compared.uns["attention_stability"]["attention"].set_index(["across", "patient"]).loc[("seeds", patient)]
+    row = (
+        compared.uns["tcellmil_attention_stability"]["attention"]
+        .set_index(["across", "patient"])
+        .loc[("seeds", patient)]
+    )
     _, _, test, attention = each_replica(compared, patient)
     one, other = attention[test]
     assert row["n_pairs"] == 1
@@ -72,7 +76,11 @@ def test_attention_across_seeds_is_between_the_replicas_that_held_the_patient_ou
 
 @pytest.mark.parametrize("patient", ["P0", "P5"])
 def test_attention_across_folds_is_with_those_of_the_seed_that_trained_on_the_patient(compared, patient):
-    row = compared.uns["attention_stability"]["attention"].set_index(["across", "patient"]).loc[("folds", patient)]
+    row = (
+        compared.uns["tcellmil_attention_stability"]["attention"]
+        .set_index(["across", "patient"])
+        .loc[("folds", patient)]
+    )
     seed, train, test, attention = each_replica(compared, patient)
     rho = [
         spearmanr(attention[test & (seed == s)][0], other).statistic
@@ -85,14 +93,14 @@ def test_attention_across_folds_is_with_those_of_the_seed_that_trained_on_the_pa
 
 
 def test_every_patient_has_a_row_for_the_seeds_and_one_for_the_folds(compared):
-    attention = compared.uns["attention_stability"]["attention"]
+    attention = compared.uns["tcellmil_attention_stability"]["attention"]
     assert attention["across"].tolist() == ["seeds"] * 8 + ["folds"] * 8
     assert attention["patient"].tolist() == [f"P{i}" for i in range(8)] * 2
 
 
 def test_regulators_agree_as_the_replicas_run_one_by_one(compared, by_replica):
     by_seed = by_replica.reshape(2, 8, 5)
-    regulators = compared.uns["attention_stability"]["regulators"].set_index("across")
+    regulators = compared.uns["tcellmil_attention_stability"]["regulators"].set_index("across")
     expected = {
         "seeds": [rank_agreement(by_seed.mean(axis=1), n_top=2)],
         "folds": [rank_agreement(of_seed, n_top=2) for of_seed in by_seed],
@@ -108,7 +116,7 @@ def test_regulators_agree_as_the_replicas_run_one_by_one(compared, by_replica):
 
 
 def test_top_holds_importance_spread_and_shares_of_every_movable_regulon(compared, by_replica):
-    top = compared.uns["attention_stability"]["top"]
+    top = compared.uns["tcellmil_attention_stability"]["top"]
     for across, raters in {"seeds": by_replica.reshape(2, 8, 5).mean(axis=1), "folds": by_replica}.items():
         own = top[top["across"] == across]
         assert sorted(own["regulon"]) == MOVABLE
@@ -124,14 +132,14 @@ def test_top_holds_importance_spread_and_shares_of_every_movable_regulon(compare
 
 def test_mean_importance_is_half_the_difference_that_perturb_finds(compared):
     tm.tl.perturb(compared)
-    delta = tm.get.perturbation(compared).pivot_table(index="regulon", columns="direction", values="delta")
-    top = tm.get.attention_stability(compared, part="top").query("across == 'seeds'").set_index("regulon")
+    delta = tm.get.perturb(compared).reset_index().pivot_table(index="regulon", columns="direction", values="delta")
+    top = tm.get.attention_stability(compared, "top").reset_index().query("across == 'seeds'").set_index("regulon")
     np.testing.assert_allclose(top["importance"], ((delta["up"] - delta["down"]) / 2)[top.index], atol=1e-6)
 
 
 def test_the_other_class_has_the_opposite_importance(compared):
     tm.tl.attention_stability(compared, n_top=2, target_class="NR", key_added="of_nr")
-    one, other = compared.uns["attention_stability"], compared.uns["of_nr"]
+    one, other = compared.uns["tcellmil_attention_stability"], compared.uns["of_nr"]
     assert other["params"]["target_class"] == "NR"
     np.testing.assert_allclose(one["top"]["importance"], -other["top"]["importance"], atol=1e-9)
     np.testing.assert_allclose(one["regulators"]["kendall_w"], other["regulators"]["kendall_w"])
@@ -141,10 +149,10 @@ def test_seeds_of_networks_that_learned_agree_on_the_regulon_that_marks_responde
     adata = make_cohort()
     fit_quickly(adata, cv=4, n_seeds=3, max_epochs=40)
     tm.tl.attention_stability(adata, n_top=1)
-    best = tm.get.attention_stability(adata, part="top").query("across == 'seeds'").iloc[0]
+    best = tm.get.attention_stability(adata, "top").reset_index().query("across == 'seeds'").iloc[0]
     assert best["regulon"] == "TF0(+)" and best["importance"] > 2 * best["sd"]
     assert best["share_top"] == best["sign_agreement"] == 1
-    regulators = tm.get.attention_stability(adata, part="regulators").set_index("across")
+    regulators = tm.get.attention_stability(adata, "regulators")
     assert regulators["top_overlap"]["seeds"] == 1 and regulators["top_overlap_chance"]["seeds"] == pytest.approx(0.2)
 
 
@@ -154,7 +162,7 @@ def test_one_seed_is_compared_across_folds_only_and_says_so(make_cohort, fit_qui
     with pytest.warns(UserWarning, match="nothing to compare across seeds; for that, fit again with n_seeds=3"):
         tm.tl.attention_stability(adata)
     for part in ("attention", "regulators", "top"):
-        assert set(tm.get.attention_stability(adata, part=part)["across"]) == {"folds"}
+        assert set(tm.get.attention_stability(adata, part).reset_index()["across"]) == {"folds"}
 
 
 SPLIT = [([f"P{i}" for i in range(6)], ["P6", "P7"])]
@@ -166,8 +174,8 @@ def test_one_fold_is_compared_across_seeds_only_and_says_so(make_cohort, fit_qui
     with pytest.warns(UserWarning, match="nothing to compare across folds; for that, fit again with several"):
         tm.tl.attention_stability(adata)
     for part in ("attention", "regulators", "top"):
-        assert set(tm.get.attention_stability(adata, part=part)["across"]) == {"seeds"}
-    assert tm.get.attention_stability(adata)["patient"].tolist() == ["P6", "P7"]
+        assert set(tm.get.attention_stability(adata, part).reset_index()["across"]) == {"seeds"}
+    assert tm.get.attention_stability(adata).reset_index()["patient"].tolist() == ["P6", "P7"]
 
 
 def test_a_single_replica_cannot_be_compared(make_cohort, fit_quickly):
@@ -175,7 +183,7 @@ def test_a_single_replica_cannot_be_compared(make_cohort, fit_quickly):
     fit_quickly(adata, cv=SPLIT)
     with pytest.raises(ValueError, match="single replica that held out patients.*n_seeds=3, or with several folds"):
         tm.tl.attention_stability(adata)
-    assert "attention_stability" not in adata.uns
+    assert "tcellmil_attention_stability" not in adata.uns
 
 
 def test_a_model_that_held_out_no_patient_cannot_be_compared(make_cohort):
@@ -186,7 +194,7 @@ def test_a_model_that_held_out_no_patient_cannot_be_compared(make_cohort):
     adata.uns["tcellmil"] = {**model.to_state(), "params": model.params()}
     with pytest.raises(ValueError, match="no replica of the model under 'tcellmil' held out a patient; fit with cv="):
         tm.tl.attention_stability(adata)
-    assert "attention_stability" not in adata.uns
+    assert "tcellmil_attention_stability" not in adata.uns
 
 
 def test_patients_without_a_label_count_for_attention_across_seeds_only(make_cohort, fit_quickly):
@@ -194,11 +202,11 @@ def test_patients_without_a_label_count_for_attention_across_seeds_only(make_coh
     adata.obs["response"] = adata.obs["response"].astype(object).where(adata.obs["patient"] != "P7")
     fit_quickly(adata, cv=2, n_seeds=2, unlabelled="predict")
     tm.tl.attention_stability(adata)
-    attention = tm.get.attention_stability(adata).groupby("across")["patient"].agg(set)
+    attention = tm.get.attention_stability(adata).reset_index().groupby("across")["patient"].agg(set)
     assert attention["seeds"] - attention["folds"] == {"P7"}
-    of_labelled = tm.get.attention_stability(adata, part="top").query("across == 'seeds'").set_index("regulon")
+    of_labelled = tm.get.attention_stability(adata, "top").reset_index().query("across == 'seeds'").set_index("regulon")
     tm.tl.perturb(adata)
-    delta = tm.get.perturbation(adata).query("patient != 'P7'")
+    delta = tm.get.perturb(adata).reset_index().query("patient != 'P7'")
     delta = delta.pivot_table(index="regulon", columns="direction", values="delta")
     expected = ((delta["up"] - delta["down"]) / 2)[of_labelled.index]
     np.testing.assert_allclose(of_labelled["importance"], expected, atol=1e-6)
@@ -209,7 +217,7 @@ def test_patients_held_out_by_several_replicas_of_a_run_count_once(make_cohort, 
     fit_quickly(adata, cv="leave_pair_out")
     with pytest.warns(UserWarning, match="across seeds"):
         tm.tl.attention_stability(adata)
-    attention = tm.get.attention_stability(adata)
+    attention = tm.get.attention_stability(adata).reset_index()
     assert (attention["n_pairs"] == 6).all()  # of nine pairs, three hold a patient out
     seed, train, test, each = each_replica(adata, "P1")
     rho = [spearmanr(each[test].mean(axis=0), other).statistic for other in each[train]]
@@ -228,7 +236,7 @@ def test_a_patient_that_is_held_out_twice_weighs_no_more_than_the_others(make_co
             for fold, patient in ((0, "P6"), (0, "P7"), (1, "P0"), (1, "P7"))
         )
         expected.append(np.mean([p6, p0, (p7 + p7_again) / 2]))
-    top = tm.get.attention_stability(adata, part="top").query("across == 'seeds'").set_index("regulon")
+    top = tm.get.attention_stability(adata, "top").reset_index().query("across == 'seeds'").set_index("regulon")
     assert top.loc["TF1(+)", "importance"] == pytest.approx(np.mean(expected), abs=1e-6)
     assert top.loc["TF1(+)", "sd"] == pytest.approx(np.std(expected, ddof=1), abs=1e-6)
 
@@ -240,7 +248,7 @@ def test_regulons_that_cannot_be_shifted_leave_nothing_to_rank_and_say_so(make_c
     fit_quickly(adata, cv=2, max_epochs=1)
     with pytest.warns(UserWarning, match="0 of 6 regulons can be shifted, the others have a deviation of 0"):
         tm.tl.attention_stability(adata)
-    result = adata.uns["attention_stability"]
+    result = adata.uns["tcellmil_attention_stability"]
     assert result["regulators"][["spearman_mean", "kendall_w", "top_overlap"]].isna().all(axis=None)
     assert result["top"].empty and result["params"]["n_unmovable"] == 6
     flat = result["attention"]  # cells that are all the same get the same attention
@@ -248,10 +256,10 @@ def test_regulons_that_cannot_be_shifted_leave_nothing_to_rank_and_say_so(make_c
 
 
 def test_attention_does_not_depend_on_how_much_is_run_at_once(compared, monkeypatch):
-    whole = compared.uns["attention_stability"]["attention"]
+    whole = compared.uns["tcellmil_attention_stability"]["attention"]
     monkeypatch.setattr("tcellmil.tl._explain._attention_stability.CHUNK_VALUES", 15 * 6 * 3)
     tm.tl.attention_stability(compared)
-    pd.testing.assert_frame_equal(compared.uns["attention_stability"]["attention"], whole, atol=1e-6)
+    pd.testing.assert_frame_equal(compared.uns["tcellmil_attention_stability"]["attention"], whole, atol=1e-6)
 
 
 def test_order_of_cells_does_not_matter(fitted):
@@ -259,7 +267,7 @@ def test_order_of_cells_does_not_matter(fitted):
     for cells in (fitted, shuffled):
         tm.tl.attention_stability(cells)
     for part in ("attention", "regulators", "top"):
-        one, other = (tm.get.attention_stability(cells, part=part) for cells in (fitted, shuffled))
+        one, other = (tm.get.attention_stability(cells, part).reset_index() for cells in (fitted, shuffled))
         pd.testing.assert_frame_equal(one, other)
 
 
@@ -267,16 +275,18 @@ def test_only_the_key_is_written_and_goes_through_a_file(fitted, tmp_path):
     before = fitted.copy()
     changed = tm.tl.attention_stability(fitted, copy=True)
     assert set(fitted.uns) == set(before.uns)
-    assert set(changed.uns) - set(before.uns) == {"attention_stability"}
+    assert set(changed.uns) - set(before.uns) == {"tcellmil_attention_stability"}
     pd.testing.assert_frame_equal(changed.obs, before.obs)
     changed.write_h5ad(tmp_path / "cells.h5ad")
     read = ad.read_h5ad(tmp_path / "cells.h5ad")
     for part in ("attention", "regulators", "top"):
-        one, other = (tm.get.attention_stability(cells, part=part) for cells in (changed, read))
+        one, other = (tm.get.attention_stability(cells, part).reset_index() for cells in (changed, read))
         pd.testing.assert_frame_equal(one, other, check_index_type=False)
     tm.tl.attention_stability(read)  # the model in the file is enough
-    again = tm.get.attention_stability(read, part="top")
-    pd.testing.assert_frame_equal(again, tm.get.attention_stability(changed, part="top"), check_index_type=False)
+    again = tm.get.attention_stability(read, "top").reset_index()
+    pd.testing.assert_frame_equal(
+        again, tm.get.attention_stability(changed, "top").reset_index(), check_index_type=False
+    )
 
 
 def test_result_of_another_model_lies_beside_that_model(make_cohort, fit_quickly):

@@ -42,12 +42,12 @@ def compared(compared_once):
 
 
 def predictions_of(adata, method, rep="X_regulons"):
-    table = tm.get.benchmark(adata, part="predictions")
+    table = tm.get.benchmark(adata, "predictions").reset_index()
     return table[(table["method"] == method) & (table["rep"] == rep)].set_index("patient")
 
 
 def test_every_method_runs_on_every_representation(compared):
-    table = tm.get.benchmark(compared, part="methods")
+    table = tm.get.benchmark(compared, "methods").reset_index()
     with_rep = table[table["rep"] != ""]
     assert set(table.loc[table["rep"] == "", "method"]) == {"composition", "majority"}
     assert set(with_rep.groupby("method")["rep"].nunique()) == {2}
@@ -74,9 +74,9 @@ def test_tcellmil_is_what_fit_mil_gives(make_cohort):
     np.testing.assert_allclose(
         predictions_of(adata, "tcellmil")["prob_R"], tm.get.predictions(adata)["prob_R"], rtol=1e-9
     )
-    metrics = tm.get.benchmark(adata)
+    metrics = tm.get.benchmark(adata).reset_index()
     own = metrics[metrics["method"] == "tcellmil"].set_index("metric")[["value", "ci_low", "ci_high"]]
-    pd.testing.assert_frame_equal(own, tm.get.metrics(adata).set_index("metric")[["value", "ci_low", "ci_high"]])
+    pd.testing.assert_frame_equal(own, tm.get.metrics(adata)[["value", "ci_low", "ci_high"]])
 
 
 def test_a_baseline_is_scikit_learn_by_hand_on_the_same_splits(compared):
@@ -103,7 +103,7 @@ def test_the_values_of_a_held_out_patient_reach_no_row(make_cohort):
     changed.obs.loc[own, "cell_type"] = "NK"
     for data in (adata, changed):
         compare(data, "cohort", methods=EVERY, reps=["X_regulons"], cell_type_key="cell_type", cv=cv)
-    before, after = (tm.get.benchmark(data, part="predictions") for data in (adata, changed))
+    before, after = (tm.get.benchmark(data, "predictions").reset_index() for data in (adata, changed))
     kept = before["patient"].isin(list(probe))
     assert kept.sum() == 2 * before["method"].nunique()
     pd.testing.assert_frame_equal(before[kept], after[kept])
@@ -173,7 +173,7 @@ def test_with_covariates_tcellmil_is_still_what_fit_mil_gives(make_cohort, fit_q
 def test_a_covariate_that_tells_the_label_shows_that_cells_add_nothing(make_cohort, tmp_path):
     adata = with_covariates(make_cohort(n_patients=16), told=8)
     compare(adata, methods="baselines", reps=["X_regulons"], cv=4, continuous_covariate_keys="age")
-    auroc = tm.get.benchmark(adata, "auroc").set_index("method")["value"]
+    auroc = tm.get.benchmark(adata, metric="auroc").reset_index().set_index("method")["value"]
     assert auroc["covariates"] == 1 and auroc["majority"] <= 0.5
     adata.write_h5ad(tmp_path / "result.h5ad")
     params = ad.read_h5ad(tmp_path / "result.h5ad").uns["benchmark"]["params"]
@@ -189,7 +189,7 @@ def test_the_covariates_of_a_held_out_patient_reach_no_row(make_cohort):
         adata = with_covariates(make_cohort(n_patients=10))
         adata.obs.loc[adata.obs["patient"] == "P3", ["age", "site"]] = age, site
         compare(adata, "cohort", methods=EVERY, reps=["X_regulons"], cell_type_key="cell_type", cv=cv, **KEYS)
-        tables.append(tm.get.benchmark(adata, part="predictions"))
+        tables.append(tm.get.benchmark(adata, "predictions").reset_index())
     before, after = tables
     kept = before["patient"].isin(list(probe))
     assert kept.sum() == 2 * before["method"].nunique() and "covariates" in set(before["method"])
@@ -244,7 +244,7 @@ def test_differences_are_to_the_reference_with_paired_tests(compared):
     assert (params["reference"], params["reference_rep"]) == ("tcellmil", "X_regulons")
     reference, other = predictions_of(compared, "tcellmil"), predictions_of(compared, "svc", "X_pca")
     y = (reference["label"] == "R").to_numpy().astype(int)
-    metrics = tm.get.benchmark(compared).set_index(["method", "rep", "metric"])
+    metrics = tm.get.benchmark(compared)
     auroc, accuracy = (metrics.loc[("svc", "X_pca", name)] for name in ("auroc", "accuracy"))
     difference, p = delong_test(y, other["prob_R"].to_numpy(), reference["prob_R"].to_numpy())
     assert auroc["difference"] == pytest.approx(difference) and auroc["test"] == "DeLong"
@@ -260,7 +260,7 @@ def test_differences_are_to_the_reference_with_paired_tests(compared):
 def test_metrics_are_those_of_the_predictions(compared):
     table = predictions_of(compared, "mil_max")
     y = (table["label"] == "R").to_numpy().astype(int)
-    found = tm.get.benchmark(compared)
+    found = tm.get.benchmark(compared).reset_index()
     found = found[(found["method"] == "mil_max") & (found["rep"] == "X_regulons")].set_index("metric")
     expected = bootstrap_metrics(y, table[["prob_NR", "prob_R"]].to_numpy(), n_boot=20).set_index("metric")
     np.testing.assert_allclose(found["value"], expected["value"])
@@ -270,7 +270,7 @@ def test_metrics_are_those_of_the_predictions(compared):
 def test_leave_pair_out_ranks_within_pairs(make_cohort):
     adata = make_cohort(n_patients=6)
     compare(adata, methods=["mil_linear", "gaussian_nb"], reps=["X_regulons"], cv="leave_pair_out")
-    auroc = tm.get.benchmark(adata, "auroc").set_index("method")
+    auroc = tm.get.benchmark(adata, metric="auroc").reset_index().set_index("method")
     for name in auroc.index:
         halves = auroc.loc[name, "value"] * 18  # nine pairs; a tie counts half
         assert halves == pytest.approx(round(halves))
@@ -289,7 +289,7 @@ def test_leave_pair_out_ranks_within_pairs(make_cohort):
 def test_three_classes(make_cohort):
     adata = make_cohort(n_patients=12, classes=("CR", "PR", "SD"))
     compare(adata, methods=["tcellmil", "svc", "majority"], reps=["X_regulons"], cv=3)
-    table = tm.get.benchmark(adata, "auroc").set_index("method")
+    table = tm.get.benchmark(adata, metric="auroc").reset_index().set_index("method")
     assert table.loc["svc", "test"] == "exchange" and 0 < table.loc["svc", "p"] <= 1
     assert np.allclose(predictions_of(adata, "majority", "")[["prob_CR", "prob_PR", "prob_SD"]].sum(axis=1), 1)
 
@@ -297,7 +297,7 @@ def test_three_classes(make_cohort):
 def test_methods_for_two_classes_are_left_out_of_more(make_cohort):
     adata = make_cohort(n_patients=12, classes=("CR", "PR", "SD"))
     compare(adata, methods="mil", reps=["X_regulons"], cv=3)
-    assert "scmild" not in set(tm.get.benchmark(adata)["method"])
+    assert "scmild" not in set(tm.get.benchmark(adata).reset_index()["method"])
     with pytest.raises(ValueError, match=r"methods \['scmild'\] are for two classes, there are 3"):
         compare(adata, methods=["scmild"], reps=["X_regulons"], cv=3)
 
@@ -306,7 +306,7 @@ def test_unlabelled_patients_are_predicted_and_not_judged(make_cohort):
     adata = make_cohort(n_patients=9)
     adata.obs["response"] = adata.obs["response"].astype(object).where(adata.obs["patient"] != "P8", None)
     compare(adata, methods=["mil_mean", "svc"], reps=["X_regulons"], cv=2, unlabelled="predict")
-    assert (tm.get.benchmark(adata)["n"] == 8).all()
+    assert (tm.get.benchmark(adata).reset_index()["n"] == 8).all()
     found = predictions_of(adata, "svc")
     assert found["prob_R"].notna().all() and found.loc["P8", "label"] == ""
 
@@ -333,18 +333,20 @@ def test_methods_of_your_own_get_no_label_no_other_cells_and_no_earlier_result(m
 def test_without_cell_types_composition_is_left_out_of_all(make_cohort):
     adata = make_cohort()
     compare(adata, methods="baselines", reps=["X_regulons"])
-    assert "composition" not in set(tm.get.benchmark(adata)["method"])
+    assert "composition" not in set(tm.get.benchmark(adata).reset_index()["method"])
 
 
 def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path):
     compared.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     for part in ("metrics", "methods", "predictions"):
-        pd.testing.assert_frame_equal(tm.get.benchmark(back, part=part), tm.get.benchmark(compared, part=part))
+        pd.testing.assert_frame_equal(
+            tm.get.benchmark(back, part).reset_index(), tm.get.benchmark(compared, part).reset_index()
+        )
     first, second = make_cohort(), make_cohort()
     for adata in (first, second):
         compare(adata, methods=["mil_max", "random_forest"], reps=["X_pca"])
-    pd.testing.assert_frame_equal(tm.get.benchmark(first), tm.get.benchmark(second))
+    pd.testing.assert_frame_equal(tm.get.benchmark(first).reset_index(), tm.get.benchmark(second).reset_index())
 
 
 @pytest.mark.parametrize(

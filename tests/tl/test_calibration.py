@@ -23,8 +23,8 @@ def both(both_once):
 
 
 def test_probabilities_are_divided_on_the_logit_scale_by_each_replicas_temperature(both):
-    temperature = tm.get.model(both, "cooled").module.temperature
-    plain, cooled = (tm.get.predictions(both, key) for key in ("tcellmil", "cooled"))
+    temperature = tm.get.model(both, key="cooled").module.temperature
+    plain, cooled = (tm.get.predictions(both, key=key) for key in ("tcellmil", "cooled"))
     assert len(temperature) == 12 and not np.allclose(temperature, 1)
     np.testing.assert_allclose(logit(cooled["prob_R"]) * temperature, logit(plain["prob_R"]), rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(both.obs["cooled_attention"], both.obs["tcellmil_attention"])
@@ -36,11 +36,11 @@ def test_a_calibrated_model_survives_a_file_and_is_perturbed_and_explained_as_su
     for adata in (both, back):
         tm.tl.perturb(adata, key="cooled")
         tm.tl.shap(adata, "bag", background=60, key="cooled", progress=False)
-    first, second = (tm.get.perturbation(adata, "cooled") for adata in (both, back))
+    first, second = (tm.get.perturb(adata, key="cooled").reset_index() for adata in (both, back))
     np.testing.assert_array_equal(first["prob"], second["prob"])
     base = first.drop_duplicates("patient").set_index("patient")["prob_base"]
-    np.testing.assert_allclose(base, tm.get.predictions(both, "cooled")["prob_R"][base.index], rtol=1e-5)
-    additivity = tm.get.shap(back, "additivity", "cooled").set_index("patient")
+    np.testing.assert_allclose(base, tm.get.predictions(both, key="cooled")["prob_R"][base.index], rtol=1e-5)
+    additivity = tm.get.shap(back, "additivity", key="cooled")
     np.testing.assert_allclose(additivity["output"], base[additivity.index], rtol=1e-4)
 
 
@@ -58,14 +58,14 @@ def test_the_picture_draws_the_table_of_each_fit(both):
     ax = tm.pl.calibration(both, ["tcellmil", "cooled"], n_bins=3, show=False)
     lines = [line for line in ax.lines if line.get_marker() == "o"]
     for line, key in zip(lines, ("tcellmil", "cooled"), strict=True):
-        np.testing.assert_array_equal(line.get_ydata(), tm.get.calibration(both, key, n_bins=3)["observed"])
+        np.testing.assert_array_equal(line.get_ydata(), tm.get.calibration(both, key=key, n_bins=3)["observed"])
     plt.close("all")
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda a: tm.get.calibration(a, "other"), KeyError, r"run tl.fit_mil"),
+        (lambda a: tm.get.calibration(a, key="other"), KeyError, r"run tl.fit_mil"),
         (lambda a: tm.get.calibration(a, target_class="CR"), ValueError, r"target_class='CR' is not known"),
         (lambda a: tm.pl.calibration(a, n_bins=0, show=False), ValueError, r"n_bins=0 must be at least 1"),
         (

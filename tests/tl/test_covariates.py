@@ -26,7 +26,7 @@ def adata(make_cohort):
 
 
 def auroc(adata):
-    return tm.get.metrics(adata).set_index("metric").loc["auroc", "value"]
+    return tm.get.metrics(adata).loc["auroc", "value"]
 
 
 def test_a_covariate_that_tells_the_label_is_learned_from(make_cohort, fit_quickly):
@@ -78,10 +78,10 @@ def test_covariates_go_through_files_perturbation_explanation_and_new_patients(
     adata.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     tm.tl.perturb(back)
-    base = tm.get.perturbation(back).drop_duplicates("patient").set_index("patient")["prob_base"]
+    base = tm.get.perturb(back).reset_index().drop_duplicates("patient").set_index("patient")["prob_base"]
     np.testing.assert_allclose(base, tm.get.predictions(adata)["prob_R"][base.index], rtol=1e-5)
     tm.tl.shap(back, "bag", background=60, progress=False)
-    output = tm.get.shap(back, "additivity").set_index("patient")["output"]
+    output = tm.get.shap(back, "additivity")["output"]
     np.testing.assert_allclose(output, base[output.index], rtol=1e-4)
 
     new = with_covariates(make_cohort(n_patients=4, seed=1, prefix="N"))

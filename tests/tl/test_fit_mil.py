@@ -12,7 +12,7 @@ WRITTEN = {"config", "weights", "splits", "params", "predictions", "metrics", "h
 
 
 def metric(adata, key="tcellmil"):
-    return tm.get.metrics(adata, key).set_index("metric")["value"]
+    return tm.get.metrics(adata, key=key)["value"]
 
 
 def test_the_documented_keys_are_written_and_nothing_else(make_cohort, fitted_once):
@@ -114,8 +114,9 @@ def test_a_file_alone_gives_the_same_perturbation(fitted, tmp_path, suffix):
     )
     for a in (fitted, back):
         tm.tl.perturb(a)
-    for key in ("tcellmil_perturbation", "tcellmil_perturbation_stats"):
-        a, b = (x.uns[key].astype({"regulon": str, "direction": str}) for x in (fitted, back))
+    for part in ("patients", "stats"):
+        tables = [x.uns["tcellmil_perturbation"][part] for x in (fitted, back)]
+        a, b = (table.astype({"regulon": str, "direction": str}) for table in tables)
         pd.testing.assert_frame_equal(a, b, check_dtype=False)
     back.write_h5ad(tmp_path / "again.h5ad")
 
@@ -131,7 +132,9 @@ def test_three_classes(make_cohort, fit_quickly):
     expected = sk.roc_auc_score(codes, table[columns], multi_class="ovr")
     assert metric(adata)["auroc"] == pytest.approx(expected)
     tm.tl.perturb(adata, target_class="PD")
-    assert adata.uns["tcellmil_perturbation"]["prob_base"].iloc[0] == pytest.approx(table["prob_PD"].iloc[0], abs=1e-6)
+    assert adata.uns["tcellmil_perturbation"]["patients"]["prob_base"].iloc[0] == pytest.approx(
+        table["prob_PD"].iloc[0], abs=1e-6
+    )
 
 
 def test_the_positive_class_can_be_chosen(make_cohort, fit_quickly):
@@ -154,9 +157,9 @@ def test_any_representation_can_be_used(make_cohort, fit_quickly):
     adata.obsm["X_frame"] = pd.DataFrame(adata.obsm["X_pca"], index=adata.obs_names, columns=names)
     fit_quickly(adata, use_rep="X_pca", cv=2, key_added="array")
     fit_quickly(adata, use_rep="X_frame", cv=2, key_added="named")
-    pd.testing.assert_frame_equal(tm.get.predictions(adata, "array"), tm.get.predictions(adata, "named"))
+    pd.testing.assert_frame_equal(tm.get.predictions(adata, key="array"), tm.get.predictions(adata, key="named"))
     tm.tl.perturb(adata, key="named")
-    assert adata.uns["named_perturbation"]["regulon"].unique().tolist() == names
+    assert adata.uns["named_perturbation"]["patients"]["regulon"].unique().tolist() == names
 
 
 def test_the_scale_of_any_other_representation_does_not_matter(make_cohort, fit_quickly):
@@ -164,7 +167,7 @@ def test_the_scale_of_any_other_representation_does_not_matter(make_cohort, fit_
     adata.obsm["X_large"] = 256 * adata.obsm["X_pca"]
     fit_quickly(adata, use_rep="X_pca", cv=2, key_added="one")
     fit_quickly(adata, use_rep="X_large", cv=2, key_added="other")
-    small, large = (tm.get.predictions(adata, key)["prob_R"] for key in ("one", "other"))
+    small, large = (tm.get.predictions(adata, key=key)["prob_R"] for key in ("one", "other"))
     np.testing.assert_allclose(small, large, atol=1e-4)
 
 
@@ -180,12 +183,12 @@ def test_copy_leaves_the_input_and_returns_the_result(make_cohort, fit_quickly, 
 def test_two_results_live_side_by_side(make_cohort, fit_quickly):
     adata = make_cohort()
     fit_quickly(adata, cv=2, key_added="first")
-    first = tm.get.predictions(adata, "first")
+    first = tm.get.predictions(adata, key="first")
     fit_quickly(adata, cv=2, seed=1, key_added="second")
     assert {"X_first", "X_second"} <= set(adata.obsm)
     assert {"first_attention", "second_attention"} <= set(adata.obs)
     assert "tcellmil" not in adata.uns
-    pd.testing.assert_frame_equal(tm.get.predictions(adata, "first"), first)
+    pd.testing.assert_frame_equal(tm.get.predictions(adata, key="first"), first)
 
 
 def test_auroc_of_leave_pair_out_is_the_share_of_pairs_ranked_rightly(make_cohort, fit_quickly):
@@ -224,10 +227,10 @@ def test_own_splits_and_cohorts_decide_who_is_held_out(make_cohort, fit_quickly)
     adata = make_cohort()
     patients = [f"P{i}" for i in range(8)]
     fit_quickly(adata, cv=[(patients[:4], patients[4:])], key_added="own")
-    table = tm.get.predictions(adata, "own")
+    table = tm.get.predictions(adata, key="own")
     assert table["n_replicas"].tolist() == [0] * 4 + [1] * 4
     assert table["prob_R"].isna().tolist() == [True] * 4 + [False] * 4
-    assert (tm.get.metrics(adata, "own")["n"] == 4).all()
+    assert (tm.get.metrics(adata, key="own")["n"] == 4).all()
     fit_quickly(adata, "cohort", cv="cohort", key_added="cohorts")
     splits = adata.uns["cohorts"]["splits"]
     cohort = adata.obs.groupby("patient")["cohort"].first().loc[list(splits["patients"])].astype(str).to_numpy()
@@ -238,7 +241,7 @@ def test_a_closing_line_gives_auroc_and_its_interval(make_cohort, fit_quickly, c
     adata = make_cohort()
     with caplog.at_level("INFO", logger="tcellmil"):
         fit_quickly(adata, cv=2)
-    row = tm.get.metrics(adata).set_index("metric").loc["auroc"]
+    row = tm.get.metrics(adata).loc["auroc"]
     assert [record.message for record in caplog.records if record.name == "tcellmil"] == [
         f"fit_mil: AUROC {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], 8 patients, 2 replicas, cv='2'"
     ]

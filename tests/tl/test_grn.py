@@ -13,18 +13,18 @@ def cohort():
 def test_the_network_is_written_with_signs_and_survives_the_disk(cohort, tmp_path):
     adata = tm.tl.grn(cohort, tf_names=["IRF7", "SPI1"], copy=True)
     assert "grn" not in cohort.uns
-    edges = adata.uns["grn"]
+    edges = adata.uns["grn"]["edges"]
     assert list(edges.columns) == ["TF", "target", "importance", "rho"]
     assert set(edges.TF) == {"IRF7", "SPI1"}
     assert edges.rho.between(-1, 1).all()
     adata.write_h5ad(tmp_path / "x.h5ad")
-    back = ad.read_h5ad(tmp_path / "x.h5ad").uns["grn"]
+    back = ad.read_h5ad(tmp_path / "x.h5ad").uns["grn"]["edges"]
     pd.testing.assert_frame_equal(back.reset_index(drop=True), edges, check_dtype=False)
 
 
 def test_the_planted_factor_finds_its_targets(cohort):
     adata = tm.tl.grn(cohort, tf_names=["IRF7", "SPI1", "PAX5"], key_added="net", copy=True)
-    irf7 = adata.uns["net"].query("TF == 'IRF7'").head(15).target
+    irf7 = adata.uns["net"]["edges"].query("TF == 'IRF7'").head(15).target
     assert irf7.isin(cohort.uns["truth"]["targets"]).sum() >= 4
 
 
@@ -33,7 +33,7 @@ def test_a_layer_is_used_when_named(cohort):
     adata.layers["other"] = adata.X[:, ::-1]
     tm.tl.grn(adata, tf_names=["IRF7"], layer="other")
     tm.tl.grn(adata, tf_names=["IRF7"], key_added="x")
-    assert not adata.uns["grn"].equals(adata.uns["x"])
+    assert not adata.uns["grn"]["edges"].equals(adata.uns["x"]["edges"])
 
 
 def test_bad_input_leaves_the_data_untouched(cohort):

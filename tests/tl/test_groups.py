@@ -82,7 +82,7 @@ def test_it_goes_from_the_fit_to_the_file_and_the_permutation_test(samples, fit_
     tm.tl.perturb(back)
     del back.uns["tcellmil_perturbation"]
     tm.tl.permutation_test(back, 3, within_cohorts=False, progress=False)
-    assert len(tm.get.permutation_test(back, null=True)) == 3
+    assert len(tm.get.permutation_test(back, "null")) == 3
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_a_benchmark_keeps_groups_together_and_exchanges_them_whole(samples):
     )
     donor = samples.obs.groupby("patient", observed=True)["donor"].first()
     y = (samples.obs.groupby("patient", observed=True)["response"].first() == "R").to_numpy()
-    table = tm.get.benchmark(samples, part="predictions")
+    table = tm.get.benchmark(samples, "predictions").reset_index()
     prior = table[table["method"] == "majority"].set_index("patient")["prob_R"]
     for patient in donor.index:  # the prior of the patients of all other donors
         others = (donor != donor[patient]).to_numpy()
         assert prior[patient] == pytest.approx(y[others].mean())
-    tested = tm.get.benchmark(samples)
+    tested = tm.get.benchmark(samples).reset_index()
     assert set(tested.loc[tested["method"] == "majority", "test"]) == {"exchange"}

@@ -19,7 +19,7 @@ def weights(data, key="tcellmil"):
 
 
 def same_result(a, b, key="tcellmil"):
-    pd.testing.assert_frame_equal(tm.get.predictions(a, key), tm.get.predictions(b, key), check_exact=True)
+    pd.testing.assert_frame_equal(tm.get.predictions(a, key=key), tm.get.predictions(b, key=key), check_exact=True)
     assert weights(a, key).keys() == weights(b, key).keys()
     assert all(np.array_equal(w, weights(b, key)[name]) for name, w in weights(a, key).items())
 
@@ -154,7 +154,7 @@ def test_a_second_modality_that_knows_the_label_helps(make_mudata):
     auroc = {}
     for name, use_rep in {"alone": {"regulons": "X"}, "both": BOTH}.items():
         tm.tl.fit_mil(mdata, "patient", "response", use_rep=use_rep, key_added=name, **options)
-        auroc[name] = tm.get.metrics(mdata, name).set_index("metric").loc["auroc", "value"]
+        auroc[name] = tm.get.metrics(mdata, key=name).loc["auroc", "value"]
     assert auroc["both"] > 0.95
     assert auroc["both"] > auroc["alone"] + 0.1
 
@@ -170,7 +170,7 @@ def test_a_file_holds_everything(fitted_mudata, tmp_path):
     pd.testing.assert_frame_equal(tm.get.metrics(read), tm.get.metrics(fitted_mudata))
     assert again.feature_names().tolist() == NAMES
     tm.tl.perturb(read, regulons=["prot:CD8"])
-    assert tm.get.perturbation(read)["patient"].nunique() == 8
+    assert tm.get.perturb(read).reset_index()["patient"].nunique() == 8
 
 
 def test_the_model_predicts_as_the_result_says(fitted_mudata):
@@ -224,7 +224,7 @@ def test_an_anndata_is_no_substitute_for_the_modalities(fitted_mudata, make_coho
 
 def test_features_are_perturbed_by_the_names_of_their_modalities(fitted_mudata):
     tm.tl.perturb(fitted_mudata)
-    stats = tm.get.perturbation(fitted_mudata, stats=True)
+    stats = tm.get.perturb(fitted_mudata, "stats").reset_index()
     assert stats["regulon"].unique().tolist() == NAMES
     assert stats.set_index("regulon").loc["prot:CD8", "movable"].all()
     with pytest.raises(KeyError, match=r"regulons \['CD8'\] are not features of the model; there are .*regulons:TF0"):
@@ -234,9 +234,9 @@ def test_features_are_perturbed_by_the_names_of_their_modalities(fitted_mudata):
 
 def test_shap_values_of_all_modalities_add_up(fitted_mudata):
     tm.tl.shap(fitted_mudata, level="bag", background=100, progress=False)
-    assert fitted_mudata.obsm["X_shap"].shape == (120, 10)
-    assert tm.get.shap(fitted_mudata, "stats")["regulon"].tolist() == NAMES
-    parts = tm.get.shap(fitted_mudata, "additivity")
+    assert fitted_mudata.obsm["X_tcellmil_shap"].shape == (120, 10)
+    assert tm.get.shap(fitted_mudata, "stats").reset_index()["regulon"].tolist() == NAMES
+    parts = tm.get.shap(fitted_mudata, "additivity").reset_index()
     np.testing.assert_allclose(parts["explained"], parts["output"] - parts["expected"], atol=0.01)
     explanation = tm.get.shap_explanation(fitted_mudata)
     np.testing.assert_array_equal(explanation.data[:, :6], fitted_mudata["regulons"].X)
@@ -246,7 +246,7 @@ def test_shap_values_of_all_modalities_add_up(fitted_mudata):
 
 def test_attention_is_correlated_with_the_features_of_all_modalities(fitted_mudata):
     tm.tl.attention_correlation(fitted_mudata, mixed_model=False)
-    table = tm.get.attention_correlation(fitted_mudata)
+    table = tm.get.attention_correlation(fitted_mudata).reset_index()
     assert table["regulon"].tolist() == NAMES
     cells = tm.get.attention(fitted_mudata)
     own = fitted_mudata["prot"].to_df()["CD8"].loc[cells.index]
@@ -256,7 +256,7 @@ def test_attention_is_correlated_with_the_features_of_all_modalities(fitted_muda
 def test_other_verbs_that_read_a_model_read_that_of_a_mudata(fitted_mudata):
     tm.tl.attention_enrichment(fitted_mudata, groupby="cell_type", n_permutations=50)
     tm.tl.permutation_test(fitted_mudata, n_permutations=2, progress=False)
-    assert len(tm.get.permutation_test(fitted_mudata)) == 1
+    assert len(tm.get.permutation_test(fitted_mudata).reset_index()) == 1
     tm.tl.attention_stability(fitted_mudata)
     tm.pl.attention(fitted_mudata, groupby="cell_type", show=False)
 
@@ -333,7 +333,9 @@ def test_regulons_with_a_mudata_are_fitted_and_written(expressed, net, fit_quick
     expressed.write_h5mu(tmp_path / "with_regulons.h5mu")
     read = mudata.read_h5mu(tmp_path / "with_regulons.h5mu")
     pd.testing.assert_frame_equal(tm.get.model(read).predict(), tm.get.predictions(expressed))
-    pd.testing.assert_frame_equal(tm.get.regulons(read, "scores"), tm.get.regulons(expressed, "scores"))
+    pd.testing.assert_frame_equal(
+        tm.get.regulons(read, result_key="scores"), tm.get.regulons(expressed, result_key="scores")
+    )
 
 
 def test_the_targets_of_a_modality_score_new_cells(expressed, net):
@@ -363,7 +365,7 @@ def test_a_modality_of_an_anndata_is_refused(make_cohort):
 
 def test_regulons_of_a_missing_modality_name_the_verb(make_mudata):
     with pytest.raises(KeyError, match="mdata has no modality 'activity'; run tl.regulons"):
-        tm.get.regulons(make_mudata(), "activity")
+        tm.get.regulons(make_mudata(), result_key="activity")
 
 
 # bad input ----------------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def value_by_hand(adata, patient, shift=0.0, regulon=0):
 @of_values
 def test_a_perturbed_value_is_what_one_gets_by_shifting_and_predicting_again(fitted, outcome):
     tm.tl.perturb(fitted, n_mad=2)
-    table = tm.get.perturbation(fitted, direction="up", regulons="TF0(+)").set_index("patient")
+    table = tm.get.perturb(fitted, direction="up", regulons="TF0(+)").reset_index().set_index("patient")
     assert list(table.columns) == ["regulon", "direction", "n_mad", "value_base", "value", "delta"]
     scores = 2 * fitted.obsm["X_regulons"][:, 0].astype(float) - 1
     shift = 2 * np.median(np.abs(scores - np.median(scores)))
@@ -96,7 +96,7 @@ def test_a_perturbed_value_is_what_one_gets_by_shifting_and_predicting_again(fit
 
 @of_values
 def test_the_change_itself_is_tested_and_there_is_no_logit(explained, outcome):
-    table, stats = tm.get.perturbation(explained), tm.get.perturbation(explained, stats=True)
+    table, stats = tm.get.perturb(explained).reset_index(), tm.get.perturb(explained, "stats").reset_index()
     assert not [name for name in (*table, *stats) if "logit" in name or "prob" in name]
     assert (stats["target_class"] == NAMES[outcome]).all() and (stats["outcome"] == outcome).all()
     for (regulon, direction), rows in table.groupby(["regulon", "direction"]):
@@ -107,9 +107,11 @@ def test_the_change_itself_is_tested_and_there_is_no_logit(explained, outcome):
 
 @of_values
 def test_epistasis_is_of_the_change_itself(explained, outcome):
-    pairs, stats = (tm.get.perturbation(explained, pairs=True, stats=stats) for stats in (False, True))
+    pairs, stats = (
+        tm.get.perturb(explained, "pair_stats" if stats else "pairs").reset_index() for stats in (False, True)
+    )
     assert not [name for name in (*pairs, *stats) if "logit" in name or "prob" in name]
-    alone = tm.get.perturbation(explained).set_index(["patient", "direction", "regulon"])["delta"]
+    alone = tm.get.perturb(explained).reset_index().set_index(["patient", "direction", "regulon"])["delta"]
     members = [
         alone.loc[pd.MultiIndex.from_frame(pairs[["patient", "direction", name]])].to_numpy()
         for name in ("regulon_1", "regulon_2")
@@ -123,11 +125,13 @@ def test_epistasis_is_of_the_change_itself(explained, outcome):
 def test_shap_values_of_a_patient_are_parts_of_its_value(explained, outcome):
     params = explained.uns["tcellmil_shap"]["params"]
     assert (params["output"], params["target_class"], params["outcome"]) == ("value", NAMES[outcome], outcome)
-    assert params["additivity_error"] < 0.01 and "X_shap_by_class" not in explained.obsm
-    additivity = tm.get.shap(explained, "additivity").set_index("patient")
+    assert params["additivity_error"] < 0.01 and "X_tcellmil_shap_by_class" not in explained.obsm
+    additivity = tm.get.shap(explained, "additivity")
     predictions = tm.get.predictions(explained)["risk" if outcome == "survival" else "predicted"]
     np.testing.assert_allclose(additivity["output"], predictions.loc[additivity.index], rtol=1e-4, atol=1e-4)
-    total = pd.Series(explained.obsm["X_shap"].astype(float).sum(axis=1)).groupby(explained.obs["patient"].to_numpy())
+    total = pd.Series(explained.obsm["X_tcellmil_shap"].astype(float).sum(axis=1)).groupby(
+        explained.obs["patient"].to_numpy()
+    )
     change = additivity["output"] - additivity["expected"]
     np.testing.assert_allclose(total.sum().loc[change.index], change, atol=0.01 * change.abs().max())
     assert change.abs().max() > 0.1
@@ -136,7 +140,7 @@ def test_shap_values_of_a_patient_are_parts_of_its_value(explained, outcome):
 @pytest.mark.parametrize("outcome", ["continuous"])
 def test_shap_values_of_a_cell_are_parts_of_the_value_of_a_bag_of_one(fitted, outcome):
     tm.tl.shap(fitted, "cell", n_samples=100, **SHAP)
-    params, additivity = fitted.uns["tcellmil_shap"]["params"], tm.get.shap(fitted, "additivity").set_index("patient")
+    params, additivity = fitted.uns["tcellmil_shap"]["params"], tm.get.shap(fitted, "additivity")
     assert params["output"] == "value" and params["additivity_error"] < 0.1
     model, bags = tm.get.model(fitted), tm.get.model(fitted).bags()
     i = list(bags.names).index("P4")
@@ -147,18 +151,18 @@ def test_shap_values_of_a_cell_are_parts_of_the_value_of_a_bag_of_one(fitted, ou
 
 @of_values
 def test_without_another_class_the_difference_is_the_value(explained, outcome):
-    patients, difference = tm.get.shap(explained), tm.get.shap(explained, "difference")
+    patients, difference = tm.get.shap(explained).reset_index(), tm.get.shap(explained, "difference").reset_index()
     assert (patients["class"] == NAMES[outcome]).all()
     pd.testing.assert_frame_equal(difference, patients[["patient", "regulon", "mean", "weighted_mean", "total"]])
-    stats = tm.get.shap(explained, "stats").set_index("regulon")
+    stats = tm.get.shap(explained, "stats")
     means = patients.groupby("regulon")["weighted_mean"].mean()
     np.testing.assert_allclose(stats["weighted_difference"], means.loc[stats.index], atol=1e-12)
 
 
 @pytest.mark.parametrize("outcome", ["continuous"])
 def test_the_regulon_that_drives_a_number_comes_first(explained, outcome):
-    assert tm.get.shap(explained, "stats").nlargest(1, "median_abs")["regulon"].item() == "TF0(+)"
-    stats = tm.get.perturbation(explained, stats=True, direction="up")
+    assert tm.get.shap(explained, "stats").reset_index().nlargest(1, "median_abs")["regulon"].item() == "TF0(+)"
+    stats = tm.get.perturb(explained, "stats", direction="up").reset_index()
     assert stats.nlargest(1, "median_delta")["regulon"].item() == "TF0(+)"
 
 
@@ -168,15 +172,19 @@ def test_shap_values_follow_the_unit_of_a_number(explained, outcome):
     other.obs["age"] *= 1e4
     tm.tl.fit_mil(other, "patient", outcome=outcome, label_key="age", **OPTIONS)
     tm.tl.shap(other, "bag", **SHAP)
-    scale = np.abs(explained.obsm["X_shap"]).max()
-    np.testing.assert_allclose(other.obsm["X_shap"] / 1e4, explained.obsm["X_shap"], atol=0.02 * scale)
+    scale = np.abs(explained.obsm["X_tcellmil_shap"]).max()
+    np.testing.assert_allclose(
+        other.obsm["X_tcellmil_shap"] / 1e4, explained.obsm["X_tcellmil_shap"], atol=0.02 * scale
+    )
 
 
 @of_values
 def test_stability_is_of_changes_of_the_value(explained, outcome):
-    params, top = (explained.uns["attention_stability"][part] for part in ("params", "top"))
+    params, top = (explained.uns["tcellmil_attention_stability"][part] for part in ("params", "top"))
     assert (params["target_class"], params["outcome"]) == (NAMES[outcome], outcome)
-    wide = tm.get.perturbation(explained).pivot(index=["regulon", "patient"], columns="direction", values="delta")
+    wide = (
+        tm.get.perturb(explained).reset_index().pivot(index=["regulon", "patient"], columns="direction", values="delta")
+    )
     half = ((wide["up"] - wide["down"]) / 2).groupby("regulon").mean()  # folds are of equal size
     folds = top[top["across"] == "folds"].set_index("regulon")["importance"]
     np.testing.assert_allclose(folds, half.loc[folds.index], atol=1e-4)
@@ -184,13 +192,13 @@ def test_stability_is_of_changes_of_the_value(explained, outcome):
 
 @of_values
 def test_enrichment_and_correlation_take_all_patients_as_one_group(explained, outcome):
-    assert set(tm.get.attention_enrichment(explained)["label"]) == {"all patients"}
+    assert set(tm.get.attention_enrichment(explained).reset_index()["label"]) == {"all patients"}
     assert tm.get.attention_correlation(explained)["n_patients"].max() == 9
 
 
 @of_values
 def test_regulators_say_whether_more_goes_with_higher_or_lower(explained, outcome):
-    table = tm.get.regulators(explained, alpha=1)
+    table = tm.get.regulators(explained, alpha=1).reset_index()
     assert (table["target_class"] == NAMES[outcome]).all()
     sure = table[table["favours"] != "unclear"]
     assert len(sure) and set(sure["favours"]) <= {"higher", "lower"}
@@ -219,17 +227,17 @@ def test_a_model_that_was_read_back_is_perturbed_the_same(fitted, outcome, tmp_p
     back = ad.read_h5ad(tmp_path / "fit.h5ad")
     for adata in (fitted, back):
         tm.tl.perturb(adata)
-    pd.testing.assert_frame_equal(tm.get.perturbation(back), tm.get.perturbation(fitted))
+    pd.testing.assert_frame_equal(tm.get.perturb(back).reset_index(), tm.get.perturb(fitted).reset_index())
 
 
 @pytest.mark.parametrize("outcome", ["ordered"])
 def test_ordered_classes_are_explained_as_classes(explained, outcome):
     assert set(tm.get.attention(explained)["label"]) == {"low", "mid", "high"}
-    base = tm.get.perturbation(explained).groupby("patient")["prob_base"].first()
+    base = tm.get.perturb(explained).reset_index().groupby("patient")["prob_base"].first()
     np.testing.assert_allclose(base, tm.get.predictions(explained)["prob_high"], atol=1e-6)
     assert explained.uns["tcellmil_shap"]["params"]["output"] == "probability"
-    np.testing.assert_allclose(explained.obsm["X_shap_by_class"].sum(axis=1), 0, atol=1e-5)
-    additivity = tm.get.shap(explained, "additivity").set_index("patient")["output"]
+    np.testing.assert_allclose(explained.obsm["X_tcellmil_shap_by_class"].sum(axis=1), 0, atol=1e-5)
+    additivity = tm.get.shap(explained, "additivity")["output"]
     np.testing.assert_allclose(additivity, tm.get.predictions(explained).loc[additivity.index, "prob_high"], atol=1e-4)
 
 

@@ -14,7 +14,7 @@ def part(adata, name):
 def test_p_counts_the_permutations_that_are_as_good(fitted):
     tm.tl.permutation_test(fitted, 9, progress=False)
     null, test = part(fitted, "null"), part(fitted, "test").iloc[0]
-    observed = tm.get.metrics(fitted).set_index("metric").loc["auroc", "value"]
+    observed = tm.get.metrics(fitted).loc["auroc", "value"]
     assert test["value"] == observed and len(null) == 9
     assert test["p"] == (1 + (null["auroc"] >= observed - 1e-12).sum()) / 10
     assert test["null_mean"] == pytest.approx(null["auroc"].mean())
@@ -34,7 +34,7 @@ def test_a_permutation_is_a_fit_on_the_permuted_labels(make_cohort, fit_quickly,
         again = make_cohort(n_patients=8)
         again.obs["response"] = np.repeat(np.array(["NR", "R"])[labels], 15)
         fit_quickly(again, cv=2, calibration=calibration)
-        expected = tm.get.metrics(again).set_index("metric")["value"]
+        expected = tm.get.metrics(again)["value"]
         found = part(adata, "null").iloc[permutation]
         np.testing.assert_allclose(found[expected.index].astype(float), expected, rtol=1e-5)
 
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_null_and_another_does_not(fitted):
     tables = []
     for seed in (0, 0, 1):
         tm.tl.permutation_test(fitted, 2, seed=seed, key_added="null", progress=False)
-        tables.append(tm.get.permutation_test(fitted, null=True, permutation_key="null"))
+        tables.append(tm.get.permutation_test(fitted, "null", result_key="null"))
     pd.testing.assert_frame_equal(tables[0], tables[1])
     assert not tables[0].equals(tables[2])
 
@@ -88,7 +88,7 @@ def test_bad_input_is_named_and_nothing_is_written(fitted, options, error, messa
 
 def test_a_missing_result_names_the_verb(fitted):
     with pytest.raises(KeyError, match=r"run tl.permutation_test\(adata\) first"):
-        tm.get.permutation_test(fitted)
+        tm.get.permutation_test(fitted).reset_index()
 
 
 def test_labels_are_drawn_again_where_held_out_patients_are_of_one_class(make_cohort, fit_quickly):
@@ -127,17 +127,20 @@ def calibrated_once(make_cohort, fit_quickly):
 
 
 def test_a_calibrated_null_keeps_the_order_of_patients_and_changes_how_sure_it_is(calibrated_once):
-    plain, cooled = (tm.get.permutation_test(calibrated_once, key=k, null=True) for k in ("tcellmil", "cooled"))
+    plain, cooled = (tm.get.permutation_test(calibrated_once, "null", key=k) for k in ("tcellmil", "cooled"))
     for metric in ("auroc", "auprc", "accuracy"):
         np.testing.assert_array_equal(plain[metric], cooled[metric])
     assert (plain["brier"] != cooled["brier"]).all()
 
 
 def test_a_calibrated_fit_is_compared_as_it_is(calibrated_once):
-    test, null = (tm.get.permutation_test(calibrated_once, key="cooled", null=part) for part in (False, True))
-    observed = tm.get.metrics(calibrated_once, key="cooled").set_index("metric").loc["brier", "value"]
+    test, null = (
+        tm.get.permutation_test(calibrated_once, "null" if part else "test", key="cooled").reset_index()
+        for part in (False, True)
+    )
+    observed = tm.get.metrics(calibrated_once, key="cooled").loc["brier", "value"]
     assert test.loc[0, "value"] == observed
-    assert observed != tm.get.metrics(calibrated_once).set_index("metric").loc["brier", "value"]
+    assert observed != tm.get.metrics(calibrated_once).loc["brier", "value"]
     assert test.loc[0, "p"] == (1 + (null["brier"] <= observed + 1e-12).sum()) / 9
 
 
@@ -159,7 +162,7 @@ def test_labels_that_stay_where_they_are_give_the_metrics_of_the_fit(
     seen = []
     monkeypatch.setattr(module, "_permuted", lambda *args: (first_as_it_is(*args), seen.append(1))[0])
     tm.tl.permutation_test(adata, 3, progress=False)
-    expected = tm.get.metrics(adata).set_index("metric")["value"]
+    expected = tm.get.metrics(adata)["value"]
     np.testing.assert_allclose(part(adata, "null").iloc[0][expected.index].astype(float), expected, rtol=1e-5)
 
 
@@ -231,7 +234,7 @@ def test_other_outcomes_are_permuted_whole_and_fitted_again(make_cohort, column,
     rng = np.random.default_rng([3, 5])
     for permutation in range(2):
         shuffled = of_patient.iloc[rng.permutation(n)].set_axis(of_patient.index)
-        expected = tm.get.metrics(fit(shuffled)).set_index("metric")["value"]
+        expected = tm.get.metrics(fit(shuffled))["value"]
         found = part(adata, "null").iloc[permutation][expected.index].astype(float)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     test = part(adata, "test").iloc[0]

@@ -5,6 +5,7 @@ from scipy.stats import false_discovery_control, median_abs_deviation
 
 import tcellmil as tm
 
+PARTS = ("patients", "stats", "pairs", "pair_stats")
 SIGN = {"up": 1, "down": -1}
 
 
@@ -37,12 +38,12 @@ def shifted_by_hand(adata, regulons, direction, *, n_mad=3, within=None, cells=N
 
 
 def row(adata, patient, regulon, direction):
-    table = adata.uns["tcellmil_perturbation"].set_index(["patient", "regulon", "direction"])
+    table = adata.uns["tcellmil_perturbation"]["patients"].set_index(["patient", "regulon", "direction"])
     return table.loc[(patient, regulon, direction)]
 
 
 def pair_row(adata, patient, regulon_1, regulon_2, direction):
-    table = adata.uns["tcellmil_perturbation_pairs"]
+    table = adata.uns["tcellmil_perturbation"]["pairs"]
     return table.set_index(["patient", "regulon_1", "regulon_2", "direction"]).loc[
         (patient, regulon_1, regulon_2, direction)
     ]
@@ -80,7 +81,7 @@ def test_a_perturbation_is_what_one_gets_by_shifting_and_predicting_again(fitted
         assert got["prob"] == pytest.approx(prob, abs=1e-6)
         assert got["delta"] == pytest.approx(prob - base, abs=2e-6)
         assert got["delta_logit"] == pytest.approx(logit(prob) - logit(base), abs=1e-5)
-    assert fitted.uns["tcellmil_perturbation"]["delta"].abs().max() > 1e-3
+    assert fitted.uns["tcellmil_perturbation"]["patients"]["delta"].abs().max() > 1e-3
 
 
 def test_a_standard_scaled_representation_is_shifted_on_its_own_scale(make_cohort, fit_quickly):
@@ -100,7 +101,7 @@ def test_a_standard_scaled_representation_is_shifted_on_its_own_scale(make_cohor
 
 def test_the_base_is_the_out_of_fold_prediction(fitted):
     tm.tl.perturb(fitted)
-    base = fitted.uns["tcellmil_perturbation"].groupby("patient")["prob_base"].agg(["min", "max"])
+    base = fitted.uns["tcellmil_perturbation"]["patients"].groupby("patient")["prob_base"].agg(["min", "max"])
     for column in base:
         np.testing.assert_allclose(base[column], tm.get.predictions(fitted)["prob_R"], atol=1e-6)
 
@@ -111,7 +112,7 @@ def test_a_larger_shift_moves_the_scores_further(make_cohort, fit_quickly):
     effects = []
     for n_mad in (0.5, 1, 2, 4):
         tm.tl.perturb(adata, regulons="TF0(+)", directions="up", n_mad=n_mad)
-        effects.append(adata.uns["tcellmil_perturbation_stats"]["mean_delta_logit"].item())
+        effects.append(adata.uns["tcellmil_perturbation"]["stats"]["mean_delta_logit"].item())
     assert effects[0] > 0  # the regulon that marks responders
     assert (np.diff(effects) > 0).all()
 
@@ -119,7 +120,7 @@ def test_a_larger_shift_moves_the_scores_further(make_cohort, fit_quickly):
 def test_perturbing_one_patients_cells_leaves_all_others(fitted):
     mask = (fitted.obs["patient"] == "P4").to_numpy()
     tm.tl.perturb(fitted, cells=mask)
-    moved = fitted.uns["tcellmil_perturbation"].groupby("patient")["delta"].apply(lambda d: d.abs().max())
+    moved = fitted.uns["tcellmil_perturbation"]["patients"].groupby("patient")["delta"].apply(lambda d: d.abs().max())
     assert moved["P4"] > 1e-4
     np.testing.assert_allclose(moved.drop("P4"), 0, atol=1e-9)
 
@@ -129,18 +130,18 @@ def test_a_mask_a_series_in_any_order_and_a_query_agree(fitted):
     tables = []
     for cells in (series.to_numpy(), series, series.iloc[::-1], "cell_type == 'NK'"):
         tm.tl.perturb(fitted, cells=cells)
-        tables.append(fitted.uns["tcellmil_perturbation"])
+        tables.append(fitted.uns["tcellmil_perturbation"]["patients"])
     tm.tl.perturb(fitted)
-    assert not fitted.uns["tcellmil_perturbation"]["prob"].equals(tables[0]["prob"])
+    assert not fitted.uns["tcellmil_perturbation"]["patients"]["prob"].equals(tables[0]["prob"])
     for table in tables[1:]:
         pd.testing.assert_frame_equal(table, tables[0])
 
 
 def test_asking_for_some_regulons_and_directions_gives_their_rows_of_the_whole(fitted):
     tm.tl.perturb(fitted)
-    whole = fitted.uns["tcellmil_perturbation"]
+    whole = fitted.uns["tcellmil_perturbation"]["patients"]
     tm.tl.perturb(fitted, regulons=["TF3(+)", "TF1(+)"], directions=["down"])
-    part = fitted.uns["tcellmil_perturbation"]
+    part = fitted.uns["tcellmil_perturbation"]["patients"]
     assert part["regulon"].unique().tolist() == ["TF3(+)", "TF1(+)"]
     assert set(part["direction"]) == {"down"}
     key = ["patient", "regulon", "direction", "n_mad"]
@@ -153,9 +154,9 @@ def test_only_the_documented_keys_are_written(fitted):
     before, scores = set(fitted.uns), fitted.obsm["X_regulons"].copy()
     obs = fitted.obs.copy()
     assert tm.tl.perturb(fitted) is None
-    assert set(fitted.uns) - before == {"tcellmil_perturbation", "tcellmil_perturbation_stats"}
+    assert set(fitted.uns) - before == {"tcellmil_perturbation"}
     tm.tl.perturb(fitted, regulons="TF1(+)", key_added="one")
-    assert {"one", "one_stats"} <= set(fitted.uns)
+    assert set(fitted.uns["one"]) == set(fitted.uns["tcellmil_perturbation"]) == {"patients", "stats", "params"}
     result = tm.tl.perturb(fitted, key_added="copied", copy=True)
     assert "copied" in result.uns and "copied" not in fitted.uns
     assert np.array_equal(fitted.obsm["X_regulons"], scores)
@@ -164,13 +165,14 @@ def test_only_the_documented_keys_are_written(fitted):
 
 def test_several_doses_are_the_tables_of_each_one_under_another(fitted):
     tm.tl.perturb(fitted, n_mad=[3, 1])
-    table, stats = (fitted.uns[f"tcellmil_perturbation{end}"] for end in ("", "_stats"))
+    table, stats = (fitted.uns["tcellmil_perturbation"][part] for part in ("patients", "stats"))
     for dose in (1, 3):
         tm.tl.perturb(fitted, n_mad=dose, key_added="one")
         part = table[table["n_mad"] == dose].reset_index(drop=True)
-        pd.testing.assert_frame_equal(part, fitted.uns["one"], rtol=1e-5, atol=1e-6)
+        pd.testing.assert_frame_equal(part, fitted.uns["one"]["patients"], rtol=1e-5, atol=1e-6)
         own = stats[stats["n_mad"] == dose].reset_index(drop=True)
-        pd.testing.assert_frame_equal(own.drop(columns="padj"), fitted.uns["one_stats"].drop(columns="padj"), rtol=1e-3)
+        alone = fitted.uns["one"]["stats"]
+        pd.testing.assert_frame_equal(own.drop(columns="padj"), alone.drop(columns="padj"), rtol=1e-3)
     assert set(table["n_mad"]) == {1.0, 3.0} and len(stats) == 6 * 2 * 2
     tested = stats["movable"]
     np.testing.assert_allclose(stats.loc[tested, "padj"], false_discovery_control(stats.loc[tested, "p"]))
@@ -179,8 +181,8 @@ def test_several_doses_are_the_tables_of_each_one_under_another(fitted):
 def test_a_list_of_one_dose_is_that_dose(fitted):
     tm.tl.perturb(fitted, n_mad=3, combine=2)
     tm.tl.perturb(fitted, n_mad=[3], combine=2, key_added="listed")
-    for end in ("", "_stats", "_pairs", "_pairs_stats"):
-        pd.testing.assert_frame_equal(fitted.uns[f"listed{end}"], fitted.uns[f"tcellmil_perturbation{end}"])
+    for part in PARTS:
+        pd.testing.assert_frame_equal(fitted.uns["listed"][part], fitted.uns["tcellmil_perturbation"][part])
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_a_pair_is_what_one_gets_by_shifting_both_and_predicting_again(fitted, o
 def test_patients_without_a_cell_that_is_shifted_have_no_epistasis(fitted):
     tm.tl.perturb(fitted, cells=(fitted.obs["patient"] == "P4").to_numpy(), combine=2)
     largest = (
-        fitted.uns["tcellmil_perturbation_pairs"].groupby("patient")["epistasis_logit"].agg(lambda e: e.abs().max())
+        fitted.uns["tcellmil_perturbation"]["pairs"].groupby("patient")["epistasis_logit"].agg(lambda e: e.abs().max())
     )
     np.testing.assert_allclose(largest.drop("P4"), 0, atol=1e-6)
 
@@ -226,35 +228,39 @@ def test_pairs_are_named_in_the_order_of_the_model_however_they_are_asked_for(fi
     tables = []
     for regulons in (["TF0(+)", "TF2(+)", "TF3(+)"], ["TF3(+)", "TF0(+)", "TF2(+)", "TF3(+)"]):
         tm.tl.perturb(fitted, regulons=regulons, combine=2)
-        tables.append([fitted.uns[f"tcellmil_perturbation_pairs{end}"] for end in ("", "_stats")])
+        tables.append([fitted.uns["tcellmil_perturbation"][part] for part in ("pairs", "pair_stats")])
     for one, other in zip(*tables, strict=True):
         pd.testing.assert_frame_equal(one, other)
     names = tables[0][1][["regulon_1", "regulon_2"]].drop_duplicates().to_numpy().tolist()
     assert names == [["TF0(+)", "TF2(+)"], ["TF0(+)", "TF3(+)"], ["TF2(+)", "TF3(+)"]]
-    assert fitted.uns["tcellmil_perturbation"]["regulon"].unique().tolist() == ["TF3(+)", "TF0(+)", "TF2(+)"]
+    assert fitted.uns["tcellmil_perturbation"]["patients"]["regulon"].unique().tolist() == [
+        "TF3(+)",
+        "TF0(+)",
+        "TF2(+)",
+    ]
 
 
 def test_regulons_alone_are_the_same_with_and_without_pairs(fitted):
     tm.tl.perturb(fitted)
     tm.tl.perturb(fitted, combine=2, key_added="both")
-    for end in ("", "_stats"):
-        pd.testing.assert_frame_equal(fitted.uns[f"both{end}"], fitted.uns[f"tcellmil_perturbation{end}"])
+    for part in ("patients", "stats"):
+        pd.testing.assert_frame_equal(fitted.uns["both"][part], fitted.uns["tcellmil_perturbation"][part])
 
 
 def test_pairs_of_an_earlier_run_do_not_outlive_its_table(fitted):
     tm.tl.perturb(fitted, combine=2)
-    assert {"tcellmil_perturbation_pairs", "tcellmil_perturbation_pairs_stats"} <= set(fitted.uns)
+    assert set(fitted.uns["tcellmil_perturbation"]) == {*PARTS, "params"}
     tm.tl.perturb(fitted, regulons="TF1(+)")
-    assert not [name for name in fitted.uns if "_pairs" in name]
+    assert set(fitted.uns["tcellmil_perturbation"]) == {"patients", "stats", "params"}
 
 
 def test_the_order_of_the_cells_does_not_matter(fitted):
     other = fitted[np.random.default_rng(0).permutation(fitted.n_obs)].copy()
     for adata in (fitted, other):
         tm.tl.perturb(adata, combine=2, n_mad=[1, 3], mad="patient", cells="cell_type == 'NK'")
-    for end in ("", "_stats", "_pairs", "_pairs_stats"):
-        key = f"tcellmil_perturbation{end}"
-        pd.testing.assert_frame_equal(other.uns[key], fitted.uns[key])
+    for part in PARTS:
+        one, same = (a.uns["tcellmil_perturbation"][part] for a in (other, fitted))
+        pd.testing.assert_frame_equal(one, same)
 
 
 def test_the_log_counts_experiments_and_what_could_not_be_moved(fitted, caplog):

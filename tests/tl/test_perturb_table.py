@@ -11,9 +11,9 @@ import tcellmil as tm
 
 def test_statistics_are_those_of_scipy(fitted):
     tm.tl.perturb(fitted)
-    stats = fitted.uns["tcellmil_perturbation_stats"].set_index(["regulon", "direction"])
+    stats = fitted.uns["tcellmil_perturbation"]["stats"].set_index(["regulon", "direction"])
     tested = stats[stats["movable"]]
-    groups = fitted.uns["tcellmil_perturbation"].groupby(["regulon", "direction"])
+    groups = fitted.uns["tcellmil_perturbation"]["patients"].groupby(["regulon", "direction"])
     assert len(tested) == len(groups) == 10
     for key, group in groups:
         expected = wilcoxon(group["delta_logit"])
@@ -30,29 +30,29 @@ def test_statistics_are_those_of_scipy(fitted):
 
 def test_a_regulon_without_deviation_is_unmovable_and_not_without_effect(fitted):
     tm.tl.perturb(fitted)
-    stats = fitted.uns["tcellmil_perturbation_stats"].set_index("regulon")
+    stats = fitted.uns["tcellmil_perturbation"]["stats"].set_index("regulon")
     still = stats.loc["TF5(+)"]
     assert not still["movable"].any()
     assert still[["mean_delta", "mean_delta_logit", "statistic", "p", "padj"]].isna().all(axis=None)
     assert (still["mad"] == 0).all() and (still["n_patients"] == 0).all()
     assert stats.drop("TF5(+)")["movable"].all()
-    assert "TF5(+)" not in set(fitted.uns["tcellmil_perturbation"]["regulon"])
+    assert "TF5(+)" not in set(fitted.uns["tcellmil_perturbation"]["patients"]["regulon"])
 
 
 def test_the_deviation_of_the_patient_may_move_what_the_global_one_cannot(fitted):
     fitted.obsm["X_regulons"][fitted.obs["patient"] == "P2", 5] = np.linspace(0.1, 0.4, 15)
     tm.tl.perturb(fitted, regulons=["TF5(+)"])
-    assert len(fitted.uns["tcellmil_perturbation"]) == 0
+    assert len(fitted.uns["tcellmil_perturbation"]["patients"]) == 0
     tm.tl.perturb(fitted, regulons=["TF5(+)"], mad="patient")
-    assert set(fitted.uns["tcellmil_perturbation"]["patient"]) == {"P2"}
-    assert (fitted.uns["tcellmil_perturbation_stats"]["n_patients"] == 1).all()
+    assert set(fitted.uns["tcellmil_perturbation"]["patients"]["patient"]) == {"P2"}
+    assert (fitted.uns["tcellmil_perturbation"]["stats"]["n_patients"] == 1).all()
 
 
 def test_epistasis_is_the_change_of_both_minus_the_changes_of_each_in_the_table(fitted):
     tm.tl.perturb(fitted, combine=2, n_mad=[1, 4])
-    pairs = fitted.uns["tcellmil_perturbation_pairs"]
+    pairs = fitted.uns["tcellmil_perturbation"]["pairs"]
     by = ["patient", "direction", "n_mad"]
-    alone = fitted.uns["tcellmil_perturbation"].set_index([*by, "regulon"])
+    alone = fitted.uns["tcellmil_perturbation"]["patients"].set_index([*by, "regulon"])
     assert len(pairs) == 10 * 2 * 2 * 8
     for name in ("delta", "delta_logit"):
         members = [
@@ -66,9 +66,9 @@ def test_epistasis_is_the_change_of_both_minus_the_changes_of_each_in_the_table(
 def test_statistics_of_pairs_are_those_of_scipy(fitted):
     tm.tl.perturb(fitted, combine=2)
     by = ["regulon_1", "regulon_2", "direction", "n_mad"]
-    stats = fitted.uns["tcellmil_perturbation_pairs_stats"].set_index(by)
+    stats = fitted.uns["tcellmil_perturbation"]["pair_stats"].set_index(by)
     tested = stats[stats["movable"]]
-    groups = fitted.uns["tcellmil_perturbation_pairs"].groupby(by)
+    groups = fitted.uns["tcellmil_perturbation"]["pairs"].groupby(by)
     assert len(stats) == 15 * 2 and len(tested) == len(groups) == 10 * 2
     for key, group in groups:
         expected = wilcoxon(group["epistasis_logit"])
@@ -85,18 +85,18 @@ def test_statistics_of_pairs_are_those_of_scipy(fitted):
 
 def test_a_pair_with_an_unmovable_member_is_unmovable_and_not_without_epistasis(fitted):
     tm.tl.perturb(fitted, regulons=["TF0(+)", "TF1(+)", "TF5(+)"], combine=2)
-    stats = fitted.uns["tcellmil_perturbation_pairs_stats"].set_index("regulon_2")
+    stats = fitted.uns["tcellmil_perturbation"]["pair_stats"].set_index("regulon_2")
     still = stats.loc["TF5(+)"]
     assert len(still) == 4 and not still["movable"].any() and (still["n_patients"] == 0).all()
     assert still[["mean_delta", "mean_epistasis", "mean_epistasis_logit", "p", "padj"]].isna().all(axis=None)
     assert stats.loc["TF1(+)", "movable"].all()
-    assert set(fitted.uns["tcellmil_perturbation_pairs"]["regulon_2"]) == {"TF1(+)"}
+    assert set(fitted.uns["tcellmil_perturbation"]["pairs"]["regulon_2"]) == {"TF1(+)"}
 
 
 def test_tables_of_doses_and_pairs_survive_a_file(fitted, tmp_path):
     tm.tl.perturb(fitted, combine=2, n_mad=[1, 3])
     fitted.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
-    for end in ("", "_stats", "_pairs", "_pairs_stats"):
-        key = f"tcellmil_perturbation{end}"
-        pd.testing.assert_frame_equal(back.uns[key], fitted.uns[key])
+    for part in ("patients", "stats", "pairs", "pair_stats"):
+        read, written = (a.uns["tcellmil_perturbation"][part] for a in (back, fitted))
+        pd.testing.assert_frame_equal(read, written)

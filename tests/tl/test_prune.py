@@ -66,7 +66,7 @@ def test_regulons_does_all_steps_in_one_call(cohort, database, annotations):
     adata = tm.tl.regulons(cohort, rankings=database, annotations=annotations, tf_names=["IRF7", "SPI1"], copy=True)
     steps = tm.tl.prune(cohort, database, annotations, copy=True)
     pd.testing.assert_frame_equal(adata.uns["regulons"]["targets"], steps.uns["prune"]["targets"])
-    assert adata.uns["regulons"]["params"]["net"] == "pruned modules"
+    assert adata.uns["regulons"]["params"]["source"] == "pruned modules"
 
 
 def test_a_real_database_of_five_motifs_cannot_reach_the_default_threshold(cohort, shared_data):

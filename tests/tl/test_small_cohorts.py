@@ -51,9 +51,9 @@ def test_everything_that_reads_a_model_reads_one_without_an_autoencoder(make_coh
     tm.tl.shap(back, "bag", progress=False)
     tm.tl.attention_stability(back)
     pd.testing.assert_frame_equal(
-        tm.get.perturbation(adata, stats=True), tm.get.perturbation(back, stats=True), check_dtype=False
+        tm.get.perturb(adata, "stats").reset_index(), tm.get.perturb(back, "stats").reset_index(), check_dtype=False
     )
-    additivity = tm.get.shap(back, "additivity")
+    additivity = tm.get.shap(back, "additivity").reset_index()
     change = additivity["output"] - additivity["expected"]
     assert ((additivity["explained"] - change).abs() <= np.maximum(0.01 * change.abs(), 1e-3)).all()
     tm.tl.predict(new, model=back)
@@ -84,7 +84,7 @@ def test_a_comparison_records_what_it_compared(make_cohort):
     methods = ["tcellmil", "autoencoder", "no_autoencoder"]
     training = {"accelerator": "cpu", "max_epochs_ae": 2}
     tm.tl.benchmark(adata, "patient", "response", methods=methods, training=training, **options)
-    table = tm.get.benchmark(adata, part="methods").set_index("method")["options"].map(json.loads)
+    table = tm.get.benchmark(adata, "methods").reset_index().set_index("method")["options"].map(json.loads)
     found = {name: (row["network"]["compression"], row["training"]["max_epochs"]) for name, row in table.items()}
     assert found == {"tcellmil": ("pca", 120), "autoencoder": ("autoencoder", 120), "no_autoencoder": (None, 120)}
 

@@ -167,7 +167,7 @@ def fit_mil(
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", "cohort", cv=2, max_epochs=3, progress=False)
     >>> tm.get.metrics(adata).columns.tolist()
-    ['metric', 'value', 'ci_low', 'ci_high', 'n']
+    ['value', 'ci_low', 'ci_high', 'n']
 
     A number, such as the age of the patient, in place of classes:
 
@@ -175,7 +175,7 @@ def fit_mil(
     >>> adata.obs["age"] = adata.obs["patient"].map(age).astype(float)
     >>> options = {"outcome": "continuous", "max_epochs": 3, "progress": False}
     >>> tm.tl.fit_mil(adata, "patient", "age", cv=2, key_added="of_age", **options)
-    >>> tm.get.metrics(adata, key="of_age")["metric"].tolist()
+    >>> tm.get.metrics(adata, key="of_age").index.tolist()
     ['r2', 'pearson', 'spearman', 'mae', 'rmse']
 
     Two modalities of the same cells:

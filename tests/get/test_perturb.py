@@ -1,0 +1,117 @@
+"""The perturbation tables come out as copies, whole or by regulon, direction and dose."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+from tcellmil.get._perturb import nearest_dose
+
+PARTS = ("patients", "stats")
+PAIR_PARTS = ("pairs", "pair_stats")
+KEY = "tcellmil_perturbation"
+
+
+@pytest.fixture
+def perturbed():
+    rows = [(p, r, d) for d in ("up", "down") for p in ("A", "B", "C") for r in ("TF1(+)", "TF2(+)")]
+    table = pd.DataFrame(rows, columns=["patient", "regulon", "direction"])
+    table.insert(3, "n_mad", 3.0)
+    table["delta"] = np.arange(12) / 100
+    stats = table[table["patient"] == "A"].drop(columns=["patient", "delta"]).reset_index(drop=True)
+    stats["padj"] = [0.01, 0.2, 0.03, np.nan]
+    adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
+    adata.uns[KEY] = {"patients": table, "stats": stats, "params": {}}
+    return adata
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_whole_tables_come_out_as_they_were_written(perturbed, part):
+    pd.testing.assert_frame_equal(tm.get.perturb(perturbed, part).reset_index(), perturbed.uns[KEY][part])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_regulon_and_direction_choose_rows(perturbed, part):
+    table = tm.get.perturb(perturbed, part, regulons="TF2(+)", direction="down").reset_index()
+    assert table["regulon"].unique().tolist() == ["TF2(+)"] and table["direction"].unique().tolist() == ["down"]
+    assert len(table) == (1 if part == "stats" else 3)
+    both = tm.get.perturb(perturbed, part, regulons=["TF2(+)", "TF1(+)"])
+    assert len(both) == (4 if part == "stats" else 12)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_changing_a_table_changes_nothing_in_adata(perturbed, part):
+    before = perturbed.uns[KEY][part].copy()
+    table = tm.get.perturb(perturbed, part)
+    table.iloc[:, :] = 0
+    table["regulon"] = "changed"
+    pd.testing.assert_frame_equal(perturbed.uns[KEY][part], before)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_dose_chooses_rows(perturbed, part):
+    result = perturbed.uns[KEY]
+    result[part] = pd.concat([result[part].assign(n_mad=dose) for dose in (0.5, 3.0, 10.0)])
+    for dose in (3, 0.5):
+        table = tm.get.perturb(perturbed, part, n_mad=dose)
+        assert len(table) == (4 if part == "stats" else 12) and set(table.index.get_level_values("n_mad")) == {dose}
+    with pytest.raises(ValueError, match="n_mad=5 is not one of the doses; there are 0.5, 3, 10"):
+        tm.get.perturb(perturbed, part, n_mad=5)
+
+
+@pytest.mark.parametrize("doses, expected", [([3.0], 3), ([1, 2, 5, 10], 2), ([4.0, 2.0], 2), ([5, 10], 5)])
+def test_the_usual_dose_is_the_nearest_to_that_of_the_paper(doses, expected):
+    assert nearest_dose(pd.Series(doses)) == nearest_dose(pd.Index(doses)) == expected
+
+
+@pytest.mark.parametrize("part", PAIR_PARTS)
+def test_pairs_come_out_whole_and_by_either_member(perturbed, part):
+    names = [("TF1", "TF2"), ("TF1", "TF3"), ("TF2", "TF3")]
+    pairs = pd.DataFrame([("A", *n, d, 3.0) for n in names for d in ("up", "down")])
+    pairs.columns = ["patient", "regulon_1", "regulon_2", "direction", "n_mad"]
+    pairs = pairs.drop(columns="patient") if part == "pair_stats" else pairs
+    perturbed.uns[KEY][part] = pairs
+    pd.testing.assert_frame_equal(tm.get.perturb(perturbed, part).reset_index(), pairs)
+    of_one = tm.get.perturb(perturbed, part, regulons="TF3", direction="up").reset_index()
+    assert of_one[["regulon_1", "regulon_2"]].to_numpy().tolist() == [["TF1", "TF3"], ["TF2", "TF3"]]
+    assert len(tm.get.perturb(perturbed, part, regulons=["TF1", "TF2"])) == 6
+    message = r"regulons \['TF9'\] are not in the table; there are \['TF1', 'TF2', 'TF3'\]"
+    with pytest.raises(KeyError, match=message):
+        tm.get.perturb(perturbed, part, regulons=["TF9"])
+
+
+def test_without_pairs_the_error_says_how_to_get_them(perturbed):
+    with pytest.raises(KeyError, match=rf"uns\['{KEY}'\] has no 'pairs'; run tl.perturb\(adata, combine=2\) first"):
+        tm.get.perturb(perturbed, "pairs")
+    verb = r"run tl.perturb\(adata, combine=2, key='other'\) first"
+    with pytest.raises(KeyError, match=f"no 'other_perturbation'; {verb}"):
+        tm.get.perturb(perturbed, "pair_stats", key="other")
+    with pytest.raises(KeyError, match=r"no 'nk'; run tl.perturb\(adata, combine=2, key_added='nk'\) first"):
+        tm.get.perturb(perturbed, "pairs", result_key="nk")
+
+
+def test_without_a_perturbation_the_error_names_perturb():
+    adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
+    with pytest.raises(KeyError, match=r"no 'tcellmil_perturbation'; run tl.perturb\(adata\) first"):
+        tm.get.perturb(adata)
+    with pytest.raises(KeyError, match=r"no 'other_perturbation'; run tl.perturb\(adata, key='other'\) first"):
+        tm.get.perturb(adata, "stats", key="other")
+
+
+def test_a_perturbation_under_its_own_key_is_found_by_it(perturbed):
+    result = perturbed.uns[KEY]
+    perturbed.uns["nk_only"] = {"patients": result["patients"].iloc[:4], "stats": result["stats"].iloc[:1]}
+    assert len(tm.get.perturb(perturbed, result_key="nk_only")) == 4
+    assert len(tm.get.perturb(perturbed, "stats", result_key="nk_only")) == 1
+    with pytest.raises(KeyError, match=r"no 'b_only'; run tl.perturb\(adata, key_added='b_only'\) first"):
+        tm.get.perturb(perturbed, result_key="b_only")
+
+
+def test_unknown_regulons_directions_and_parts_are_named(perturbed):
+    with pytest.raises(KeyError, match="TF9.*are not in the table; there are.*TF1"):
+        tm.get.perturb(perturbed, regulons=["TF1(+)", "TF9"])
+    with pytest.raises(ValueError, match="direction='sideways' is not known; choose from 'up', 'down'"):
+        tm.get.perturb(perturbed, direction="sideways")
+    with pytest.raises(ValueError, match="part='table' is not known; choose from 'patients', 'stats', 'pairs', 'pair_"):
+        tm.get.perturb(perturbed, "table")
