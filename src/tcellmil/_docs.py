@@ -35,9 +35,28 @@ PARAMETERS = {
     "progress": """progress
     Show a progress bar.""",
     "ax": """ax
-    Axes to draw on; a new figure is made without.""",
+    Axes to draw on, one for each panel; a new figure is made without.""",
     "show": """show
     Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.""",
+    "save": """save
+    Path of a file to write the figure to, in the format of its ending, such as ``.png`` or ``.pdf``.""",
+    "palette": """palette
+    A list of colours in the order of the legend, a dict of name and colour for some of them, or the name of a colormap
+    of matplotlib or seaborn. A picture of numbers takes a list or a name.""",
+    "figsize": """figsize
+    Width and height of a new figure in inches; by default as large as what it shows needs.""",
+    "title": """title
+    Title of the whole figure; with ``ax``, of the first panel, in place of its own.""",
+    "picture_errors": """ValueError
+    If ``ax`` has not as many axes as there are panels, or ``save``, ``palette`` or ``figsize`` cannot be used.""",
+    "benchmark_methods": """methods
+    Which methods of a benchmark, on all of its representations; by default its reference and the best six others by
+    AUROC.""",
+    "keys_of_curves": """key
+    Name of a fit, or of several with two classes each, to compare; or that of a result of
+    :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.""",
+    "keys": """key
+    Name of the fit, or of several, to compare: their ``key_added`` of :func:`tcellmil.tl.fit_mil`.""",
 }
 
 _PLACE = re.compile(r"^([ \t]*)%\((\w+)\)s[ \t]*$", flags=re.MULTILINE)

@@ -156,8 +156,11 @@ def _add_perturbation(adata, key, rng, names, base, classes, n_regulons, unmovab
         )
     stats = pd.concat(stats, ignore_index=True)
     stats.insert(9, "padj", benjamini_hochberg(stats["p"]))
-    adata.uns[f"{key}_perturbation"] = pd.concat(tables, ignore_index=True)
-    adata.uns[f"{key}_perturbation_stats"] = stats
+    adata.uns[f"{key}_perturbation"] = {
+        "patients": pd.concat(tables, ignore_index=True),
+        "stats": stats,
+        "params": {"target_class": classes[-1], "outcome": "classes"},
+    }
 
 
 @pytest.fixture(scope="session")

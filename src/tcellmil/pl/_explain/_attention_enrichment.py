@@ -9,29 +9,41 @@ import numpy as np
 from tcellmil import _keys, get
 from tcellmil._outcome_kinds import patient_groups
 from tcellmil.get._mil import stored
-from tcellmil.pl._attention import RELATIVE
-from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
-from tcellmil.pl._perturb import STARS
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._explain._attention import RELATIVE
+from tcellmil.pl._palette import GREY, class_colors
+from tcellmil.pl._panels import (
+    UNLABELLED,
+    beside_row,
+    draw_boxes,
+    jitter,
+    legend_above,
+    longest,
+    plain_log,
+    plural,
+    say,
+    shorten,
+    stars,
+    unframe,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-UNLABELLED = "unlabelled"
 
-
+@picture
 def attention_enrichment(
     adata: AnnData,
-    key: str = _keys.TCELLMIL,
     *,
-    enrichment_key: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
+) -> None:
     """Draw the attention of groups of cells beside what it is with the groups permuted, by the patients' class.
 
-    Reads ``uns["attention_enrichment"]``, the ``_stats`` beside it and ``uns[key]``. For each group and class, the
+    Reads ``uns[key + "_attention_enrichment"]`` and ``uns[key]``. For each group and class, the
     filled box is over the patients' observed medians, the white one below it over the medians with permuted groups;
     whiskers reach to the 5th and 95th percentile. A point is a patient, joined between the two. Groups are in the
     order of their median difference, the highest first, with the number of patients that were tested and of those
@@ -43,14 +55,8 @@ def attention_enrichment(
     ----------
     adata
         Cells that :func:`tcellmil.tl.attention_enrichment` wrote to.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    enrichment_key
-        The ``key_added`` of :func:`tcellmil.tl.attention_enrichment`, where one was given.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(key)s
+    %(result_key)s
 
     Returns
     -------
@@ -58,8 +64,7 @@ def attention_enrichment(
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
 
     References
     ----------
@@ -75,25 +80,25 @@ def attention_enrichment(
     >>> tm.pl.attention_enrichment(adata, show=False).get_xscale()
     'log'
     """
-    table = get.attention_enrichment(adata, key, enrichment_key=enrichment_key)
-    stats = get.attention_enrichment(adata, key, stats=True, enrichment_key=enrichment_key)
+    table, stats = (
+        get.attention_enrichment(adata, part, key=key, result_key=result_key).reset_index()
+        for part in ("patients", "stats")
+    )
     classes = patient_groups(stored(adata, key, "params"))
     table = table[table["p"].notna()].assign(label=lambda rows: rows["label"].replace("", UNLABELLED))
     ranked = stats[stats["n_patients"] > 0].sort_values("median_difference", ascending=False, kind="stable")
 
-    axes = make_axes(1, ax, _size(table, ranked))
-    _draw(axes[0], table, ranked, {**class_colors(classes), UNLABELLED: GREY})
-    _name_axis(axes[0], len(stats) - len(ranked))
-    _explain_stars(axes[0])
-    return finish(axes, show, own=ax is None)
+    panel = canvas.axis(_size(table, ranked))
+    _draw(panel, table, ranked, canvas.colors(class_colors(classes), {UNLABELLED: GREY}))
+    _name_axis(panel, len(stats) - len(ranked))
+    _explain_stars(panel)
 
 
 def _size(table: pd.DataFrame, ranked: pd.DataFrame) -> tuple[float, float]:
     """Inches, with room for the names of the groups, two boxes a group and class, and the legends."""
-    longest = max((len(shorten(name)) for name in ranked["group"]), default=0)
     n_classes = table.groupby("group")["label"].nunique()
     rows = 0.36 * np.maximum(n_classes, 1.2).sum()
-    return 4.6 + 0.075 * max(longest, 16), max(2.8, 1.7 + 0.2 * table["label"].nunique() + rows)
+    return 4.6 + 0.075 * max(longest(ranked["group"]), 16), max(2.8, 1.7 + 0.2 * table["label"].nunique() + rows)
 
 
 def _draw(ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str, str]) -> None:
@@ -110,25 +115,22 @@ def _draw(ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str,
             middle = top + height / 2 + i - (len(present) - 1) / 2
             _draw_pairs(ax, np.maximum(of_class[["observed", "null"]], floor).to_numpy(), middle, colors[label])
         middle = top + height / 2
-        stars = next((stars for limit, stars in STARS if group.padj < limit), "")
-        ax.text(1.01, middle, stars, transform=ax.get_yaxis_transform(), va="center")
+        beside_row(ax, middle, stars(group.padj))
         names.append((middle, f"{shorten(group.group)}\nn = {group.n_patients}, {group.n_enriched} enriched"))
         top += height + 0.3
         ax.axhline(top - 0.15, color="#DDDDDD", linewidth=0.6, zorder=0)
     ax.set_yticks([middle for middle, _ in names], [name for _, name in names], fontsize="small")
     ax.set_ylim(max(top - 0.15, 1), -0.15)
-    ax.legend(
-        handles=_legend(table, shown, colors), loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small"
-    )
+    legend_above(ax, _legend(table, shown, colors))
     if not names:
-        ax.text(0.5, 0.5, "no group has enough cells", transform=ax.transAxes, ha="center", va="center")
+        say(ax, "no group has enough cells")
 
 
 def _draw_pairs(ax: Axes, pairs: np.ndarray, middle: float, color: str) -> None:
     """Observed (filled) above permuted (white) of one group and class; ``pairs`` is ``(patient, 2)``."""
     rows = np.array([middle - 0.23, middle + 0.23])
     draw_boxes(ax, list(pairs.T), rows, [color, color], height=0.36, filled=[True, False])
-    spread = np.random.default_rng(0).uniform(-0.11, 0.11, len(pairs))
+    spread = jitter(len(pairs), 0.11)
     for row, values in zip(rows, pairs.T, strict=True):
         ax.scatter(values, row + spread, s=7, color=color, alpha=0.7, linewidths=0, zorder=3)
     gap = np.full((len(pairs), 1), np.nan)  # one line for all patients draws faster than one for each
@@ -140,11 +142,11 @@ def _name_axis(ax: Axes, n_untested: int) -> None:
     ax.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=0)
     ax.set_xscale("log")
     plain_log(ax.xaxis)
-    untested = f"\n{n_untested} more group{'s' if n_untested > 1 else ''} with too few cells" if n_untested else ""
+    untested = f"\n{plural(n_untested, 'more group')} with too few cells" if n_untested else ""
     ax.set_xlabel(f"Median {RELATIVE[0].lower()}{RELATIVE[1:]}{untested}")
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False, axis="y")
-    ax.spines[["top", "right"]].set_visible(False)
+    unframe(ax)
 
 
 def _legend(table: pd.DataFrame, shown: list[str], colors: dict[str, str]) -> list:

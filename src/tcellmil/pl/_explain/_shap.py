@@ -3,51 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice
+from tcellmil._checks import check_choice, check_count
 from tcellmil._outcome_kinds import has_classes, patient_groups, target_in_words
 from tcellmil.get import predictions
 from tcellmil.get import shap as get_shap
 from tcellmil.get._mil import group_of_patient, stored
 from tcellmil.get._shap import shap_of_cells, stored_shap
-from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, shorten
-from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._embedding import color_bar, draw_cells, label_embedding, place_cells
+from tcellmil.pl._palette import GREY, class_colors
+from tcellmil.pl._panels import UNLABELLED, draw_boxes_with_points, longest, name_rows, shorten
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
+By = Literal["label", "output"]
+Summary = Literal["weighted_mean", "mean", "total"]
 SUMMARIES = {
     "weighted_mean": "attention-weighted mean over cells",
     "mean": "mean over cells",
     "total": "sum over cells",
 }
-UNLABELLED = "unlabelled"
 
 
+@picture
 def shap(
     adata: AnnData,
     n_top: int = 20,
     basis: str | None = None,
-    regulons: str | Sequence[str] | None = None,
-    by: Literal["label", "output"] = "label",
-    summary: str | None = None,
-    key: str = _keys.TCELLMIL,
+    by: By = "label",
+    summary: Summary | None = None,
     *,
-    shap_key: str | None = None,
-    ax: Axes | Sequence[Axes] | None = None,
-    show: bool | None = None,
-) -> Axes | np.ndarray:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
+    regulons: str | Sequence[str] | None = None,
+) -> None:
     """Draw SHAP values, over patients by regulon and class, or of each cell on an embedding.
 
-    Reads ``uns[key + "_shap"]``, ``uns[key]`` and, with ``basis``, ``obsm["X_shap"]``. Regulons are in the order of
-    their median absolute value over patients, the highest first. A box is over patients, whiskers reach to the 5th and
-    95th percentile, a point is a patient.
+    Reads ``uns[key + "_shap"]``, ``uns[key]`` and, with ``basis``, ``obsm["X_" + key + "_shap"]``. Regulons are in the
+    order of their median absolute value over patients, the highest first. A box is over patients, whiskers reach to the
+    5th and 95th percentile, a point is a patient.
 
     Parameters
     ----------
@@ -58,8 +61,6 @@ def shap(
     basis
         Embedding in ``adata.obsm``: ``"umap"`` for ``obsm["X_umap"]``, or any key. A panel a regulon, colours from the
         99th percentile of the absolute values to its negative.
-    regulons
-        These regulons, instead of the top ones.
     by
         ``"label"``: values of the target class, a box for the patients of each label. ``"output"``: a box for the
         values of each class, over all patients (as in the paper; with two classes they mirror each other). Where the
@@ -67,14 +68,10 @@ def shap(
     summary
         ``"weighted_mean"`` (by attention), ``"mean"`` or ``"total"``; by default what
         :func:`tcellmil.tl.shap` orders by, ``"total"`` for ``level="bag"``.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    shap_key
-        The ``key_added`` of :func:`tcellmil.tl.shap`, where one was given.
-    ax
-        Axes to draw on, one a panel; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(key)s
+    %(result_key)s
+    regulons
+        This regulon, or these, instead of the top ones.
 
     Returns
     -------
@@ -101,36 +98,35 @@ def shap(
     >>> tm.pl.shap(adata, show=False).get_yticklabels()[0].get_text()
     'IRF7'
     """
-    check_choice(by, ("label", "output"), "by")
-    if n_top < 1:
-        raise ValueError(f"n_top={n_top} must be at least 1")
-    params = stored_shap(adata, key, shap_key)["params"]
+    check_choice(by, get_args(By), "by")
+    check_count(n_top, "n_top")
+    params = stored_shap(adata, key, result_key)["params"]
     summary = ("total" if params["level"] == "bag" else "weighted_mean") if summary is None else summary
-    check_choice(summary, tuple(SUMMARIES), "summary")
-    stats = get_shap(adata, "stats", key, regulons=regulons, shap_key=shap_key)
+    check_choice(summary, get_args(Summary), "summary")
+    stats = get_shap(adata, "stats", key=key, result_key=result_key, regulons=regulons).reset_index()
     order = stats.sort_values("median_abs", ascending=False, kind="stable")["regulon"].tolist()
     if basis is not None:
         names = order if regulons is not None else order[: min(n_top, 3)]
-        return _on_embedding(adata, names, basis, params, shap_of_cells(adata, key, shap_key), ax, show)
+        _draw_on_embedding(canvas, adata, names, basis, params, shap_of_cells(adata, key, result_key))
+        return
 
     fit = params["key"]
-    table = get_shap(adata, "patients", key, shap_key=shap_key)
+    table = get_shap(adata, key=key, result_key=result_key).reset_index()
     of_fit = stored(adata, fit, "params")
     by = by if has_classes(of_fit) else "label"
-    table = _boxes_by(table, group_of_patient(predictions(adata, fit), of_fit), by, params["target_class"])
-    colors = {**class_colors(patient_groups(of_fit)), UNLABELLED: GREY}
+    table = _boxes_by(table, group_of_patient(predictions(adata, key=fit), of_fit), by, params["target_class"])
+    colors = canvas.colors(class_colors(patient_groups(of_fit)), {UNLABELLED: GREY})
     names = order[:n_top]
     groups = [name for name in colors if (table["group"] == name).any()]
-    longest = max(len(shorten(name)) for name in names)
-    axes = make_axes(1, ax, (4.4 + 0.075 * longest, 1.5 + len(names) * (0.1 + 0.11 * len(groups))))
-    _draw_boxes_by_group(axes[0], table[table["regulon"].isin(names)], names, groups, colors, summary)
+    height = 1.5 + len(names) * (0.1 + 0.11 * len(groups))
+    panel = canvas.axis((4.4 + 0.075 * longest(names), height))
+    _draw_boxes_by_group(panel, table[table["regulon"].isin(names)], names, groups, colors, summary)
     title = of_fit["label_key"] if by == "label" else "class"
-    axes[0].get_legend().set_title(shorten(title, 24), prop={"size": "small"})
+    panel.get_legend().set_title(shorten(title, 24), prop={"size": "small"})
     towards = _towards(params) if by == "label" else "SHAP value for the class"
     unit = f"{params['output']}, " if has_classes(of_fit) else ""  # the name of a number says it
-    axes[0].set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
-    axes[0].set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
-    return finish(axes, show, own=ax is None)
+    panel.set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
+    panel.set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
 
 
 def _towards(params: Mapping) -> str:
@@ -154,14 +150,10 @@ def _draw_boxes_by_group(ax: Axes, table: pd.DataFrame, names, groups, colors, s
     for g, group in enumerate(groups):
         rows = np.arange(len(names)) + height * (g - (len(groups) - 1) / 2)
         values = [by_box.get_group((name, group)).to_numpy() for name in names]
-        draw_boxes(ax, values, rows, [colors[group]] * len(names), height=0.85 * height)
-        for row, of_box in zip(rows, values, strict=True):
-            spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(of_box)) * height
-            ax.scatter(of_box, row + spread, s=5, color=colors[group], alpha=0.7, linewidths=0, zorder=3)
+        of_rows = [colors[group]] * len(names)
+        draw_boxes_with_points(ax, values, rows, of_rows, 0.85 * height, reach=0.3 * height, size=5)
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
-    ax.set_yticks(range(len(names)), [shorten(name) for name in names])
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.spines[["top", "right"]].set_visible(False)
+    name_rows(ax, [shorten(name) for name in names])
     ax.legend(
         handles=[Patch(color=colors[group], alpha=0.55, label=shorten(group, 24)) for group in groups],
         frameon=False,
@@ -171,19 +163,19 @@ def _draw_boxes_by_group(ax: Axes, table: pd.DataFrame, names, groups, colors, s
     )
 
 
-def _on_embedding(adata, names, basis, params, values: pd.DataFrame, ax, show) -> Axes | np.ndarray:
+def _draw_on_embedding(
+    canvas: Canvas, adata: AnnData, names: Sequence[str], basis: str, params: Mapping, values: pd.DataFrame
+) -> None:
     from matplotlib.colors import Normalize
 
     place = place_cells(adata, basis)
-    axes = make_axes(len(names), ax, (4.2, 3.6))
+    axes = canvas.axes(len(names), (4.2, 3.6))
+    cmap = canvas.colormap("coolwarm")
     for panel, name in zip(axes, names, strict=True):
         value = values[name].to_numpy()
         known = np.isfinite(value)
         limit = float(np.quantile(np.abs(value[known]), 0.99)) or 1.0
-        points = draw_cells(panel, place[known], value[known], cmap="coolwarm", norm=Normalize(-limit, limit))
-        bar = panel.figure.colorbar(points, ax=panel, shrink=0.8, aspect=25, extend="both")
-        bar.set_label(_towards(params))
-        bar.outline.set_visible(False)
+        points = draw_cells(panel, place[known], value[known], cmap=cmap, norm=Normalize(-limit, limit))
+        color_bar(points, panel, _towards(params), both_ends=True)
         label_embedding(panel, basis)
         panel.set_title(shorten(name), fontsize="medium")
-    return finish(axes, show, own=ax is None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tcellmil import _keys
 from tcellmil._outcome_kinds import CONTINUOUS, SURVIVAL, outcome_of
+from tcellmil.get import history as get_history
 from tcellmil.get._mil import stored
-from tcellmil.pl._canvas import BLUE, VERMILLION, finish, make_axes, plain_log
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._palette import BLUE, VERMILLION
+from tcellmil.pl._panels import plain_log, plural, unframe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,16 +28,17 @@ OF_VALUES = {
     CONTINUOUS: ("Regression", "Mean squared error / variance"),
     SURVIVAL: ("Hazard", "Negative log partial likelihood"),
 }
-LOSSES = {"train_loss": ("training", BLUE), "validation_loss": ("validation", VERMILLION)}
+LOSSES = {"train_loss": "training", "validation_loss": "validation"}
+COLORS = {"training": BLUE, "validation": VERMILLION}
 
 
+@picture
 def history(
     adata: AnnData,
-    key: str = _keys.TCELLMIL,
     *,
-    ax: Axes | Sequence[Axes] | None = None,
-    show: bool | None = None,
-) -> Axes | np.ndarray:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+) -> None:
     """Draw the losses of the autoencoder and of the classifier over the epochs.
 
     Reads ``uns[key]["history"]``. A thin line is a replica, the thick line their median, as long as at least half of
@@ -45,12 +48,7 @@ def history(
     ----------
     adata
         Cells that :func:`tcellmil.tl.fit_mil` wrote to.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    ax
-        Axes to draw on, one a stage of the training (autoencoder, classifier); a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(key)s
 
     Returns
     -------
@@ -58,8 +56,7 @@ def history(
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
 
     Examples
     --------
@@ -71,25 +68,26 @@ def history(
     >>> [ax.get_ylabel() for ax in tm.pl.history(adata, show=False)]
     ['Mean squared error', 'Cross-entropy']
     """
-    table = stored(adata, key, "history")
+    table = get_history(adata, key=key).reset_index()
     shown = STAGES | {"mil": OF_VALUES.get(outcome_of(stored(adata, key, "params")), STAGES["mil"])}
     # Of several representations, each has an autoencoder: "autoencoder:<name>".
     stages = [stage for kind in STAGES for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
-    axes = make_axes(len(stages), ax, (4.2, 3.4))
+    colors = canvas.colors(COLORS)
+    axes = canvas.axes(len(stages), (4.2, 3.4))
     for panel, stage in zip(axes, stages, strict=True):
         kind, _, representation = stage.partition(":")
         title, ylabel = shown[kind]
         title = f"{title} of {representation}" if representation else title
-        _draw_stage(panel, table[table["stage"] == stage], title, ylabel, log=kind == "autoencoder")
-    return finish(axes, show, own=ax is None)
+        _draw_stage(panel, table[table["stage"] == stage], colors, title, ylabel, log=kind == "autoencoder")
 
 
-def _draw_stage(ax: Axes, table: pd.DataFrame, title: str, ylabel: str, *, log: bool) -> None:
+def _draw_stage(ax: Axes, table: pd.DataFrame, colors: dict, title: str, ylabel: str, *, log: bool) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
 
     n_replicas = table["replica"].nunique()
-    for column, (name, color) in LOSSES.items():
+    for column, name in LOSSES.items():
+        color = colors[name]
         # (epoch, replica), NaN once a replica has stopped
         loss = table.pivot(index="epoch", columns="replica", values=column).dropna(axis=1, how="all")
         if loss.empty:
@@ -100,13 +98,13 @@ def _draw_stage(ax: Axes, table: pd.DataFrame, title: str, ylabel: str, *, log: 
         ax.add_collection(LineCollection(lines, colors=color, linewidths=0.6, alpha=alpha, rasterized=len(lines) > 50))
         running = loss.notna().mean(axis=1) >= 0.5
         ax.plot(epochs[running], loss[running].median(axis=1), color=color, linewidth=2, label=name)
-    ax.set_title(f"{title}, {n_replicas} replica{'s' if n_replicas > 1 else ''}", fontsize="medium")
+    ax.set_title(f"{title}, {plural(n_replicas, 'replica')}", fontsize="medium")
     ax.set(xlabel="Epoch", ylabel=ylabel)
     if log:
         ax.set_yscale("log")
         plain_log(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    ax.spines[["top", "right"]].set_visible(False)
+    unframe(ax)
     ax.legend(
         title="median and replicas" if n_replicas > 1 else None, frameon=False, fontsize="small", title_fontsize="small"
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -13,33 +13,35 @@ from tcellmil._outcome_kinds import has_classes, target_in_words
 from tcellmil.get import attention_correlation, shap
 from tcellmil.get import regulators as get_regulators
 from tcellmil.get._mil import stored
-from tcellmil.pl._canvas import BLUE, GREY, finish, make_axes, shorten
+from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._labels import label_points
+from tcellmil.pl._palette import BLUE, GREY
+from tcellmil.pl._panels import shorten, unframe
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
 
+Test = Literal["mixed", "within"]
 TESTS = {"mixed": ("mixed_padj", "mixed model"), "within": ("tau_within_padj", "over patients")}
+UNSURE = "not significant"
 MARKERS = {"concordant": ("o", 34), "discordant": ("D", 30), "unclear": ("o", 11)}  # shape and area
 
 
+@picture
 def regulators(
     adata: AnnData,
     n_top: int = 12,
-    regulons: str | Sequence[str] | None = None,
-    test: Literal["mixed", "within"] = "within",
-    alpha: float = 0.05,
-    key: str = _keys.TCELLMIL,
+    test: Test = "within",
     *,
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+    result_key: Mapping[str, str] | None = None,
+    regulons: str | Sequence[str] | None = None,
+    alpha: float = 0.05,
     n_mad: float | None = None,
-    perturbation_key: str | None = None,
-    shap_key: str | None = None,
-    correlation_key: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+) -> None:
     """Draw every regulon by its correlation with attention and its SHAP difference.
 
     Reads what :func:`tcellmil.get.regulators` joins. To the right, cells with higher activity get more attention
@@ -55,23 +57,18 @@ def regulators(
     n_top
         Name at most this many regulons, those that stand out on both axes (by the sum of the ranks of the absolute
         values), as far as there is room.
-    regulons
-        Name these instead.
     test
         The adjusted p of the colours: ``"within"``, the signed-rank test over patients, which also holds where the
         association differs between patients, or ``"mixed"``, the mixed model over cells (the paper).
+    %(key)s
+    result_key
+        Verb: its ``key_added``, where one was given, such as ``{"perturb": "nk_only", "shap": "of_bags"}``.
+    regulons
+        Name this regulon, or these, instead.
     alpha
-        What is significant, in the colours and in the agreement.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
+        What is significant, in the colours and in the agreement: adjusted p below this.
     n_mad
         Of several doses of the perturbation, the one to compare with SHAP; that nearest to 3 by default.
-    perturbation_key, shap_key, correlation_key
-        The ``key_added`` of the three verbs, where one was given.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
 
     Returns
     -------
@@ -100,32 +97,33 @@ def regulators(
     >>> [text.get_text() for text in tm.pl.regulators(adata, show=False).texts]
     ['IRF7']
     """
-    check_choice(test, tuple(TESTS), "test")
+    check_choice(test, get_args(Test), "test")
     if n_top < 0:
         raise ValueError(f"n_top={n_top} must be 0 or more")
-    n_patients = int(shap(adata, "stats", key, shap_key=shap_key)["n_patients"].max())
-    correlations = attention_correlation(adata, key, correlation_key=correlation_key)
+    own = dict(result_key or {})
+    n_patients = int(shap(adata, "stats", key=key, result_key=own.get("shap"))["n_patients"].max())
+    correlations = attention_correlation(adata, key=key, result_key=own.get("attention_correlation"))
     column, name_of_test = TESTS[test]
     if column not in correlations:
         raise KeyError(
             "there are no mixed models; run tl.attention_correlation(..., mixed_model=True), or test='within'"
         )
-    keys = {"perturbation_key": perturbation_key, "shap_key": shap_key, "correlation_key": correlation_key}
-    table = get_regulators(adata, key, alpha=alpha, n_mad=n_mad, **keys)
+    table = get_regulators(adata, key=key, result_key=result_key, alpha=alpha, n_mad=n_mad).reset_index()
     drawn = table[table[["tau_within", "shap_difference"]].notna().all(axis=1)].reset_index(drop=True)
     named = _named(drawn, n_top, regulons)
 
-    (panel,) = make_axes(1, ax, (5.2, 4.6))
-    _draw(panel, drawn, (drawn[column] < alpha).to_numpy())
+    significant = f"adjusted p < {alpha:g} ({name_of_test})"
+    colors = canvas.colors({significant: BLUE, UNSURE: GREY})
+    panel = canvas.axis((5.2, 4.6))
+    _draw(panel, drawn, (drawn[column] < alpha).to_numpy(), colors)
     panel.set_xlabel("Correlation with attention (Kendall's tau)")
     target, params = shorten(table["target_class"].iloc[0], 24), stored(adata, key, "params")
     explained = "SHAP difference" if has_classes(params) else "SHAP value"
     panel.set_ylabel(f"{explained} for {target_in_words(params, target)}\n(weighted by attention)")
     left_out = f", {len(table) - len(drawn)} without a value" if len(drawn) < len(table) else ""
     panel.set_title(f"{len(drawn)} regulons{left_out}, means over {n_patients} patients", fontsize="medium")
-    _explain(panel, drawn, f"adjusted p < {alpha:g} ({name_of_test})", own=ax is None)
+    _explain(canvas, panel, drawn, colors)
     label_points(panel, drawn[["tau_within", "shap_difference"]].to_numpy(), named, drawn["regulon"].tolist())
-    return finish(np.array([panel], dtype=object), show, own=ax is None)
 
 
 def _named(table: pd.DataFrame, n_top: int, regulons: str | Sequence[str] | None) -> np.ndarray:
@@ -142,12 +140,13 @@ def _named(table: pd.DataFrame, n_top: int, regulons: str | Sequence[str] | None
     return order[table["regulon"].isin(wanted).to_numpy()[order]]
 
 
-def _draw(ax: Axes, table: pd.DataFrame, significant: np.ndarray) -> None:
+def _draw(ax: Axes, table: pd.DataFrame, significant: np.ndarray, colors: dict) -> None:
+    blue, grey = colors.values()
     ax.axhline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
     for agreement, (marker, area) in MARKERS.items():
         of_kind = (table["agreement"] == agreement).to_numpy()
-        for colour, rows in ((GREY, of_kind & ~significant), (BLUE, of_kind & significant)):
+        for colour, rows in ((grey, of_kind & ~significant), (blue, of_kind & significant)):
             ax.scatter(
                 table["tau_within"][rows],
                 table["shap_difference"][rows],
@@ -159,23 +158,19 @@ def _draw(ax: Axes, table: pd.DataFrame, significant: np.ndarray) -> None:
                 zorder=2 if agreement == "unclear" else 3,
             )
     ax.margins(0.12)
-    ax.spines[["top", "right"]].set_visible(False)
+    unframe(ax)
 
 
-def _explain(ax: Axes, table: pd.DataFrame, significant: str, own: bool) -> None:
+def _explain(canvas: Canvas, ax: Axes, table: pd.DataFrame, colors: dict) -> None:
     from matplotlib.lines import Line2D
 
     def point(label: str, color: str, marker: str = "o", area: float = 34) -> Line2D:
         size = area**0.5
         return Line2D([], [], linestyle="", marker=marker, markersize=size, color=color, markeredgewidth=0, label=label)
 
-    handles = [point(significant, BLUE), point("not significant", GREY)]
-    blank = [Line2D([], [], linestyle="", label=" ")] if own else []  # the second column is then about agreement
+    handles = [point(name, color) for name, color in colors.items()]
+    blank = [Line2D([], [], linestyle="", label=" ")] if canvas.own else []  # the second column is then about agreement
     labels = {"concordant": "SHAP and perturbation agree", "discordant": "disagree", "unclear": "are unclear"}
     if (table["agreement"] != "unclear").any():
         handles += blank + [point(labels[kind], "#444444", *MARKERS[kind]) for kind in MARKERS]
-    options = {"frameon": False, "fontsize": "small", "handletextpad": 0.2}
-    if own:
-        ax.figure.legend(handles=handles, loc="outside lower center", ncols=2, **options)
-    else:
-        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1), **options)
+    canvas.legend(ax, handles, beside=(1, 1), ncols=2, handletextpad=0.2)

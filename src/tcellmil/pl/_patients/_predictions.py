@@ -20,27 +20,28 @@ from tcellmil._outcome_kinds import (
     patient_groups,
 )
 from tcellmil.get._mil import expected_level, group_of_patient, observed_columns, predicted_column, stored
-from tcellmil.pl._canvas import BLUE, GREY, VERMILLION, class_colors, finish, make_axes, shorten
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._palette import BLUE, GREY, class_colors
+from tcellmil.pl._panels import UNLABELLED, shorten, unframe
+from tcellmil.pl._patients._intervals import interval_in_words
+from tcellmil.pl._patients._risk_groups import draw_risk_groups, log_rank_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-    from matplotlib.axes import Axes
 
-UNLABELLED = "unlabelled"
 UNKNOWN = "not known"
-RISK_COLORS = {"low risk": BLUE, "high risk": VERMILLION}
 POINTS = {"s": 26, "alpha": 0.8, "linewidths": 0, "zorder": 3}
 
 
+@picture
 def predictions(
     adata: AnnData,
-    key: str = _keys.TCELLMIL,
     target_class: str | None = None,
     *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+) -> None:
     """Draw the out-of-fold prediction of every patient beside what was observed.
 
     Reads ``uns[key]``. The picture depends on the outcome; the title has its main metric with the 95% interval, from
@@ -60,15 +61,10 @@ def predictions(
     ----------
     adata
         Cells that :func:`tcellmil.tl.fit_mil` or :func:`tcellmil.tl.predict` wrote to.
-    key
-        Their ``key_added``.
     target_class
         For classes: the one whose probability is drawn, the positive one by default; of ordered classes, its
         probability in place of the expected level.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(key)s
 
     Returns
     -------
@@ -76,8 +72,7 @@ def predictions(
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
         If the class is not known, or no patient has both a prediction and an outcome.
 
@@ -90,19 +85,18 @@ def predictions(
     >>> tm.pl.predictions(adata, show=False).get_ylabel()
     'Predicted probability of R (out of fold)'
     """
-    table, params = get.predictions(adata, key), stored(adata, key, "params")
+    table, params = get.predictions(adata, key=key), stored(adata, key, "params")
     draw = {CONTINUOUS: _draw_numbers, SURVIVAL: _draw_survival}.get(outcome_of(params), _draw_classes)
     _check_target(target_class, params)
     columns = _needed(params)
     known = table[table[columns].notna().all(axis=1)]
     if known.empty:
         raise ValueError(f"no patient of {key!r} has all of {', '.join(columns)}; there is nothing to draw")
-    panel, words = draw(adata, key, known, params, target_class, ax)
+    panel, words = draw(canvas, adata, key, known, params, target_class)
     n_more = len(table) - len(known)
     lines = [*words, f"n = {len(known)} patients" + (f", {n_more} more cannot be drawn" if n_more else "")]
     panel.set_title("\n".join(lines), fontsize="medium")
-    panel.spines[["top", "right"]].set_visible(False)
-    return finish(np.array([panel], dtype=object), show, own=ax is None)
+    unframe(panel)
 
 
 def _check_target(target_class: str | None, params: Mapping) -> None:
@@ -124,12 +118,12 @@ def _metric(adata: AnnData, key: str, params: Mapping) -> list[str]:
     """The main metric with its interval, where there is a table of metrics."""
     if "metrics" not in adata.uns[key]:
         return []
-    table = get.metrics(adata, key).set_index("metric")
+    table = get.metrics(adata, key=key)
     metric, name = SHOWN[outcome_of(params)]
     metric, name = (metric, name) if metric in table.index else SHOWN[CLASSES]  # leave-pair-out knows no order
     row = table.loc[metric]
     mean = "mean " if metric == "auroc" and len(params["classes"]) > 2 else ""
-    words = f"{mean}{name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    words = f"{mean}{name} {interval_in_words(row)}"
     return [words[0].upper() + words[1:]]
 
 
@@ -138,7 +132,9 @@ def _out_of_fold(adata: AnnData, key: str) -> str:
     return " (out of fold)" if "metrics" in adata.uns[key] else ""
 
 
-def _draw_classes(adata, key: str, known: pd.DataFrame, params: Mapping, target_class: str | None, ax):
+def _draw_classes(
+    canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, params: Mapping, target_class: str | None
+):
     """Patients by observed class, each class from its lowest prediction to its highest."""
     classes = patient_groups(params)
     of_levels = outcome_of(params) == ORDERED and target_class is None
@@ -146,8 +142,8 @@ def _draw_classes(adata, key: str, known: pd.DataFrame, params: Mapping, target_
     value = expected_level(known, classes) if of_levels else known[f"prob_{target}"]
     group = group_of_patient(known, params).replace("", UNLABELLED)
     groups = [name for name in (*classes, UNLABELLED) if (group == name).any()]
-    colors = {**class_colors(classes), UNLABELLED: GREY}
-    (panel,) = make_axes(1, ax, (1.8 + 1.1 * max(len(groups), 2), 4.2))
+    colors = canvas.colors(class_colors(classes), {UNLABELLED: GREY})
+    panel = canvas.axis((1.8 + 1.1 * max(len(groups), 2), 4.2))
     for place, name in enumerate(groups):
         ranked = np.sort(value[group == name].to_numpy())
         beside = np.linspace(-0.36, 0.36, len(ranked)) if len(ranked) > 1 else np.zeros(1)
@@ -166,27 +162,25 @@ def _draw_classes(adata, key: str, known: pd.DataFrame, params: Mapping, target_
     return panel, _metric(adata, key, params)
 
 
-def _draw_numbers(adata, key: str, known: pd.DataFrame, params: Mapping, target_class: None, ax):
+def _draw_numbers(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, params: Mapping, target_class: None):
     """Observed against predicted, on the same scale, by cohort."""
     from matplotlib.ticker import MaxNLocator
 
     names = sorted(set(known["cohort"]) - {""}) if "cohort" in known else []
-    (panel,) = make_axes(1, ax, (4.2, 4.4 + 0.22 * (len(names) + 1 if names else 0)))
+    panel = canvas.axis((4.2, 4.4 + 0.22 * (len(names) + 1 if names else 0)))
     if not names:
-        panel.scatter(known["predicted"], known["label"], color=BLUE, **POINTS)
+        (color,) = canvas.colors({"patients": BLUE}).values()
+        panel.scatter(known["predicted"], known["label"], color=color, **POINTS)
     else:
-        colors = class_colors(names)
+        colors = canvas.colors(class_colors(names), {UNKNOWN: GREY})
         for cohort in (*names, ""):
             own = known[known["cohort"] == cohort]
-            label = f"{shorten(cohort or UNKNOWN, 28)}, n = {len(own)}"
+            name = cohort or UNKNOWN
+            label = f"{shorten(name, 28)}, n = {len(own)}"
             if len(own):
-                panel.scatter(own["predicted"], own["label"], color=colors.get(cohort, GREY), label=label, **POINTS)
-        style = {"title": shorten(params["batch_key"], 28), "title_fontsize": "small", "fontsize": "small"}
-        style |= {"alignment": "left", "frameon": False}
-        if ax is None:
-            panel.figure.legend(loc="outside lower center", **style)
-        else:
-            panel.legend(loc="upper left", bbox_to_anchor=(0, -0.16), **style)
+                panel.scatter(own["predicted"], own["label"], color=colors[name], label=label, **POINTS)
+        title = {"title": shorten(params["batch_key"], 28), "title_fontsize": "small", "alignment": "left"}
+        canvas.legend(panel, panel.get_legend_handles_labels()[0], beside=(0, -0.16), **title)
     both = known[["predicted", "label"]].to_numpy()
     margin = 0.05 * (np.ptp(both) or 1)
     limits = (both.min() - margin, both.max() + margin)
@@ -199,45 +193,8 @@ def _draw_numbers(adata, key: str, known: pd.DataFrame, params: Mapping, target_
     return panel, _metric(adata, key, params)
 
 
-def _draw_survival(adata, key: str, known: pd.DataFrame, params: Mapping, target_class: None, ax):
+def _draw_survival(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, params: Mapping, target_class: None):
     """Kaplan-Meier curves of two groups by risk, with intervals and numbers at risk."""
-    curves, test = (get.risk_groups(adata, key, part=part) for part in ("curves", "test"))
-    (panel,) = make_axes(1, ax, (5.2, 4.6))
-    for name, color in RISK_COLORS.items():
-        curve = curves[curves["group"] == name]
-        n, n_events = int(curve["n_at_risk"].iloc[0]), int(curve["n_events"].sum())
-        label = f"{name}, n = {n}, {n_events} event{'' if n_events == 1 else 's'}"
-        panel.step(curve["time"], curve["survival"], where="post", color=color, linewidth=1.8, label=label)
-        panel.fill_between(
-            curve["time"], curve["ci_low"], curve["ci_high"], step="post", color=color, alpha=0.15, linewidth=0
-        )
-        censored = curve[curve["n_censored"] > 0]
-        panel.plot(censored["time"], censored["survival"], "|", color=color, markersize=7)
-    panel.set(xlim=(0, None), ylim=(-0.03, 1.03), ylabel="Share without the event")
-    panel.set_xlabel(shorten(params["label_key"], 24))
-    panel.legend(frameon=False, fontsize="small", loc="upper right")
-    _write_at_risk(panel, curves)
-    p = test["p"].item()
-    tested = f"log-rank test p {'< 0.001' if p < 0.001 else f'= {p:.2g}'}"
-    return panel, [*_metric(adata, key, params), f"High and low risk{_out_of_fold(adata, key)}: {tested}"]
-
-
-def _write_at_risk(panel: Axes, curves: pd.DataFrame) -> None:
-    """Patients at risk at each tick, in two rows below the axis."""
-    from matplotlib.ticker import MaxNLocator
-
-    last = panel.get_xlim()[1]
-    ticks = [tick for tick in MaxNLocator(5).tick_values(0, last) if 0 <= tick <= last]
-    panel.set_xticks(ticks)
-    panel.set_xlim(0, last)
-    style = {"fontsize": "small", "va": "top", "annotation_clip": False, "textcoords": "offset points"}
-    below = panel.xaxis.label
-    panel.annotate("at risk", (0, 0), (-26, -4), xycoords=("axes fraction", below), ha="right", **style)
-    for row, (name, color) in enumerate(RISK_COLORS.items(), start=1):
-        curve = curves[curves["group"] == name]
-        height = -4 - 13 * row
-        panel.annotate(name, (0, 0), (-26, height), xycoords=("axes fraction", below), ha="right", color=color, **style)
-        for tick in ticks:
-            later = curve.loc[curve["time"] >= tick, "n_at_risk"]
-            n = int(later.iloc[0]) if len(later) else 0
-            panel.annotate(f"{n}", (tick, 0), (0, height), xycoords=("data", below), ha="center", color=color, **style)
+    curves, test = (get.risk_groups(adata, part, key=key) for part in ("curves", "test"))
+    panel = draw_risk_groups(canvas, curves, params["label_key"])
+    return panel, [*_metric(adata, key, params), log_rank_in_words(test, _out_of_fold(adata, key))]

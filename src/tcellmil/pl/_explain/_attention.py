@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -11,8 +10,10 @@ from tcellmil import _keys, get
 from tcellmil._checks import check_choice, check_obs_column
 from tcellmil._outcome_kinds import patient_groups
 from tcellmil.get._mil import stored
-from tcellmil.pl._canvas import GREY, class_colors, draw_boxes, finish, make_axes, plain_log, shorten
-from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells, point_size
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._embedding import color_bar, draw_cells, label_embedding, place_cells, point_size
+from tcellmil.pl._palette import GREY, class_colors
+from tcellmil.pl._panels import UNLABELLED, draw_boxes, legend_above, longest, plain_log, plural, shorten, unframe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,20 +21,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
+ColorScale = Literal["log", "rank", "linear"]
 RELATIVE = "Attention relative to uniform"
 MAX_GROUPS = 100
 
 
+@picture
 def attention(
     adata: AnnData,
     basis: str | None = None,
     groupby: str | None = None,
-    color_scale: Literal["log", "rank", "linear"] = "log",
-    key: str = _keys.TCELLMIL,
+    color_scale: ColorScale = "log",
     *,
-    ax: Axes | Sequence[Axes] | None = None,
-    show: bool | None = None,
-) -> Axes | np.ndarray:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+) -> None:
     """Draw the attention of the cells on an embedding, by group, or both.
 
     Reads ``obs[key + "_attention"]`` and ``uns[key]``. Attention is shown relative to uniform, that is times the number
@@ -55,12 +57,7 @@ def attention(
     color_scale
         Colours of the embedding: ``"log"`` (symmetric around 1, from the 99th percentile to its inverse, so that few
         cells do not hide the rest), ``"rank"`` (percentile among all cells) or ``"linear"``.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    ax
-        Axes to draw on, two with both ``basis`` and ``groupby``; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(key)s
 
     Returns
     -------
@@ -82,30 +79,30 @@ def attention(
     >>> tm.pl.attention(adata, groupby="cell_type", show=False).get_xlabel()
     'Attention relative to uniform'
     """
-    check_choice(color_scale, ("log", "rank", "linear"), "color_scale")
-    cells = get.attention(adata, key)
+    check_choice(color_scale, get_args(ColorScale), "color_scale")
+    cells = get.attention(adata, key=key)
     classes = patient_groups(stored(adata, key, "params"))
     place = None if basis is None else place_cells(adata, basis)
     by_label = basis is None and groupby is None
-    groups = cells["label"].replace("", "unlabelled") if by_label else _groups(adata, groupby)
+    groups = cells["label"].replace("", UNLABELLED) if by_label else _groups(adata, groupby)
 
-    axes = make_axes((place is not None) + (groups is not None), ax, _size(place is not None, groups, cells["label"]))
+    n_panels = (place is not None) + (groups is not None)
+    axes = canvas.axes(n_panels, _size(place is not None, groups, cells["label"]))
     if place is not None:
-        _draw_embedding(axes[0], place, cells, color_scale, basis)
+        _draw_embedding(canvas, axes[0], place, cells, color_scale, basis)
     if groups is not None:
-        _draw_groups(axes[-1], cells, groups, classes)
-    return finish(axes, show, own=ax is None)
+        colors = canvas.colors(class_colors(classes), {UNLABELLED: GREY})
+        _draw_groups(axes[-1], cells, groups, colors)
 
 
 def _size(has_embedding: bool, groups: pd.Series | None, label: pd.Series) -> tuple[float, float]:
     """Inches of a panel, with room for the names of the groups and a row for each of their boxes."""
     if groups is None:
         return 4.8, 4.0
-    names = [shorten(name) for name in groups.dropna().unique()]
-    longest = max(map(len, names), default=0)
+    letters = longest(groups.dropna().unique())
     boxes = label.groupby(groups.to_numpy()).nunique()
     height = 1.2 + 0.16 * label.nunique() + 0.12 * len(boxes) + 0.14 * boxes.sum()
-    return (4.4 + 0.04 * longest, max(4.0, height)) if has_embedding else (3.8 + 0.08 * longest, max(2.4, height))
+    return (4.4 + 0.04 * letters, max(4.0, height)) if has_embedding else (3.8 + 0.08 * letters, max(2.4, height))
 
 
 def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
@@ -117,7 +114,9 @@ def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
     return groups.astype(object).where(groups.notna())
 
 
-def _draw_embedding(ax: Axes, place: np.ndarray, cells: pd.DataFrame, color_scale: str, basis: str) -> None:
+def _draw_embedding(
+    canvas: Canvas, ax: Axes, place: np.ndarray, cells: pd.DataFrame, color_scale: str, basis: str
+) -> None:
     relative = cells["relative"].to_numpy()
     known = np.isfinite(relative)
     if (~known).any():
@@ -125,11 +124,8 @@ def _draw_embedding(ax: Axes, place: np.ndarray, cells: pd.DataFrame, color_scal
         ax.scatter(*place[~known].T, s=size, color="#DDDDDD", linewidths=0, rasterized=True, label="never held out")
         ax.legend(frameon=False, fontsize="small", loc="best")
     values, norm, cmap, label = _colors(relative[known], color_scale)
-    points = draw_cells(ax, place[known], values, cmap=cmap, norm=norm)
-    bar = ax.figure.colorbar(
-        points, ax=ax, label=label, shrink=0.8, aspect=25, extend="both" if color_scale == "log" else "neither"
-    )
-    bar.outline.set_visible(False)
+    points = draw_cells(ax, place[known], values, cmap=canvas.colormap(cmap), norm=norm)
+    bar = color_bar(points, ax, label, both_ends=color_scale == "log")
     if color_scale == "log":
         plain_log(bar.ax.yaxis)
     label_embedding(ax, basis)
@@ -151,12 +147,11 @@ def _colors(relative: np.ndarray, color_scale: str) -> tuple[np.ndarray, Normali
     return values, LogNorm(1 / fold, fold), "coolwarm", RELATIVE
 
 
-def _draw_groups(ax: Axes, cells: pd.DataFrame, groups: pd.Series, classes: list[str]) -> None:
+def _draw_groups(ax: Axes, cells: pd.DataFrame, groups: pd.Series, colors: dict) -> None:
     from matplotlib.patches import Patch
 
-    table = cells.assign(group=groups.to_numpy(), label=cells["label"].replace("", "unlabelled"))
+    table = cells.assign(group=groups.to_numpy(), label=cells["label"].replace("", UNLABELLED))
     table = table[table["relative"].notna() & table["group"].notna()]
-    colors = {**class_colors(classes), "unlabelled": GREY}
     labels = [label for label in colors if (table["label"] == label).any()]
     order = table.groupby("group")["relative"].median().sort_values(ascending=False, kind="stable").index
     for row, group in enumerate(order):
@@ -175,19 +170,13 @@ def _draw_groups(ax: Axes, cells: pd.DataFrame, groups: pd.Series, classes: list
     plain_log(ax.xaxis)
     ax.set_yticks(range(len(order)), [shorten(name) for name in order])
     ax.set(ylim=(max(len(order), 1) - 0.4, -0.6), xlabel=RELATIVE)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(
-        handles=[
-            Patch(facecolor=colors[label], alpha=0.55, label=_count(label, table[table["label"] == label]))
-            for label in labels
-        ],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        frameon=False,
-        fontsize="small",
-    )
+    unframe(ax)
+    handles = [
+        Patch(facecolor=colors[label], alpha=0.55, label=_count(label, table[table["label"] == label]))
+        for label in labels
+    ]
+    legend_above(ax, handles)
 
 
 def _count(label: str, cells: pd.DataFrame) -> str:
-    n_patients = cells["sample"].nunique()
-    return f"{shorten(label, 28)}, n = {n_patients} patient{'s' if n_patients > 1 else ''}, {len(cells):,} cells"
+    return f"{shorten(label, 28)}, n = {plural(cells['sample'].nunique(), 'patient')}, {len(cells):,} cells"

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcellmil import _keys, get
-from tcellmil._checks import check_obs_column, some
-from tcellmil.pl._canvas import BLUE, class_colors, finish, make_axes, shorten
+from tcellmil import get
+from tcellmil._checks import check_count, check_obs_column, some
+from tcellmil.get._results import part_of
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._palette import BLUE, class_colors
+from tcellmil.pl._panels import longest, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,27 +20,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_GROUPS = 8
+ALL = "all cells"  # where they are not grouped
 N_BINS = 256  # of a density
 HALF_WIDTH = 0.46  # of a violin, in rows
 TALLEST = 7.0  # inches of violins above each other; beyond, several panels
 
 
-def regulon_activity(
+@picture
+def regulons(
     adata: AnnData,
     regulons: str | Sequence[str] | None = None,
     n_top: int | None = None,
     groupby: str | None = None,
-    key: str = _keys.REGULONS,
     *,
-    ax: Axes | Sequence[Axes] | None = None,
-    show: bool | None = None,
-) -> Axes | np.ndarray:
+    canvas: Canvas,
+    result_key: str | None = None,
+) -> None:
     """Draw violins of the activity of regulons over cells, from the lowest mean to the highest.
 
-    Reads ``obsm["X_" + key]`` and ``uns[key]``. Each violin is as wide as all others where it is widest, and goes from
-    the lowest to the highest score; the tick is the mean. Violins stand above each other, the lowest first, in as many
-    panels side by side as they need, each with a scale of its own. With ``groupby``, two groups are the two halves of a
-    violin; more have a violin each.
+    Reads ``obsm["X_regulons"]`` and ``uns["regulons"]``. Each violin is as wide as all others where it is widest, and
+    goes from the lowest to the highest score; the tick is the mean. Violins stand above each other, the lowest first,
+    in as many panels side by side as they need, each with a scale of its own. With ``groupby``, two groups are the two
+    halves of a violin; more have a violin each.
 
     Cells are not independent: those of one patient look alike, and a patient with many cells weighs more. A difference
     between two violins is something to test over patients (:func:`tcellmil.tl.perturb`, :func:`tcellmil.tl.shap`, or a
@@ -53,12 +57,7 @@ def regulon_activity(
         At most this many regulons: those whose activity differs most between cells, by its standard deviation.
     groupby
         Column of ``adata.obs``, such as the label; at most 8 groups. Cells without a value are left out.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.regulons`.
-    ax
-        Axes to draw on; the violins are spread over all that are given. A new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(own_result_key)s
 
     Returns
     -------
@@ -80,31 +79,32 @@ def regulon_activity(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> ax = tm.pl.regulon_activity(adata, groupby="response", show=False)
+    >>> ax = tm.pl.regulons(adata, groupby="response", show=False)
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['IRF7']
     """
-    scores = _chosen(get.regulons(adata, key), regulons, n_top)
-    n_there = adata.obsm[_keys.representation(key)].shape[1]
+    activity = get.regulons(adata, result_key=result_key)
+    scores, n_there = _chosen(activity, regulons, n_top), activity.shape[1]
+    method = _method(adata, result_key)
     groups = _groups(adata, groupby)
     if groups is not None:
         scores, groups = scores[groups.notna().to_numpy()], groups.dropna()
     scores = scores[scores.mean().sort_values(kind="stable").index]
     names = [] if groups is None else [str(name) for name in groups.cat.categories]
-    colors = class_colors(names)
+    colors = canvas.colors(class_colors(names) if names else {ALL: BLUE})
 
     n_panels, size = _layout(list(scores), len(names))
-    n_panels = n_panels if ax is None else np.size(ax)
+    n_panels = n_panels if canvas.own else canvas.n_given
     if n_panels > scores.shape[1]:
         raise ValueError(f"ax holds {n_panels} axes, but there are {scores.shape[1]} regulons to draw")
-    axes = make_axes(n_panels, ax, size)
+    axes = canvas.axes(n_panels, size)
     for panel, part in zip(axes, np.array_split(np.arange(scores.shape[1]), n_panels), strict=True):
         _draw_violins(panel, scores.iloc[:, part], groups, colors)
-        panel.set(xlim=_limits(scores.iloc[:, part]), xlabel=f"Activity{_method(adata, key)}")
+        panel.set(xlim=_limits(scores.iloc[:, part]), xlabel=f"Activity{method}")
     shown = f"{scores.shape[1]} of {n_there} regulons" if scores.shape[1] < n_there else f"{n_there} regulons"
     axes[0].set_title(f"{shown if n_there > 1 else '1 regulon'}\n{len(scores):,} cells", fontsize="medium", loc="left")
-    _explain(axes[0], groups, colors, own=ax is None)
-    return finish(axes, show, own=ax is None)
+    if groups is not None:
+        _explain(canvas, axes[0], groups, colors)
 
 
 def _chosen(scores: pd.DataFrame, regulons: str | Sequence[str] | None, n_top: int | None) -> pd.DataFrame:
@@ -115,8 +115,7 @@ def _chosen(scores: pd.DataFrame, regulons: str | Sequence[str] | None, n_top: i
             raise KeyError(f"regulons {some(unknown)} are not there; there are {some(scores.columns)}")
         scores = scores[wanted]
     if n_top is not None:
-        if n_top < 1:
-            raise ValueError(f"n_top={n_top} must be at least 1")
+        check_count(n_top, "n_top")
         scores = scores[scores.std().sort_values(ascending=False, kind="stable").index[:n_top]]
     return scores
 
@@ -132,7 +131,7 @@ def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
 
 def _layout(names: list[str], n_groups: int) -> tuple[int, tuple[float, float]]:
     """How many panels, and the inches of one: a figure about one and a half times as wide as it is high."""
-    width = 2.4 + 0.07 * max(len(shorten(name, 28)) for name in names)
+    width = 2.4 + 0.07 * longest(names, 28)
     of_row = 0.06 + 0.07 * n_groups if n_groups > 2 else 0.15
     of_row = max(of_row, 0.26) if len(names) <= 30 else of_row
     height = of_row * len(names)
@@ -146,13 +145,13 @@ def _limits(scores: pd.DataFrame) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _method(adata: AnnData, key: str) -> str:
-    method = adata.uns[key].get("params", {}).get("method", "")
+def _method(adata: AnnData, result_key: str | None) -> str:
+    method = part_of(adata, "regulons", "params", result_key=result_key).get("method", "")
     return f" ({'AUCell' if method == 'aucell' else method})" if method else ""
 
 
 def _draw_violins(ax: Axes, scores: pd.DataFrame, groups: pd.Series | None, colors: dict[str, str]) -> None:
-    members = {"": np.ones(len(scores), dtype=bool)}
+    members = {ALL: np.ones(len(scores), dtype=bool)}
     if groups is not None:
         members = {name: (groups.astype(str) == name).to_numpy() for name in colors}
     for row, regulon in enumerate(scores):
@@ -160,7 +159,7 @@ def _draw_violins(ax: Axes, scores: pd.DataFrame, groups: pd.Series | None, colo
         for i, (name, of_group) in enumerate(members.items()):
             own = values[of_group]
             centre, above, below = _place(row, i, len(members))
-            _draw_violin(ax, own[np.isfinite(own)], centre, above, below, colors.get(name, BLUE))
+            _draw_violin(ax, own[np.isfinite(own)], centre, above, below, colors[name])
     n_rows = scores.shape[1]
     ax.set_yticks(range(n_rows), [shorten(name, 28) for name in scores])
     ax.tick_params(axis="y", length=0, labelsize="small" if n_rows <= 30 else "x-small")
@@ -204,18 +203,12 @@ def _density(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (edges[:-1] + edges[1:]) / 2, density / density.max()
 
 
-def _explain(ax: Axes, groups: pd.Series | None, colors: dict[str, str], own: bool) -> None:
+def _explain(canvas: Canvas, ax: Axes, groups: pd.Series, colors: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
-    if groups is None:
-        return
     sizes = groups.astype(str).value_counts()
     handles = [
         Patch(facecolor=color, alpha=0.75, label=f"{shorten(name, 28)}, {sizes[name]:,} cells")
         for name, color in colors.items()
     ]
-    legend = {"handles": handles, "frameon": False, "fontsize": "small", "alignment": "left"}
-    if own:
-        ax.figure.legend(**legend, loc="outside lower left")
-    else:
-        ax.legend(**legend, loc="upper left", bbox_to_anchor=(0, -0.2))
+    canvas.legend(ax, handles, "lower left", alignment="left")

@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 from scipy.stats import gaussian_kde
 
 import tcellmil as tm
-from tcellmil.pl._canvas import class_colors, shorten
+from tcellmil.pl._palette import class_colors
+from tcellmil.pl._panels import shorten
 
 LONG = "ZNF385D_extended_with_a_very_long_name_of_a_regulon(+)"
 RESPONSES = ("complete response", "partial response", "stable disease", "progressive disease", "not evaluable")
@@ -44,7 +45,7 @@ def outline(polygons):
 @pytest.mark.parametrize("n_regulons", [2, 12, 300])
 def test_every_regulon_is_drawn_once_from_the_lowest_mean_to_the_highest(n_regulons):
     adata = build(n_regulons)
-    axes = tm.pl.regulon_activity(adata, show=False)
+    axes = tm.pl.regulons(adata, show=False)
     order = tm.get.regulons(adata).mean().sort_values().index
     assert names_of(axes) == [shorten(name, 28) for name in order]
     panels = np.ravel(axes)
@@ -55,7 +56,7 @@ def test_every_regulon_is_drawn_once_from_the_lowest_mean_to_the_highest(n_regul
 
 def test_a_violin_is_the_kernel_density_of_the_cells():
     adata = build(1, n_cells=3000)
-    ax = tm.pl.regulon_activity(adata, show=False)
+    ax = tm.pl.regulons(adata, show=False)
     values = adata.obsm["X_regulons"][:, 0].astype(float)
     places, width = outline(ax.collections[0])
     expected = gaussian_kde(values)(places)
@@ -66,7 +67,7 @@ def test_a_violin_is_the_kernel_density_of_the_cells():
 
 def test_ticks_are_the_means():
     adata = build(5)
-    ax = tm.pl.regulon_activity(adata, show=False)
+    ax = tm.pl.regulons(adata, show=False)
     means = np.sort(tm.get.regulons(adata).mean())
     np.testing.assert_allclose([line.get_xdata()[0] for line in ax.lines], means, rtol=1e-5)
     assert [np.mean(line.get_ydata()) for line in ax.lines] == pytest.approx(range(5))
@@ -74,7 +75,7 @@ def test_ticks_are_the_means():
 
 def test_two_groups_are_the_halves_of_a_violin():
     adata = build(3)
-    ax = tm.pl.regulon_activity(adata, groupby="response", show=False)
+    ax = tm.pl.regulons(adata, groupby="response", show=False)
     colors, scores = class_colors(["NR", "R"]), tm.get.regulons(adata)
     scores = scores[scores.mean().sort_values().index]
     halves = [(row, name) for row in range(3) for name in colors]
@@ -89,7 +90,7 @@ def test_two_groups_are_the_halves_of_a_violin():
 
 
 def test_more_groups_have_a_violin_each_which_do_not_overlap():
-    ax = tm.pl.regulon_activity(build(2, RESPONSES), groupby="response", show=False)
+    ax = tm.pl.regulons(build(2, RESPONSES), groupby="response", show=False)
     spans = [np.sort(violin.get_paths()[0].vertices[:, 1])[[0, -1]] for violin in ax.collections]
     assert len(spans) == 10
     assert all(one[1] <= other[0] + 1e-9 for one, other in zip(spans, spans[1:], strict=False))
@@ -97,7 +98,7 @@ def test_more_groups_have_a_violin_each_which_do_not_overlap():
 
 def test_n_top_takes_those_that_differ_most_between_cells():
     adata = build(30)
-    ax = tm.pl.regulon_activity(adata, n_top=4, show=False)
+    ax = tm.pl.regulons(adata, n_top=4, show=False)
     scores = tm.get.regulons(adata)
     most = scores[scores.std().nlargest(4).index]
     assert names_of(ax) == [shorten(name, 28) for name in most.mean().sort_values().index]
@@ -105,15 +106,15 @@ def test_n_top_takes_those_that_differ_most_between_cells():
 
 
 def test_chosen_regulons_are_drawn_once_each():
-    ax = tm.pl.regulon_activity(build(), ["TF003(+)", "TF001(+)", "TF003(+)"], show=False)
+    ax = tm.pl.regulons(build(), ["TF003(+)", "TF001(+)", "TF003(+)"], show=False)
     assert sorted(names_of(ax)) == ["TF001(+)", "TF003(+)"]
-    assert names_of(tm.pl.regulon_activity(build(), "TF002(+)", show=False)) == ["TF002(+)"]
+    assert names_of(tm.pl.regulons(build(), "TF002(+)", show=False)) == ["TF002(+)"]
 
 
 def test_cells_without_a_group_are_left_out():
     adata = build(3)
     adata.obs.loc[adata.obs_names[:20], "response"] = np.nan
-    ax = tm.pl.regulon_activity(adata, groupby="response", show=False)
+    ax = tm.pl.regulons(adata, groupby="response", show=False)
     assert ax.get_title(loc="left").endswith("100 cells")
 
 
@@ -121,7 +122,7 @@ def test_cells_without_a_score_and_scores_that_are_all_the_same_are_drawn_as_the
     adata = build(3)
     adata.obsm["X_regulons"][:, 1] = 0.25
     adata.obsm["X_regulons"][:5, 2] = np.nan
-    ax = tm.pl.regulon_activity(adata, show=False)
+    ax = tm.pl.regulons(adata, show=False)
     constant = names_of(ax).index("TF001(+)")
     places, width = outline(ax.collections[constant])
     assert places == pytest.approx(0.25) and width == pytest.approx(0)
@@ -133,18 +134,18 @@ def test_cells_without_a_score_and_scores_that_are_all_the_same_are_drawn_as_the
 def test_violins_are_spread_over_the_axes_that_are_given():
     adata = build(5)
     _, mine = plt.subplots(1, 2)
-    axes = tm.pl.regulon_activity(adata, ax=mine, groupby="response")
+    axes = tm.pl.regulons(adata, ax=mine, groupby="response")
     assert axes.tolist() == mine.tolist() and [len(names_of(ax)) for ax in axes] == [3, 2]
-    assert isinstance(tm.pl.regulon_activity(adata, ax=plt.subplots()[1]), Axes)
+    assert isinstance(tm.pl.regulons(adata, ax=plt.subplots()[1]), Axes)
     with pytest.raises(ValueError, match="ax holds 6 axes, but there are 5 regulons to draw"):
-        tm.pl.regulon_activity(adata, ax=plt.subplots(1, 6)[1])
+        tm.pl.regulons(adata, ax=plt.subplots(1, 6)[1])
 
 
 @pytest.mark.parametrize("font_size", [10, 14])
 @pytest.mark.parametrize(("n_regulons", "classes"), [(1, ("NR", "R")), (20, RESPONSES), (80, ("NR", "R"))])
 def test_no_text_is_cut_by_the_edge_of_the_figure(n_regulons, classes, font_size):
     with plt.rc_context({"font.size": font_size, "axes.titlesize": font_size}):
-        axes = tm.pl.regulon_activity(build(n_regulons, classes), groupby="response", show=False)
+        axes = tm.pl.regulons(build(n_regulons, classes), groupby="response", show=False)
         figure = np.ravel(axes)[0].figure
         figure.canvas.draw()
         inside = figure.get_tightbbox()
@@ -154,7 +155,7 @@ def test_no_text_is_cut_by_the_edge_of_the_figure(n_regulons, classes, font_size
 
 @pytest.mark.parametrize("n_regulons", [2, 40, 300])
 def test_names_do_not_overlap(n_regulons):
-    axes = np.ravel(tm.pl.regulon_activity(build(n_regulons), show=False))
+    axes = np.ravel(tm.pl.regulons(build(n_regulons), show=False))
     axes[0].figure.canvas.draw()
     for ax in axes:
         boxes = [text.get_window_extent() for text in ax.get_yticklabels()]
@@ -164,7 +165,7 @@ def test_names_do_not_overlap(n_regulons):
 def test_drawing_changes_nothing_in_adata():
     adata = build()
     before = adata.copy()
-    tm.pl.regulon_activity(adata, groupby="response", show=False)
+    tm.pl.regulons(adata, groupby="response", show=False)
     np.testing.assert_array_equal(adata.obsm["X_regulons"], before.obsm["X_regulons"])
     pd.testing.assert_frame_equal(adata.obs, before.obs)
 
@@ -172,7 +173,7 @@ def test_drawing_changes_nothing_in_adata():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"key": "absent"}, KeyError, r"run tl.regulons\(adata, key_added='absent'\) first"),
+        ({"result_key": "absent"}, KeyError, r"run tl.regulons\(adata, key_added='absent'\) first"),
         ({"regulons": ["TF9", "TF001(+)"]}, KeyError, r"regulons \['TF9'\] are not there; there are \['ZNF"),
         ({"regulons": []}, KeyError, r"regulons \[\] are not there"),
         ({"n_top": 0}, ValueError, "n_top=0 must be at least 1"),
@@ -185,5 +186,5 @@ def test_bad_input_is_named_and_opens_no_figure(options, error, message):
     adata = build()
     adata.obs["cell"], adata.obs["empty"] = adata.obs_names, np.nan
     with pytest.raises(error, match=message):
-        tm.pl.regulon_activity(adata, **options)
+        tm.pl.regulons(adata, **options)
     assert not plt.get_fignums()

@@ -12,7 +12,10 @@ from tcellmil._checks import some
 from tcellmil._outcome_kinds import check_has_classes
 from tcellmil.get import benchmark, metrics, predictions
 from tcellmil.get._mil import stored
-from tcellmil.pl._canvas import GREY, PALETTE, class_colors, finish, make_axes, shorten
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._palette import GREY, class_colors, cycled
+from tcellmil.pl._panels import shorten, unframe
+from tcellmil.pl._patients._intervals import interval_in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +28,14 @@ PARTS = ("metrics", "predictions")
 Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
+@picture
 def roc(
     adata: AnnData,
-    key: str | Sequence[str] = _keys.TCELLMIL,
+    methods: str | Sequence[str] | None = None,
     *,
-    methods: Sequence[str] | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+    canvas: Canvas,
+    key: str | Sequence[str] = _keys.TCELLMIL,
+) -> None:
     """Draw the receiver operating characteristic of the out-of-fold predictions.
 
     Reads ``uns[key]``. The AUROC in the legend, its interval and the number of patients are those of the metrics table.
@@ -44,16 +47,8 @@ def roc(
     ----------
     adata
         Cells that :func:`tcellmil.tl.fit_mil` wrote to.
-    key
-        The ``key_added`` of a fit, or of several with two classes each, to compare; or of
-        :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.
-    methods
-        Which methods of a benchmark, on all of its representations; by default its reference and the best six others by
-        AUROC.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(benchmark_methods)s
+    %(keys_of_curves)s
 
     Returns
     -------
@@ -61,8 +56,7 @@ def roc(
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
         If several keys are given and one has more than two classes, or an outcome is a number or a time to event.
 
@@ -76,21 +70,20 @@ def roc(
     'False positive rate'
     """
     fits = _fits(adata, key, methods)
-    axes = make_axes(1, ax, (4.2, 4.6))
-    axes[0].plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-    _draw(axes[0], fits, _roc_curve, "auroc", "AUROC")
-    axes[0].set(xlabel="False positive rate", ylabel=f"True positive rate{_positive(fits)}")
-    return finish(axes, show, own=ax is None)
+    panel = canvas.axis((4.2, 4.6))
+    panel.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+    _draw(canvas, panel, fits, _roc_curve, "auroc", "AUROC")
+    panel.set(xlabel="False positive rate", ylabel=f"True positive rate{_positive(fits)}")
 
 
+@picture
 def prc(
     adata: AnnData,
-    key: str | Sequence[str] = _keys.TCELLMIL,
+    methods: str | Sequence[str] | None = None,
     *,
-    methods: Sequence[str] | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+    canvas: Canvas,
+    key: str | Sequence[str] = _keys.TCELLMIL,
+) -> None:
     """Draw the precision-recall curve of the out-of-fold predictions.
 
     Reads ``uns[key]``. The AUPRC in the legend (average precision, the area under the drawn steps), its interval and
@@ -102,16 +95,8 @@ def prc(
     ----------
     adata
         Cells that :func:`tcellmil.tl.fit_mil` wrote to.
-    key
-        The ``key_added`` of a fit, or of several with two classes each, to compare; or of
-        :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.
-    methods
-        Which methods of a benchmark, on all of its representations; by default its reference and the best six others by
-        AUROC.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(benchmark_methods)s
+    %(keys_of_curves)s
 
     Returns
     -------
@@ -119,8 +104,7 @@ def prc(
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
         If several keys are given and one has more than two classes, or an outcome is a number or a time to event.
 
@@ -134,10 +118,9 @@ def prc(
     'Recall'
     """
     fits = _fits(adata, key, methods)
-    axes = make_axes(1, ax, (4.2, 4.6))
-    _draw(axes[0], fits, _precision_recall_curve, "auprc", "AUPRC", prevalence=True)
-    axes[0].set(xlabel="Recall", ylabel=f"Precision{_positive(fits)}")
-    return finish(axes, show, own=ax is None)
+    panel = canvas.axis((4.2, 4.6))
+    _draw(canvas, panel, fits, _precision_recall_curve, "auprc", "AUPRC", prevalence=True)
+    panel.set(xlabel="Recall", ylabel=f"Precision{_positive(fits)}")
 
 
 def _fits(
@@ -152,8 +135,8 @@ def _fits(
         if "methods" in result:
             fits |= _compared(adata, name, methods)
             continue
-        table = predictions(adata, name)
-        fits[name] = (stored(adata, name, "params"), _known(table), metrics(adata, name).set_index("metric"))
+        table = predictions(adata, key=name)
+        fits[name] = (stored(adata, name, "params"), _known(table), metrics(adata, key=name))
     many = [name for name, (params, _, _) in fits.items() if len(params["classes"]) > 2]
     if many and len(fits) > 1:
         raise ValueError(
@@ -170,7 +153,7 @@ def _known(table: pd.DataFrame) -> pd.DataFrame:
 def _compared(adata: AnnData, key: str, methods: Sequence[str] | None) -> dict:
     """Methods of a benchmark in the shape of fits, the reference first."""
     params = adata.uns[key]["params"]
-    auroc = benchmark(adata, "auroc", key=key)
+    auroc = benchmark(adata, metric="auroc", result_key=key).reset_index()
     is_reference = (auroc["method"] == params["reference"]) & (auroc["rep"] == params["reference_rep"])
     if methods is None:
         best = auroc[~is_reference].nlargest(MAX_METHODS - 1, "value").index
@@ -181,7 +164,7 @@ def _compared(adata: AnnData, key: str, methods: Sequence[str] | None) -> dict:
         if unknown:
             raise ValueError(f"methods {some(unknown)} were not compared; there are {some(auroc['method'].unique())}")
         chosen = auroc[auroc["method"].isin(methods)]
-    tables = {part: benchmark(adata, part=part, key=key).set_index(["method", "rep"]) for part in PARTS}
+    tables = {part: benchmark(adata, part, result_key=key).reset_index().set_index(["method", "rep"]) for part in PARTS}
     several = len(set(auroc["rep"]) - {""}) > 1
     return {
         f"{method}, {rep}" if rep and several else method: (
@@ -193,18 +176,21 @@ def _compared(adata: AnnData, key: str, methods: Sequence[str] | None) -> dict:
     }
 
 
-def _draw(ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence: bool = False) -> None:
+def _draw(canvas: Canvas, ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence: bool = False) -> None:
     title, base_rates = None, {}
-    for color, (key, (params, table, values)) in zip(_cycle(len(fits)), fits.items(), strict=True):
+    many = len(next(iter(fits.values()))[0]["classes"]) > 2  # then there is one fit only
+    colors = {} if many else canvas.colors(cycled(fits))
+    for key, (params, table, values) in fits.items():
         classes = [str(c) for c in params["classes"]]
         label = _legend(key, name, params, values.loc[metric])
         if len(classes) == 2:
-            lines = [(str(params["positive_class"]), color, label)]
+            lines = [(str(params["positive_class"]), colors[key], label)]
         else:
             title = label
             n_patients = table["label"].value_counts()
             lines = [
-                (c, of, f"{shorten(c, 28)}, n = {n_patients.get(c, 0)}") for c, of in class_colors(classes).items()
+                (c, of, f"{shorten(c, 28)}, n = {n_patients.get(c, 0)}")
+                for c, of in canvas.colors(class_colors(classes)).items()
             ]
         for positive, of_line, text in lines:
             is_positive = (table["label"] == positive).to_numpy()
@@ -218,7 +204,7 @@ def _draw(ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence
             ax.axhline(rate, color=GREY if only else color, linestyle=":", linewidth=1)
         ax.plot([], [], color=GREY, linestyle=":", linewidth=1, label=_prevalence(list(base_rates)))
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    ax.spines[["top", "right"]].set_visible(False)
+    unframe(ax)
     legend = ax.legend(title=title, loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize="small")
     legend.get_title().set_fontsize("small")
     legend.set_alignment("left")
@@ -227,8 +213,7 @@ def _draw(ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence
 def _legend(key: str, name: str, params: dict, row: pd.Series) -> str:
     of_pairs = " of pairs" if name == "AUROC" and params["cv"] == "leave_pair_out" else ""
     mean = "mean " if len(params["classes"]) > 2 else ""
-    interval = f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-    return f"{shorten(key, 28)} {mean}{name}{of_pairs} {interval}, n = {int(row['n'])}"
+    return f"{shorten(key, 28)} {mean}{name}{of_pairs} {interval_in_words(row)}, n = {int(row['n'])}"
 
 
 def _prevalence(rates: list[float]) -> str:
@@ -242,10 +227,6 @@ def _positive(fits: dict) -> str:
     positive = {str(params["positive_class"]) for params, _, _ in fits.values()}
     binary = all(len(params["classes"]) == 2 for params, _, _ in fits.values())
     return f" ({shorten(positive.pop(), 24)})" if binary and len(positive) == 1 else ""
-
-
-def _cycle(n: int) -> list[str]:
-    return [PALETTE[i % len(PALETTE)] for i in range(n)]
 
 
 def _roc_curve(is_positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
-from tcellmil.pl._canvas import BLUE, GREY, VERMILLION, finish, make_axes, shorten
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._palette import GREY, SIGNS
+from tcellmil.pl._panels import longest, say, shorten, unframe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
+Statistic = Literal["tau_within", "rho_within", "tau", "rho", "mixed"]
 STATISTICS = {
     "tau": ("tau", "Kendall's τ with attention, over all cells"),
     "rho": ("rho", "Spearman's ρ with attention, over all cells"),
@@ -24,24 +27,25 @@ STATISTICS = {
     "mixed": ("mixed_coef", "Slope on log attention (SD per SD), mixed model"),
 }
 SIGNIFICANT = 0.05
+UNSURE = f"adjusted p ≥ {SIGNIFICANT}"
 WIDEST_COLUMN = 1 / 3  # of the axes, for the names of one side
 NAME_MARGIN = 13  # points (1/72 inch) between names and points
 LOWEST = np.finfo(float).tiny  # below this a float has no full precision, and soon none
 
 
+@picture
 def attention_correlation(
     adata: AnnData,
-    statistic: Literal["tau_within", "rho_within", "tau", "rho", "mixed"] = "tau_within",
+    statistic: Statistic = "tau_within",
     n_top: int = 10,
-    key: str = _keys.TCELLMIL,
     *,
-    correlation_key: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
+) -> None:
     """Draw a volcano of the regulons: how they go with attention, and how surely.
 
-    Reads ``uns["attention_correlation"]``. A point is a regulon; significant ones (adjusted p < 0.05) are blue
+    Reads ``uns[key + "_attention_correlation"]``. A point is a regulon; significant ones (adjusted p < 0.05) are blue
     (positive) or orange (negative). Names are those of the lowest adjusted p-values, of equal ones the strongest. The
     default is the test over patients; p-values over all cells count cells of one patient as independent (see
     :func:`tcellmil.tl.attention_correlation`). An adjusted p-value that is too low for a float is a triangle at the
@@ -56,14 +60,8 @@ def attention_correlation(
         cells) or ``"mixed"`` (mixed model).
     n_top
         Number of regulons with a name, at least 0. No more are named on a side than there is room for.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    correlation_key
-        The ``key_added`` of :func:`tcellmil.tl.attention_correlation`, where one was given.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(key)s
+    %(result_key)s
 
     Returns
     -------
@@ -90,32 +88,33 @@ def attention_correlation(
     >>> tm.pl.attention_correlation(adata, "tau", show=False).get_xlabel()
     "Kendall's τ with attention, over all cells"
     """
-    check_choice(statistic, tuple(STATISTICS), "statistic")
+    check_choice(statistic, get_args(Statistic), "statistic")
     if n_top < 0:
         raise ValueError(f"n_top={n_top} must be at least 0")
-    table = get.attention_correlation(adata, key, correlation_key=correlation_key)
+    table = get.attention_correlation(adata, key=key, result_key=result_key).reset_index()
     if statistic == "mixed" and "mixed_coef" not in table:
         raise KeyError("the mixed models were not fitted; run tl.attention_correlation(adata, mixed_model=True)")
-    points = _points(table, statistic)
+    points = _points(table, statistic, canvas.colors(SIGNS, {UNSURE: GREY}))
 
     top = _top(points, n_top)
-    axes = make_axes(1, ax, (4.0 + 0.085 * _longest(top[top["x"] < 0]) + 0.085 * _longest(top[top["x"] >= 0]), 4.4))
-    _draw_points(axes[0], points)
-    axes[0].set_xlabel(STATISTICS[statistic][1])
-    axes[0].set_title(_title(table, points), fontsize="medium")
-    _draw_legend(axes[0], points, own=ax is None)
-    _draw_names(axes[0], top)
-    return finish(axes, show, own=ax is None)
+    letters = sum(longest(top.loc[side, "regulon"]) for side in (top["x"] < 0, top["x"] >= 0))
+    panel = canvas.axis((4.0 + 0.085 * letters, 4.4))
+    _draw_points(panel, points)
+    panel.set_xlabel(STATISTICS[statistic][1])
+    panel.set_title(_title(table, points), fontsize="medium")
+    _draw_legend(canvas, panel, points)
+    _draw_names(panel, top)
 
 
-def _points(table: pd.DataFrame, statistic: str) -> pd.DataFrame:
+def _points(table: pd.DataFrame, statistic: str, colors: dict) -> pd.DataFrame:
     """Where each regulon with a test lies, and its colour."""
     padj = table[f"{statistic}_padj"]
     points = table[["regulon"]].assign(x=table[STATISTICS[statistic][0]], padj=padj)[padj.notna()].copy()
     points["beyond"] = points["padj"] < LOWEST
     points["y"] = -np.log10(np.maximum(points["padj"], LOWEST))
-    sided = np.where(points["x"] > 0, BLUE, VERMILLION)
-    points["color"] = np.where(points["padj"] < SIGNIFICANT, sided, GREY)
+    sided = np.where(points["x"] > 0, "positive", "negative")
+    points["group"] = np.where(points["padj"] < SIGNIFICANT, sided, UNSURE)
+    points["color"] = points["group"].map(colors)
     return points
 
 
@@ -123,10 +122,6 @@ def _top(points: pd.DataFrame, n_top: int) -> pd.DataFrame:
     """The regulons to name, the surest first and of equally sure ones the strongest."""
     order = np.lexsort((-points["x"].abs(), points["padj"]))
     return points.iloc[order[:n_top]]
-
-
-def _longest(rows: pd.DataFrame) -> int:
-    return max((len(shorten(name)) for name in rows["regulon"]), default=0)
 
 
 def _draw_points(ax: Axes, points: pd.DataFrame) -> None:
@@ -143,9 +138,9 @@ def _draw_points(ax: Axes, points: pd.DataFrame) -> None:
     highest = max(points["y"].max() if len(points) else 0, threshold)
     ax.set_ylim(-0.03 * highest, 1.08 * highest)
     ax.set_ylabel("−log$_{10}$ adjusted p")
-    ax.spines[["top", "right"]].set_visible(False)
+    unframe(ax)
     if not len(points):
-        ax.text(0.5, 0.5, "no regulon could be tested", transform=ax.transAxes, ha="center", va="center")
+        say(ax, "no regulon could be tested")
 
 
 def _title(table: pd.DataFrame, points: pd.DataFrame) -> str:
@@ -154,23 +149,21 @@ def _title(table: pd.DataFrame, points: pd.DataFrame) -> str:
     return f"{title} ({untested} more without a test)" if untested else title
 
 
-def _draw_legend(ax: Axes, points: pd.DataFrame, own: bool) -> None:
+def _draw_legend(canvas: Canvas, ax: Axes, points: pd.DataFrame) -> None:
     from matplotlib.lines import Line2D
 
     def handle(color: str, label: str, marker: str = "o") -> Line2D:
         return Line2D([], [], color=color, marker=marker, linestyle="", markersize=5, label=label)
 
+    colors = canvas.colors(SIGNS, {UNSURE: GREY})
     handles = [
-        handle(color, f"{name}, {int((points['color'] == color).sum())}")
-        for color, name in ((VERMILLION, "negative"), (GREY, f"adjusted p ≥ {SIGNIFICANT}"), (BLUE, "positive"))
+        handle(colors[name], f"{name}, {int((points['group'] == name).sum())}")
+        for name in ("negative", UNSURE, "positive")
     ]
     if points["beyond"].any():
         handles.append(handle("#444444", f"adjusted p < {LOWEST:.0e}", "^"))
-    style = {"handles": handles, "frameon": False, "fontsize": "small", "handletextpad": 0.2}
-    if own:
-        ax.figure.legend(loc="outside lower center", ncols=2 if len(handles) > 3 else 3, **style)
-    else:
-        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2, **style)
+    ncols = 2 if len(handles) > 3 else 3
+    canvas.legend(ax, handles, beside=(0, -0.18), ncols=ncols, ncols_beside=2, handletextpad=0.2)
 
 
 def _draw_names(ax: Axes, top: pd.DataFrame) -> None:
@@ -201,7 +194,7 @@ def _draw_names(ax: Axes, top: pd.DataFrame) -> None:
             if np.isnan(place):
                 text.remove()
                 continue
-            color = "#555555" if row.color == GREY else row.color
+            color = "#555555" if row.group == UNSURE else row.color
             text.set(transform=ax.transAxes, position=(edge + outwards, place), ha=side, color=color)
             line = {"arrowstyle": "-", "color": row.color, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
             ax.annotate(

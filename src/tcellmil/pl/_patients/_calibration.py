@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil.get import calibration as get_calibration
 from tcellmil.get._mil import stored
-from tcellmil.pl._canvas import GREY, PALETTE, finish, make_axes, shorten
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._palette import GREY, cycled
+from tcellmil.pl._panels import shorten, unframe
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from matplotlib.axes import Axes
 
 
+@picture
 def calibration(
     adata: AnnData,
+    *,
+    canvas: Canvas,
     key: str | Sequence[str] = _keys.TCELLMIL,
     n_bins: int = 5,
     target_class: str | None = None,
-    *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-) -> Axes:
+) -> None:
     """Draw the share of patients of a class against their out-of-fold probability of it.
 
     Reads ``uns[key]``. A point is a bin of about equally many patients, with its 95% interval; on the diagonal,
@@ -33,16 +34,11 @@ def calibration(
     ----------
     adata
         Cells that :func:`tcellmil.tl.fit_mil` wrote to.
-    key
-        The ``key_added`` of a fit, or of several, to compare, such as one with ``calibration="temperature"``.
+    %(keys)s
     n_bins
         Number of bins.
     target_class
         The class; the positive one by default.
-    ax
-        Axes to draw on; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
 
     Returns
     -------
@@ -50,8 +46,7 @@ def calibration(
 
     Raises
     ------
-    KeyError
-        If nothing was written under ``key``.
+    %(no_result)s
     ValueError
         If the class is not known, there is no bin, or the outcome is a number or a time to event.
 
@@ -65,18 +60,19 @@ def calibration(
     'Predicted probability of R'
     """
     keys = [key] if isinstance(key, str) else list(key)
-    tables = {name: get_calibration(adata, name, n_bins=n_bins, target_class=target_class) for name in keys}
-    axes = make_axes(1, ax, (4.2, 4.4))
-    axes[0].plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+    tables = {name: get_calibration(adata, key=name, n_bins=n_bins, target_class=target_class) for name in keys}
+    colors = canvas.colors(cycled(keys))
+    panel = canvas.axis((4.2, 4.4))
+    panel.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     for i, (name, table) in enumerate(tables.items()):
-        color = PALETTE[i % len(PALETTE)]
         beside = 0.008 * (i - (len(tables) - 1) / 2)  # intervals of several fits next to each other
-        axes[0].vlines(table["predicted"] + beside, table["ci_low"], table["ci_high"], color=color, alpha=0.5)
+        panel.vlines(table["predicted"] + beside, table["ci_low"], table["ci_high"], color=colors[name], alpha=0.5)
         label = f"{shorten(name, 28)}, n = {int(table['n'].sum())} patients"
-        axes[0].plot(table["predicted"] + beside, table["observed"], color=color, marker="o", markersize=5, label=label)
+        panel.plot(
+            table["predicted"] + beside, table["observed"], color=colors[name], marker="o", markersize=5, label=label
+        )
     target = stored(adata, keys[0], "params")["positive_class"] if target_class is None else target_class
-    axes[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
-    axes[0].set(xlabel=f"Predicted probability of {shorten(target, 24)}", ylabel="Observed share")
-    axes[0].spines[["top", "right"]].set_visible(False)
-    axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize="small")
-    return finish(axes, show, own=ax is None)
+    panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    panel.set(xlabel=f"Predicted probability of {shorten(target, 24)}", ylabel="Observed share")
+    unframe(panel)
+    panel.legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize="small")

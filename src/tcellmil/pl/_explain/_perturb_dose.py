@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
-from tcellmil.get import perturbation
-from tcellmil.pl._canvas import PALETTE, finish, make_axes, shorten
-from tcellmil.pl._perturb import TITLES, change_label
+from tcellmil._checks import check_count
+from tcellmil.get import perturb as get_perturb
+from tcellmil.pl._canvas import Canvas, picture
+from tcellmil.pl._explain._perturb import TITLES, change_label
+from tcellmil.pl._palette import PALETTE, cycled
+from tcellmil.pl._panels import longest, say, shorten, unframe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,19 +24,19 @@ STYLES = ("-", "--", ":", "-.")
 ALPHA = 0.05
 
 
+@picture
 def perturb_dose(
     adata: AnnData,
     n_top: int = 6,
-    regulons: str | Sequence[str] | None = None,
-    key: str = _keys.TCELLMIL,
     *,
-    perturbation_key: str | None = None,
-    ax: Axes | Sequence[Axes] | None = None,
-    show: bool | None = None,
-) -> Axes | np.ndarray:
+    canvas: Canvas,
+    key: str = _keys.TCELLMIL,
+    result_key: str | None = None,
+    regulons: str | Sequence[str] | None = None,
+) -> None:
     """Draw the change of the predictions against the size of the perturbation.
 
-    Reads ``uns[key + "_perturbation"]`` and the ``_stats`` beside it, of several doses. A line is the median over
+    Reads ``uns[key + "_perturbation"]``, of several doses. A line is the median over
     patients of one regulon, starting from no shift and no change, its band from the first to the third quartile over
     patients. Points are filled where the change is significant (adjusted p < 0.05). A line that flattens has reached
     the end of the scores' range in many cells, or of what the model responds to.
@@ -44,16 +47,10 @@ def perturb_dose(
         Cells that :func:`tcellmil.tl.perturb` wrote to, with several ``n_mad``.
     n_top
         At most this many regulons, those with the largest absolute median change at any dose in any direction.
+    %(key)s
+    %(result_key)s
     regulons
-        Draw these instead.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.fit_mil`.
-    perturbation_key
-        The ``key_added`` of :func:`tcellmil.tl.perturb`, where one was given.
-    ax
-        Axes to draw on, one a direction; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+        Draw this regulon, or these, instead.
 
     Returns
     -------
@@ -76,22 +73,22 @@ def perturb_dose(
     >>> len(tm.pl.perturb_dose(adata, show=False))
     2
     """
-    if n_top < 1:
-        raise ValueError(f"n_top={n_top} must be at least 1")
-    stats = perturbation(adata, key, stats=True, regulons=regulons, perturbation_key=perturbation_key)
-    changes = perturbation(adata, key, perturbation_key=perturbation_key)
+    check_count(n_top, "n_top")
+    keys = {"key": key, "result_key": result_key}
+    stats = get_perturb(adata, "stats", regulons=regulons, **keys).reset_index()
+    changes = get_perturb(adata, **keys).reset_index()
     doses = np.sort(stats["n_mad"].unique())
     if len(doses) < 2:
         raise ValueError(f"there is one dose only, n_mad={doses[0]:g}; run tl.perturb(adata, n_mad=[1, 2, 3, 5, 10])")
     directions = [d for d in TITLES if (stats["direction"] == d).any()]
     names = _drawn(stats, n_top if regulons is None else len(stats))
 
-    own = ax is None
-    longest = max((len(shorten(name, 28)) for name in names), default=0)
-    axes = make_axes(len(directions), ax, (3.6 + 0.08 * longest / len(directions), max(3.4, 1.6 + 0.19 * len(names))))
+    width = 3.6 + 0.08 * longest(names, 28) / len(directions)
+    axes = canvas.axes(len(directions), (width, max(3.4, 1.6 + 0.19 * len(names))))
+    styles = _styles(canvas.colors(cycled(names)))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats[(stats["direction"] == direction) & stats["regulon"].isin(names)]
-        _draw(panel, of_direction, changes[changes["direction"] == direction], names, doses)
+        _draw(panel, of_direction, changes[changes["direction"] == direction], styles, doses)
         n_patients = int(stats.loc[stats["direction"] == direction, "n_patients"].max())
         panel.set_title(f"{TITLES[direction]}\nn = {n_patients} patients", fontsize="medium")
         panel.set_xlabel("Shift (median absolute deviations)")
@@ -99,8 +96,7 @@ def perturb_dose(
     limits = [limit for panel in axes for limit in panel.get_ylim()]
     for panel in axes:
         panel.set_ylim(min(limits), max(limits))
-    _explain(axes, names, own)
-    return finish(axes, show, own=own)
+    _explain(canvas, axes, styles)
 
 
 def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
@@ -109,21 +105,24 @@ def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
     return largest.sort_values(ascending=False, kind="stable").index[:n_top].tolist()
 
 
-def _styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """A colour a regulon, and another line where the colours begin again."""
+def _styles(colors: dict[str, object]) -> dict[str, dict[str, object]]:
+    """Of each regulon its colour, and another line where the colours begin again."""
     n = len(PALETTE)
-    return {name: {"color": PALETTE[i % n], "linestyle": STYLES[i // n % len(STYLES)]} for i, name in enumerate(names)}
+    return {
+        name: {"color": color, "linestyle": STYLES[i // n % len(STYLES)]}
+        for i, (name, color) in enumerate(colors.items())
+    }
 
 
-def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, names: Sequence[str], doses: np.ndarray) -> None:
+def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, doses: np.ndarray) -> None:
     by_regulon = stats.set_index(["regulon", "n_mad"])
-    quartiles = changes[changes["regulon"].isin(names)].groupby(["regulon", "n_mad"])["delta"].quantile([0.25, 0.75])
-    for name, style in _styles(names).items():
+    quartiles = changes[changes["regulon"].isin(styles)].groupby(["regulon", "n_mad"])["delta"].quantile([0.25, 0.75])
+    for name, style in styles.items():
         of_regulon = by_regulon.loc[name].reindex(doses)
         low, high = (quartiles.xs(q, level=2).loc[name].reindex(doses).to_numpy() for q in (0.25, 0.75))
         median = of_regulon["median_delta"].to_numpy()
         ax.fill_between(
-            [0, *doses], [0, *low], [0, *high], color=style["color"], alpha=min(0.15, 0.8 / len(names)), linewidth=0
+            [0, *doses], [0, *low], [0, *high], color=style["color"], alpha=min(0.15, 0.8 / len(styles)), linewidth=0
         )
         ax.plot([0, *doses], [0, *median], **style, linewidth=1.6)
         for significant in (True, False):
@@ -134,25 +133,24 @@ def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, names: Sequence[
     ticks = np.array([0, *doses])
     if np.diff(ticks).min() > 0.08 * ticks.max():  # else the numbers would run into each other
         ax.set_xticks(ticks, [f"{dose:g}" for dose in ticks])
-    ax.spines[["top", "right"]].set_visible(False)
-    if not len(names):
-        ax.text(0.5, 0.5, "no regulon can be moved", transform=ax.transAxes, ha="center", va="center")
+    unframe(ax)
+    if not styles:
+        say(ax, "no regulon can be moved")
 
 
-def _explain(axes: np.ndarray, names: Sequence[str], own: bool) -> None:
+def _explain(canvas: Canvas, axes: np.ndarray, styles: dict) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    lines = [Line2D([], [], **style, label=shorten(name, 28)) for name, style in _styles(names).items()]
+    lines = [Line2D([], [], **style, label=shorten(name, 28)) for name, style in styles.items()]
     grey = {"color": "#666666", "marker": "o", "markersize": 4.5}
     marks = [
         Line2D([], [], **grey, label="median, adjusted p < 0.05"),
         Line2D([], [], **grey, markerfacecolor="white", label="median, not significant"),
         Patch(color="#666666", alpha=0.25, linewidth=0, label="quartiles over patients"),
     ]
-    options = {"frameon": False, "fontsize": "small"}
-    if own:
-        axes[0].figure.legend(handles=lines, loc="outside right center", **options)
-        axes[0].figure.legend(handles=marks, loc="outside lower center", ncols=len(axes) + 1, **options)
+    if canvas.own:
+        canvas.legend(axes[-1], lines, "right center")
+        canvas.legend(axes[-1], marks, "lower center", ncols=len(axes) + 1)
     else:
-        axes[-1].legend(handles=[*lines, *marks], loc="upper left", bbox_to_anchor=(1, 1), **options)
+        canvas.legend(axes[-1], [*lines, *marks], beside=(1, 1))
