@@ -93,6 +93,13 @@ def outcome_of_fit(adata: AnnData | MuData, key: str) -> Outcome:
     return outcome_of(fit_part(adata, key, "params"))
 
 
+def outcome_of_result(
+    adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None
+) -> Outcome:
+    """The outcome of the fit that a result of a verb is about."""
+    return outcome_of_fit(adata, str(part_of(adata, verb, "params", key, result_key)["key"]))
+
+
 def attention_of_cells(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """Out-of-fold attention of every cell, as :func:`tcellmil.get.attention` documents it."""
     patients, params = fit_part(adata, key, "predictions"), fit_part(adata, key, "params")

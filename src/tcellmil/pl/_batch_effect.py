@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import get
 from tcellmil._checks import check_obs_column
-from tcellmil.get._results import part_of
+from tcellmil._results import part_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells, point_size
 from tcellmil.pl._palette import PALETTE, class_colors, cycled

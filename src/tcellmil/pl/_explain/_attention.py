@@ -8,8 +8,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice, check_obs_column
-from tcellmil._outcome_kinds import patient_groups
-from tcellmil.get._mil import stored
+from tcellmil._results import outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._embedding import color_bar, draw_cells, label_embedding, place_cells, point_size
 from tcellmil.pl._palette import GREY, class_colors
@@ -81,7 +80,7 @@ def attention(
     """
     check_choice(color_scale, get_args(ColorScale), "color_scale")
     cells = get.attention(adata, key=key)
-    classes = patient_groups(stored(adata, key, "params"))
+    classes = outcome_of_fit(adata, key).groups
     place = None if basis is None else place_cells(adata, basis)
     by_label = basis is None and groupby is None
     groups = cells["label"].replace("", UNLABELLED) if by_label else _groups(adata, groupby)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys, get
-from tcellmil._outcome_kinds import patient_groups
-from tcellmil.get._mil import stored
+from tcellmil._results import outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._attention import RELATIVE
 from tcellmil.pl._palette import GREY, class_colors
@@ -84,7 +83,7 @@ def attention_enrichment(
         get.attention_enrichment(adata, part, key=key, result_key=result_key).reset_index()
         for part in ("patients", "stats")
     )
-    classes = patient_groups(stored(adata, key, "params"))
+    classes = outcome_of_fit(adata, key).groups
     table = table[table["p"].notna()].assign(label=lambda rows: rows["label"].replace("", UNLABELLED))
     ranked = stats[stats["n_patients"] > 0].sort_values("median_difference", ascending=False, kind="stable")
 

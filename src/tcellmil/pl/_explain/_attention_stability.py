@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice, check_count
-from tcellmil._outcome_kinds import quantity
-from tcellmil.get._results import part_of
+from tcellmil._results import outcome_of_result, part_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import GREY, SIGNS
 from tcellmil.pl._panels import beside_row, draw_boxes_with_points, longest, name_rows, say, shorten
@@ -87,7 +86,8 @@ def attention_stability(
     _draw_attention(axes[0], attention, colors)
     summary = regulators.set_index("across").loc[across]
     _draw_regulators(axes[1], drawn, summary, across, colors)
-    axes[1].set_xlabel(f"Change in {quantity(params, shorten(params['target_class'], 24))}")
+    outcome = outcome_of_result(adata, "attention_stability", key, result_key)
+    axes[1].set_xlabel(f"Change in {outcome.quantity(shorten(params['target_class'], 24))}")
     _explain(canvas, axes[1], across, int(summary["n_top"]))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
-from tcellmil._outcome_kinds import quantity
+from tcellmil._results import outcome_of_result
 from tcellmil.get import perturb as get_perturb
 from tcellmil.get._perturb import nearest_dose
 from tcellmil.pl._canvas import Canvas, picture
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
+
+    from tcellmil.outcomes import Outcome
 
 TITLES = {"up": "Upregulated in silico", "down": "Downregulated in silico"}
 
@@ -85,23 +87,23 @@ def perturb(
     n_rows = max(len(top) for top in tops.values())
     letters = longest([name for top in tops.values() for name in top["regulon"]])
     axes = canvas.axes(len(directions), (3.4 + 0.075 * letters, 1.8 + 0.27 * max(n_rows, 2)))
-    colors = canvas.colors(SIGNS)
+    colors, change = canvas.colors(SIGNS), change_label(stats, outcome_of_result(adata, "perturb", key, result_key))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats["direction"] == direction
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
         _draw_direction(panel, tops[direction], changes[changes["direction"] == direction], colors)
         panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
-        panel.set_xlabel(change_label(stats))
+        panel.set_xlabel(change)
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
         panel.set_xlim(min(limits), max(limits))
     _explain_stars(canvas, axes[0])
 
 
-def change_label(stats: pd.DataFrame) -> str:
+def change_label(stats: pd.DataFrame, outcome: Outcome) -> str:
     """What is drawn: a change in the probability of the class that was followed, in the number or the log hazard."""
     target = shorten(stats["target_class"].iloc[0], 24)
-    return f"Change in {quantity(stats.iloc[0], target)}"
+    return f"Change in {outcome.quantity(target)}"
 
 
 def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:

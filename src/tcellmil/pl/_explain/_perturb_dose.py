@@ -9,6 +9,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
+from tcellmil._results import outcome_of_result
 from tcellmil.get import perturb as get_perturb
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._perturb import TITLES, change_label
@@ -92,7 +93,7 @@ def perturb_dose(
         n_patients = int(stats.loc[stats["direction"] == direction, "n_patients"].max())
         panel.set_title(f"{TITLES[direction]}\nn = {n_patients} patients", fontsize="medium")
         panel.set_xlabel("Shift (median absolute deviations)")
-    axes[0].set_ylabel(change_label(stats))
+    axes[0].set_ylabel(change_label(stats, outcome_of_result(adata, "perturb", key, result_key)))
     limits = [limit for panel in axes for limit in panel.get_ylim()]
     for panel in axes:
         panel.set_ylim(min(limits), max(limits))

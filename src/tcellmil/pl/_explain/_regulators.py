@@ -9,10 +9,9 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
-from tcellmil._outcome_kinds import has_classes, target_in_words
+from tcellmil._results import outcome_of_fit
 from tcellmil.get import attention_correlation, shap
 from tcellmil.get import regulators as get_regulators
-from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._labels import label_points
 from tcellmil.pl._palette import BLUE, GREY
@@ -117,9 +116,9 @@ def regulators(
     panel = canvas.axis((5.2, 4.6))
     _draw(panel, drawn, (drawn[column] < alpha).to_numpy(), colors)
     panel.set_xlabel("Correlation with attention (Kendall's tau)")
-    target, params = shorten(table["target_class"].iloc[0], 24), stored(adata, key, "params")
-    explained = "SHAP difference" if has_classes(params) else "SHAP value"
-    panel.set_ylabel(f"{explained} for {target_in_words(params, target)}\n(weighted by attention)")
+    outcome = outcome_of_fit(adata, key)
+    target = outcome.target_in_words(shorten(table["target_class"].iloc[0], 24))
+    panel.set_ylabel(f"{outcome.shap_word} for {target}\n(weighted by attention)")
     left_out = f", {len(table) - len(drawn)} without a value" if len(drawn) < len(table) else ""
     panel.set_title(f"{len(drawn)} regulons{left_out}, means over {n_patients} patients", fontsize="medium")
     _explain(canvas, panel, drawn, colors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -10,10 +10,9 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
-from tcellmil._outcome_kinds import has_classes, patient_groups, target_in_words
+from tcellmil._results import outcome_of_fit
 from tcellmil.get import predictions
 from tcellmil.get import shap as get_shap
-from tcellmil.get._mil import group_of_patient, stored
 from tcellmil.get._shap import shap_of_cells, stored_shap
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._embedding import color_bar, draw_cells, label_embedding, place_cells
@@ -105,33 +104,29 @@ def shap(
     check_choice(summary, get_args(Summary), "summary")
     stats = get_shap(adata, "stats", key=key, result_key=result_key, regulons=regulons).reset_index()
     order = stats.sort_values("median_abs", ascending=False, kind="stable")["regulon"].tolist()
+    fit = str(params["key"])
+    outcome = outcome_of_fit(adata, fit)
+    towards = f"SHAP value for {shorten(outcome.target_in_words(params['target_class']), 24)}"
     if basis is not None:
         names = order if regulons is not None else order[: min(n_top, 3)]
-        _draw_on_embedding(canvas, adata, names, basis, params, shap_of_cells(adata, key, result_key))
+        _draw_on_embedding(canvas, adata, names, basis, towards, shap_of_cells(adata, key, result_key))
         return
 
-    fit = params["key"]
     table = get_shap(adata, key=key, result_key=result_key).reset_index()
-    of_fit = stored(adata, fit, "params")
-    by = by if has_classes(of_fit) else "label"
-    table = _boxes_by(table, group_of_patient(predictions(adata, key=fit), of_fit), by, params["target_class"])
-    colors = canvas.colors(class_colors(patient_groups(of_fit)), {UNLABELLED: GREY})
+    by = by if outcome.has_classes else "label"
+    table = _boxes_by(table, outcome.group_of_patient(predictions(adata, key=fit)), by, params["target_class"])
+    colors = canvas.colors(class_colors(outcome.groups), {UNLABELLED: GREY})
     names = order[:n_top]
     groups = [name for name in colors if (table["group"] == name).any()]
     height = 1.5 + len(names) * (0.1 + 0.11 * len(groups))
     panel = canvas.axis((4.4 + 0.075 * longest(names), height))
     _draw_boxes_by_group(panel, table[table["regulon"].isin(names)], names, groups, colors, summary)
-    title = of_fit["label_key"] if by == "label" else "class"
+    title = outcome.label_key if by == "label" else "class"
     panel.get_legend().set_title(shorten(title, 24), prop={"size": "small"})
-    towards = _towards(params) if by == "label" else "SHAP value for the class"
-    unit = f"{params['output']}, " if has_classes(of_fit) else ""  # the name of a number says it
+    towards = towards if by == "label" else "SHAP value for the class"
+    unit = f"{params['output']}, " if outcome.has_classes else ""  # the name of a number says it
     panel.set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
     panel.set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
-
-
-def _towards(params: Mapping) -> str:
-    """What values are of: the class, the number or the log hazard."""
-    return f"SHAP value for {shorten(target_in_words(params, params['target_class']), 24)}"
 
 
 def _boxes_by(table: pd.DataFrame, group_of: pd.Series, by: str, target: str) -> pd.DataFrame:
@@ -164,7 +159,7 @@ def _draw_boxes_by_group(ax: Axes, table: pd.DataFrame, names, groups, colors, s
 
 
 def _draw_on_embedding(
-    canvas: Canvas, adata: AnnData, names: Sequence[str], basis: str, params: Mapping, values: pd.DataFrame
+    canvas: Canvas, adata: AnnData, names: Sequence[str], basis: str, towards: str, values: pd.DataFrame
 ) -> None:
     from matplotlib.colors import Normalize
 
@@ -176,6 +171,6 @@ def _draw_on_embedding(
         known = np.isfinite(value)
         limit = float(np.quantile(np.abs(value[known]), 0.99)) or 1.0
         points = draw_cells(panel, place[known], value[known], cmap=cmap, norm=Normalize(-limit, limit))
-        color_bar(points, panel, _towards(params), both_ends=True)
+        color_bar(points, panel, towards, both_ends=True)
         label_embedding(panel, basis)
         panel.set_title(shorten(name), fontsize="medium")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil._checks import check_choice, some
+from tcellmil._results import part_of
 from tcellmil.get import benchmark as get_benchmark
-from tcellmil.get._results import part_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, GREY, cycled
 from tcellmil.pl._panels import beside_row, shorten, unframe

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
+from tcellmil._results import outcome_of_fit
 from tcellmil.get import calibration as get_calibration
-from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import GREY, cycled
 from tcellmil.pl._panels import shorten, unframe
@@ -71,7 +71,7 @@ def calibration(
         panel.plot(
             table["predicted"] + beside, table["observed"], color=colors[name], marker="o", markersize=5, label=label
         )
-    target = stored(adata, keys[0], "params")["positive_class"] if target_class is None else target_class
+    target = outcome_of_fit(adata, keys[0]).outputs[-1] if target_class is None else target_class
     panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     panel.set(xlabel=f"Predicted probability of {shorten(target, 24)}", ylabel="Observed share")
     unframe(panel)

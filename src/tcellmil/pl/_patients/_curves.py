@@ -9,9 +9,9 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import some
-from tcellmil._outcome_kinds import check_has_classes
+from tcellmil._results import fit_part
 from tcellmil.get import benchmark, metrics, predictions
-from tcellmil.get._mil import stored
+from tcellmil.outcomes import outcome_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import GREY, class_colors, cycled
 from tcellmil.pl._panels import shorten, unframe
@@ -131,12 +131,13 @@ def _fits(
     for name in [key] if isinstance(key, str) else list(key):
         result = adata.uns.get(name)
         result = result if isinstance(result, dict) else {}
-        check_has_classes(result.get("params", {}), name, "ROC and precision-recall curves are")
+        if "params" in result:
+            outcome_of(result["params"]).check_has_classes(name, "ROC and precision-recall curves are")
         if "methods" in result:
             fits |= _compared(adata, name, methods)
             continue
         table = predictions(adata, key=name)
-        fits[name] = (stored(adata, name, "params"), _known(table), metrics(adata, key=name))
+        fits[name] = (fit_part(adata, name, "params"), _known(table), metrics(adata, key=name))
     many = [name for name, (params, _, _) in fits.items() if len(params["classes"]) > 2]
     if many and len(fits) > 1:
         raise ValueError(

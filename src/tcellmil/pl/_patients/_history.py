@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys
-from tcellmil._outcome_kinds import CONTINUOUS, SURVIVAL, outcome_of
+from tcellmil._results import outcome_of_fit
 from tcellmil.get import history as get_history
-from tcellmil.get._mil import stored
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, VERMILLION
 from tcellmil.pl._panels import plain_log, plural, unframe
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-STAGES = {
-    "autoencoder": ("Autoencoder", "Mean squared error"),
-    "mil": ("Classifier", "Cross-entropy"),
-}
-#: Of the second stage, where the outcome is no class; a squared error is in units of the training patients' variance.
-OF_VALUES = {
-    CONTINUOUS: ("Regression", "Mean squared error / variance"),
-    SURVIVAL: ("Hazard", "Negative log partial likelihood"),
-}
 LOSSES = {"train_loss": "training", "validation_loss": "validation"}
 COLORS = {"training": BLUE, "validation": VERMILLION}
 
@@ -69,9 +59,9 @@ def history(
     ['Mean squared error', 'Cross-entropy']
     """
     table = get_history(adata, key=key).reset_index()
-    shown = STAGES | {"mil": OF_VALUES.get(outcome_of(stored(adata, key, "params")), STAGES["mil"])}
+    shown = {"autoencoder": ("Autoencoder", "Mean squared error"), "mil": outcome_of_fit(adata, key).loss_words}
     # Of several representations, each has an autoencoder: "autoencoder:<name>".
-    stages = [stage for kind in STAGES for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
+    stages = [stage for kind in shown for stage in table["stage"].unique() if stage.partition(":")[0] == kind]
     colors = canvas.colors(COLORS)
     axes = canvas.axes(len(stages), (4.2, 3.4))
     for panel, stage in zip(axes, stages, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
-from tcellmil.get._mil import stored
+from tcellmil._results import outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, VERMILLION
 from tcellmil.pl._panels import beside_row, longest, name_rows, plural, shorten
@@ -78,7 +78,7 @@ def metrics(
         better = "higher is better" if unit == "score" else "lower is better"
         color = canvas.colors(COLORS)[better]
         _draw(panel, table.loc[members], color)
-        unit = unit or f"Error of {shorten(stored(adata, key, 'params')['label_key'], 24)}"
+        unit = unit or f"Error of {shorten(outcome_of_fit(adata, key).label_key, 24)}"
         panel.set_xlabel(f"{unit[0].upper()}{unit[1:]} ({better})")
     axes[0].set_title(f"n = {plural(int(table['n'].max()), 'patient')}", fontsize="medium", loc="left")
 

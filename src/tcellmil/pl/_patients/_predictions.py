@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
-from tcellmil._outcome_kinds import (
-    CLASSES,
-    CONTINUOUS,
-    ORDERED,
-    SHOWN,
-    SURVIVAL,
-    has_classes,
-    outcome_of,
-    patient_groups,
-)
-from tcellmil.get._mil import expected_level, group_of_patient, observed_columns, predicted_column, stored
+from tcellmil._results import fit_part
+from tcellmil.outcomes import Outcome, outcome_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, GREY, class_colors
 from tcellmil.pl._panels import UNLABELLED, shorten, unframe
@@ -29,6 +19,8 @@ from tcellmil.pl._patients._risk_groups import draw_risk_groups, log_rank_in_wor
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from tcellmil.outcomes import Ordinal
 
 UNKNOWN = "not known"
 POINTS = {"s": 26, "alpha": 0.8, "linewidths": 0, "zorder": 3}
@@ -85,45 +77,38 @@ def predictions(
     >>> tm.pl.predictions(adata, show=False).get_ylabel()
     'Predicted probability of R (out of fold)'
     """
-    table, params = get.predictions(adata, key=key), stored(adata, key, "params")
-    draw = {CONTINUOUS: _draw_numbers, SURVIVAL: _draw_survival}.get(outcome_of(params), _draw_classes)
-    _check_target(target_class, params)
-    columns = _needed(params)
+    table, params = get.predictions(adata, key=key), fit_part(adata, key, "params")
+    outcome = outcome_of(params)
+    _check_target(target_class, outcome)
+    columns = list(outcome.plotted_columns())
     known = table[table[columns].notna().all(axis=1)]
     if known.empty:
         raise ValueError(f"no patient of {key!r} has all of {', '.join(columns)}; there is nothing to draw")
-    panel, words = draw(canvas, adata, key, known, params, target_class)
+    # Of ordinal classes, one class is drawn as of any.
+    drawing = DRAWINGS["classes" if target_class is not None else outcome.picture]
+    panel, words = drawing(canvas, adata, key, known, outcome, target_class)
     n_more = len(table) - len(known)
     lines = [*words, f"n = {len(known)} patients" + (f", {n_more} more cannot be drawn" if n_more else "")]
     panel.set_title("\n".join(lines), fontsize="medium")
     unframe(panel)
 
 
-def _check_target(target_class: str | None, params: Mapping) -> None:
+def _check_target(target_class: str | None, outcome: Outcome) -> None:
     if target_class is None:
         return
-    if not has_classes(params):
-        raise ValueError(f"target_class={target_class!r} is for classes, the outcome is {outcome_of(params)!r}")
-    check_choice(target_class, patient_groups(params), "target_class")
+    if not outcome.has_classes:
+        raise ValueError(f"target_class={target_class!r} is for classes, the outcome is {outcome.kind!r}")
+    check_choice(target_class, outcome.outputs, "target_class")
 
 
-def _needed(params: Mapping) -> list[str]:
-    """Columns without which a patient has no place; one of classes needs no label."""
-    if has_classes(params):
-        return [f"prob_{name}" for name in patient_groups(params)]
-    return [*observed_columns(params), predicted_column(params)]
-
-
-def _metric(adata: AnnData, key: str, params: Mapping) -> list[str]:
+def _metric(adata: AnnData, key: str, outcome: Outcome) -> list[str]:
     """The main metric with its interval, where there is a table of metrics."""
     if "metrics" not in adata.uns[key]:
         return []
     table = get.metrics(adata, key=key)
-    metric, name = SHOWN[outcome_of(params)]
-    metric, name = (metric, name) if metric in table.index else SHOWN[CLASSES]  # leave-pair-out knows no order
-    row = table.loc[metric]
-    mean = "mean " if metric == "auroc" and len(params["classes"]) > 2 else ""
-    words = f"{mean}{name} {interval_in_words(row)}"
+    metric, name = outcome.metric_shown(list(table.index))
+    mean = "mean " if metric == "auroc" and len(outcome.outputs) > 2 else ""
+    words = f"{mean}{name} {interval_in_words(table.loc[metric])}"
     return [words[0].upper() + words[1:]]
 
 
@@ -133,36 +118,45 @@ def _out_of_fold(adata: AnnData, key: str) -> str:
 
 
 def _draw_classes(
-    canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, params: Mapping, target_class: str | None
+    canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, outcome: Outcome, target_class: str | None
 ):
+    """Probability of a class, by observed class."""
+    target = outcome.outputs[-1] if target_class is None else target_class
+    panel, _ = _draw_groups(canvas, known, known[f"prob_{target}"], outcome)
+    panel.set(ylim=(-0.03, 1.03), ylabel=f"Predicted probability of {shorten(target, 24)}{_out_of_fold(adata, key)}")
+    return panel, _metric(adata, key, outcome)
+
+
+def _draw_levels(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, outcome: Ordinal, target_class: None):
+    """Expected level, by observed class; a short line where all points of the class would be if all were right."""
+    panel, groups = _draw_groups(canvas, known, outcome.expected_level(known), outcome)
+    levels = list(outcome.outputs)
+    for place, name in enumerate(groups):
+        if name in levels:
+            panel.hlines(levels.index(name), place - 0.42, place + 0.42, color=GREY, linestyle="--", linewidth=1)
+    panel.set_yticks(range(len(levels)), [shorten(name, 16) for name in levels])
+    margin = 0.08 * (len(levels) - 1)
+    panel.set(ylim=(-margin, len(levels) - 1 + margin), ylabel=f"Expected level{_out_of_fold(adata, key)}")
+    return panel, _metric(adata, key, outcome)
+
+
+def _draw_groups(canvas: Canvas, known: pd.DataFrame, value: pd.Series, outcome: Outcome):
     """Patients by observed class, each class from its lowest prediction to its highest."""
-    classes = patient_groups(params)
-    of_levels = outcome_of(params) == ORDERED and target_class is None
-    target = classes[-1] if target_class is None else target_class
-    value = expected_level(known, classes) if of_levels else known[f"prob_{target}"]
-    group = group_of_patient(known, params).replace("", UNLABELLED)
-    groups = [name for name in (*classes, UNLABELLED) if (group == name).any()]
-    colors = canvas.colors(class_colors(classes), {UNLABELLED: GREY})
+    group = outcome.group_of_patient(known).replace("", UNLABELLED)
+    groups = [name for name in (*outcome.groups, UNLABELLED) if (group == name).any()]
+    colors = canvas.colors(class_colors(outcome.groups), {UNLABELLED: GREY})
     panel = canvas.axis((1.8 + 1.1 * max(len(groups), 2), 4.2))
     for place, name in enumerate(groups):
         ranked = np.sort(value[group == name].to_numpy())
         beside = np.linspace(-0.36, 0.36, len(ranked)) if len(ranked) > 1 else np.zeros(1)
         panel.scatter(place + beside, ranked, color=colors[name], **POINTS)
-        if of_levels and name in classes:
-            panel.hlines(classes.index(name), place - 0.42, place + 0.42, color=GREY, linestyle="--", linewidth=1)
     counts = [f"{shorten(name, 16)}\nn = {(group == name).sum()}" for name in groups]
     panel.set_xticks(range(len(groups)), counts, fontsize="small")
-    panel.set(xlim=(-0.6, len(groups) - 0.4), xlabel=f"Observed {shorten(params['label_key'], 24)}")
-    out_of_fold = _out_of_fold(adata, key)
-    if of_levels:
-        panel.set_yticks(range(len(classes)), [shorten(name, 16) for name in classes])
-        panel.set(ylim=(-0.08 * (len(classes) - 1), 1.08 * (len(classes) - 1)), ylabel=f"Expected level{out_of_fold}")
-    else:
-        panel.set(ylim=(-0.03, 1.03), ylabel=f"Predicted probability of {shorten(target, 24)}{out_of_fold}")
-    return panel, _metric(adata, key, params)
+    panel.set(xlim=(-0.6, len(groups) - 0.4), xlabel=f"Observed {shorten(outcome.label_key, 24)}")
+    return panel, groups
 
 
-def _draw_numbers(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, params: Mapping, target_class: None):
+def _draw_numbers(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, outcome: Outcome, target_class: None):
     """Observed against predicted, on the same scale, by cohort."""
     from matplotlib.ticker import MaxNLocator
 
@@ -179,22 +173,27 @@ def _draw_numbers(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame,
             label = f"{shorten(name, 28)}, n = {len(own)}"
             if len(own):
                 panel.scatter(own["predicted"], own["label"], color=colors[name], label=label, **POINTS)
-        title = {"title": shorten(params["batch_key"], 28), "title_fontsize": "small", "alignment": "left"}
+        batch_key = fit_part(adata, key, "params")["batch_key"]
+        title = {"title": shorten(batch_key, 28), "title_fontsize": "small", "alignment": "left"}
         canvas.legend(panel, panel.get_legend_handles_labels()[0], beside=(0, -0.16), **title)
     both = known[["predicted", "label"]].to_numpy()
     margin = 0.05 * (np.ptp(both) or 1)
     limits = (both.min() - margin, both.max() + margin)
     panel.plot(limits, limits, color=GREY, linestyle="--", linewidth=1, zorder=1)
-    name = shorten(params["label_key"], 24)
+    name = shorten(outcome.label_key, 24)
     panel.set(xlim=limits, ylim=limits)
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     panel.set(xlabel=f"Predicted {name}{_out_of_fold(adata, key)}", ylabel=f"Observed {name}")
-    return panel, _metric(adata, key, params)
+    return panel, _metric(adata, key, outcome)
 
 
-def _draw_survival(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, params: Mapping, target_class: None):
+def _draw_survival(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, outcome: Outcome, target_class: None):
     """Kaplan-Meier curves of two groups by risk, with intervals and numbers at risk."""
     curves, test = (get.risk_groups(adata, part, key=key) for part in ("curves", "test"))
-    panel = draw_risk_groups(canvas, curves, params["label_key"])
-    return panel, [*_metric(adata, key, params), log_rank_in_words(test, _out_of_fold(adata, key))]
+    panel = draw_risk_groups(canvas, curves, outcome.label_key)
+    return panel, [*_metric(adata, key, outcome), log_rank_in_words(test, _out_of_fold(adata, key))]
+
+
+#: By :attr:`Outcome.picture`.
+DRAWINGS = {"classes": _draw_classes, "levels": _draw_levels, "numbers": _draw_numbers, "survival": _draw_survival}

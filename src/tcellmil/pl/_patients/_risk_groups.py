@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys, get
-from tcellmil.get._mil import stored
+from tcellmil._results import outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, VERMILLION
 from tcellmil.pl._panels import plural, shorten, unframe, written
@@ -59,7 +59,7 @@ def risk_groups(adata: AnnData, *, canvas: Canvas, key: str = _keys.TCELLMIL) ->
     'Share without the event'
     """
     curves, test = (get.risk_groups(adata, part, key=key) for part in ("curves", "test"))
-    panel = draw_risk_groups(canvas, curves, stored(adata, key, "params")["label_key"])
+    panel = draw_risk_groups(canvas, curves, outcome_of_fit(adata, key).label_key)
     n_patients = int(test[["n_low", "n_high"]].to_numpy().sum())
     panel.set_title(f"{log_rank_in_words(test)}\nn = {n_patients} patients", fontsize="medium")
     unframe(panel)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import get
 from tcellmil._checks import check_count
-from tcellmil.get._results import part_of
+from tcellmil._results import part_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, VERMILLION
 from tcellmil.pl._panels import plural, shorten

@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import get
 from tcellmil._checks import check_count, check_obs_column, some
-from tcellmil.get._results import part_of
+from tcellmil._results import part_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, class_colors
 from tcellmil.pl._panels import longest, shorten
