@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.cv import _fit
+from tcellmil.training import _fit
 
-DEFAULTS = {"n_boot": 20, "accelerator": "cpu", "progress": False}
+DEFAULTS = {"n_boot": 20, "training": {"accelerator": "cpu"}, "progress": False}
 
 
 @pytest.fixture
