@@ -9,6 +9,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_data
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil._results import attention_of_cells, fit_part
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def attention_correlation(
     adata: AnnData,
     *,
@@ -63,12 +65,10 @@ def attention_correlation(
     min_cells
         Patients with fewer cells have no correlation of their own, at least 3: all patients count the same over
         patients, and a correlation of few cells is mostly noise.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_attention_correlation"`` by default.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_obs_column, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil._results import attention_of_cells
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def attention_enrichment(
     adata: AnnData,
     groupby: str,
@@ -65,12 +67,10 @@ def attention_enrichment(
         A group with fewer cells in a patient is not tested there.
     seed
         Seed of the permutations.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_attention_enrichment"`` by default.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_data
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK_VALUES = 2e7  # cells x features x replicas that attention is computed for at once
 
 
+@documented
 def attention_stability(
     adata: AnnData,
     *,
@@ -68,12 +70,10 @@ def attention_stability(
         Size of the shift in median absolute deviations over all cells, above 0.
     target_class
         The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_attention_stability"`` by default.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.tl._explain._perturb_table import Effects
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 DIRECTIONS = {"up": 1, "down": -1}
 
 
+@documented
 def perturb(
     adata: AnnData | MuData,
     regulons: Sequence[str] | None = None,
@@ -89,14 +91,12 @@ def perturb(
         1: regulons alone. 2: also all pairs of them.
     target_class
         The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_perturbation"`` by default.
     progress
         Show a progress bar over patients once it has taken a few seconds.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------

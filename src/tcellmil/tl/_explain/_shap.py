@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 
@@ -26,6 +27,7 @@ LEVELS = ("cell", "bag")
 MAX_ERROR = 0.05  # of the range of the predictions
 
 
+@documented
 def shap(
     adata: AnnData | MuData,
     level: str = "cell",
@@ -86,14 +88,12 @@ def shap(
         The class of ``obsm`` and of ``stats``; the positive one by default. Without meaning for other outcomes.
     seed
         For the background and the points.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written: ``obsm["X_" + key_added]``, ``uns[key_added]``; ``f"{key}_shap"`` by default.
     progress
         Show a progress bar over patients.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
