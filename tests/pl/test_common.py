@@ -102,20 +102,30 @@ def test_save_writes_a_png_and_a_pdf(complete, tmp_path, shown, name):
 
 
 @each_picture
-def test_title_is_that_of_the_figure_or_of_the_own_axes(complete, name):
-    axes = draw(complete, name, show=False, title="My cohort")
-    assert axes[0].figure.get_suptitle() == "My cohort"
-    mine = own_axes(name)[1]
-    axes = draw(complete, name, ax=mine, title="My cohort")
-    assert axes[0].get_title() == "My cohort" and axes[0].get_title(loc="left") == ""
+def test_title_and_figsize_are_those_of_a_new_figure_that_is_not_shown(complete, shown, name):
+    picture, arguments, n_panels, _ = PICTURES[name]
+    before = complete.copy()
+    axes = picture(complete, **arguments, show=False, title="My cohort", figsize=(11, 5))
+    assert all(isinstance(ax, Axes) for ax in np.ravel(axes)) and np.size(axes) == n_panels
+    assert isinstance(axes, Axes) == (n_panels == 1)
+    figure = np.ravel(axes)[0].figure
+    assert figure.get_suptitle() == "My cohort" and figure.get_size_inches().tolist() == [11, 5]
+    assert plt.get_fignums() == [figure.number] and not shown
+    pd.testing.assert_frame_equal(complete.obs, before.obs)
+    assert list(complete.obsm) == list(before.obsm)
+    _assert_same(complete.uns, before.uns)
 
 
 @each_picture
-def test_figsize_is_that_of_the_figure(complete, name):
-    figure = draw(complete, name, show=False, figsize=(11, 5))[0].figure
-    assert figure.get_size_inches().tolist() == [11, 5]
+def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow, name):
+    autoshow(True)
+    figure, mine = own_axes(name)
+    axes = draw(complete, name, ax=mine, title="My cohort")
+    assert axes.tolist() == list(mine) and all(ax.has_data() for ax in axes)
+    assert axes[0].get_title() == "My cohort" and axes[0].get_title(loc="left") == ""
+    assert plt.get_fignums() == [figure.number] and not shown
     with pytest.raises(ValueError, match="is for a new figure; leave it out where ax is given"):
-        draw(complete, name, ax=own_axes(name)[1], figsize=(11, 5))
+        draw(complete, name, ax=mine, figsize=(11, 5))
 
 
 @each_picture
@@ -129,24 +139,6 @@ def test_palette_changes_the_colours(complete, name):
     with pytest.raises(ValueError, match=message):
         draw(complete, name, show=False, palette={"nothing": "red"})
     assert len(plt.get_fignums()) == n_open
-
-
-@each_picture
-def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow, name):
-    autoshow(True)
-    figure, mine = own_axes(name)
-    axes = draw(complete, name, ax=mine)
-    assert axes.tolist() == list(mine) and all(ax.has_data() for ax in axes)
-    assert plt.get_fignums() == [figure.number] and not shown
-
-
-@each_picture
-def test_axes_come_back_in_one_new_figure_that_is_not_shown(complete, shown, name):
-    picture, arguments, n_panels, _ = PICTURES[name]
-    axes = picture(complete, **arguments, show=False)
-    assert all(isinstance(ax, Axes) for ax in np.ravel(axes)) and np.size(axes) == n_panels
-    assert isinstance(axes, Axes) == (n_panels == 1)
-    assert len(plt.get_fignums()) == 1 and not shown
 
 
 def test_autoshow_of_scanpy_decides_without_show(complete, shown, autoshow):
@@ -188,15 +180,6 @@ def test_a_wrong_number_of_axes_is_an_error(complete, name):
     n = PICTURES[name][2]
     with pytest.raises(ValueError, match=f"this picture has {n} panels, but ax holds 1 axes"):
         draw(complete, name, ax=plt.subplots()[1])
-
-
-@each_picture
-def test_drawing_changes_nothing_in_adata(complete, name):
-    before = complete.copy()
-    draw(complete, name, show=False)
-    pd.testing.assert_frame_equal(complete.obs, before.obs)
-    assert list(complete.obsm) == list(before.obsm)
-    _assert_same(complete.uns, before.uns)
 
 
 def _assert_same(one, other):
@@ -243,8 +226,8 @@ def long_names(build):
 OF_COHORT = ("roc", "prc", "history", "perturb", "attention", "attention by group", "attention, both", "metrics")
 
 
-@pytest.mark.parametrize("title", [None, "A title of the whole figure"])
-@pytest.mark.parametrize("font_size", [10, 14])  # matplotlib's, and that of scanpy.set_figure_params
+# The font sizes of matplotlib and of scanpy.set_figure_params.
+@pytest.mark.parametrize(("font_size", "title"), [(10, None), (14, "A title of the whole figure")])
 @each_picture
 def test_no_text_is_cut_by_the_edge_of_the_figure(complete, cohort, name, font_size, title):
     adata = long_names(cohort) if name in OF_COHORT else complete

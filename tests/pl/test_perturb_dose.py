@@ -74,7 +74,7 @@ def test_chosen_regulons_are_drawn_however_many(dosed):
     axes = tm.pl.perturb_dose(adata, n_top=2, regulons=chosen, show=False)
     assert sorted(named(axes)) == chosen
     assert len({(line.get_color(), line.get_linestyle()) for line in lines(axes[0])}) == 12
-    with pytest.raises(KeyError, match=r"regulons \['TF999\(\+\)'\] were not perturbed"):
+    with pytest.raises(KeyError, match=r"regulons \['TF999\(\+\)'\] are not in the table"):
         tm.pl.perturb_dose(adata, regulons=["TF999(+)"])
 
 

@@ -102,7 +102,7 @@ def test_chosen_regulons_are_drawn(explained):
         ({"by": "class"}, ValueError, r"by='class' is not known; choose from 'label', 'output'"),
         ({"summary": "median"}, ValueError, r"summary='median' is not known"),
         ({"basis": "tsne"}, KeyError, r"basis='tsne' is not in adata.obsm"),
-        ({"regulons": "TBX21"}, KeyError, r"regulons \['TBX21'\] have no SHAP values"),
+        ({"regulons": "TBX21"}, KeyError, r"regulons \['TBX21'\] are not in the table"),
         ({"key": "other"}, KeyError, r"run tl.shap\(adata, key='other'\) first"),
     ],
 )
