@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tcellmil.stats import bootstrap_metrics, classification_metrics
-from tcellmil.stats._metrics import METRICS
+from tcellmil.stats._evaluation._classes import METRICS
 
 
 def _cohort(n, seed=0, signal=0.3):
@@ -43,7 +43,7 @@ def test_a_higher_level_widens_every_interval():
 def test_interval_equals_one_by_sklearn_on_the_same_resamples():
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from tcellmil.stats._bootstrap import class_resamples
+    from tcellmil.stats._evaluation._resampling import class_resamples
 
     y, proba = _cohort(15)
     counts = class_resamples(y, 2, 300, seed=7).astype(int)
@@ -55,7 +55,7 @@ def test_interval_equals_one_by_sklearn_on_the_same_resamples():
 
 
 def test_every_resample_holds_every_class_even_when_one_has_a_single_patient():
-    from tcellmil.stats._bootstrap import class_resamples
+    from tcellmil.stats._evaluation._resampling import class_resamples
 
     y = np.array([0] * 9 + [1])
     counts = class_resamples(y, 2, 2000, seed=0)
@@ -136,6 +136,6 @@ def test_pair_order_with_three_classes_is_an_error():
 
 
 def test_classes_that_no_resample_can_hold_are_an_error_and_not_an_endless_loop(monkeypatch):
-    monkeypatch.setattr("tcellmil.stats._bootstrap.MAX_DRAWS", 20)
+    monkeypatch.setattr("tcellmil.stats._evaluation._resampling.MAX_DRAWS", 20)
     with pytest.raises(ValueError, match="the smallest has 1"):
         bootstrap_metrics(np.arange(15), np.full((15, 15), 1 / 15), n_boot=50)

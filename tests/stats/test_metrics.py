@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from tcellmil.stats import classification_metrics
-from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
+from tcellmil.stats._evaluation._classes import METRICS, checked_predictions, weighted_metrics
 
 
 @st.composite

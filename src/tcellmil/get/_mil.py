@@ -63,7 +63,7 @@ def metrics(adata: AnnData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     Returns
     -------
     A copy, one row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
-    :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordered_metrics`,
+    :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises

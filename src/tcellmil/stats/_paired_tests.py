@@ -7,8 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tcellmil.stats._bootstrap import bootstrap_differences
-from tcellmil.stats._metrics import METRICS, checked_predictions, pairs_won, weighted_metrics
+from tcellmil.stats._evaluation._classes import (
+    METRICS,
+    bootstrap_differences,
+    checked_predictions,
+    pairs_won,
+    weighted_metrics,
+)
 
 
 def delong_test(y_true: np.ndarray, scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tcellmil.stats._bootstrap import check_level
-from tcellmil.stats._outcome_metrics import checked_times
+from tcellmil.stats._evaluation._resampling import check_level
+from tcellmil.stats._evaluation._survival import checked_times
 
 
 class LogRank(NamedTuple):

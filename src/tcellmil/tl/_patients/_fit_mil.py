@@ -140,7 +140,7 @@ def fit_mil(
     - ``uns["tcellmil"]``: ``predictions`` (a row a patient), ``metrics`` (with 95% bootstrap intervals over patients),
       ``history``, ``weights`` and ``config`` (the fitted networks), ``splits``, ``params``.
 
-    Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordered_metrics`,
+    Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` or :func:`tcellmil.stats.survival_metrics`. A predicted number is in its
     own units; a risk is a log hazard, of which only differences mean something, 0 for the mean training patient.
 

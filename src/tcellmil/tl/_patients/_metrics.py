@@ -36,8 +36,8 @@ def measure(outcome: str, bags: Bags, predicted: np.ndarray, pair_order: np.ndar
     pair_order
         Of leave-pair-out, as in :func:`tcellmil.stats.bootstrap_metrics`.
     """
-    from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
-    from tcellmil.stats._outcome_metrics import ordered_metrics, regression_metrics, survival_metrics
+    from tcellmil.stats import ordinal_metrics, regression_metrics, survival_metrics
+    from tcellmil.stats._evaluation._classes import METRICS, checked_predictions, weighted_metrics
 
     judged, observed = _judged(bags, predicted)
     if outcome == "continuous":
@@ -45,7 +45,7 @@ def measure(outcome: str, bags: Bags, predicted: np.ndarray, pair_order: np.ndar
     if outcome == "survival":
         return survival_metrics(*observed, predicted[judged, 0])
     if outcome == "ordered" and pair_order is None:
-        return ordered_metrics(bags.labels[judged], predicted[judged])
+        return ordinal_metrics(bags.labels[judged], predicted[judged])
     y, p = checked_predictions(bags.labels[judged], predicted[judged])
     values = weighted_metrics(y, p, np.ones((1, len(y))), pair_order)[0]
     return dict(zip(METRICS, values.tolist(), strict=True))
@@ -61,7 +61,7 @@ def measure_with_intervals(
     ValueError
         If no patient has both an outcome and a prediction.
     """
-    from tcellmil.stats import bootstrap_metrics, bootstrap_ordered, bootstrap_regression, bootstrap_survival
+    from tcellmil.stats import bootstrap_metrics, bootstrap_ordinal, bootstrap_regression, bootstrap_survival
 
     judged, observed = _judged(bags, predicted)
     if not judged.any():
@@ -72,7 +72,7 @@ def measure_with_intervals(
     if outcome == "survival":
         return bootstrap_survival(*observed, predicted[judged, 0], **options)
     if outcome == "ordered" and pair_order is None:
-        return bootstrap_ordered(bags.labels[judged], predicted[judged], **options)
+        return bootstrap_ordinal(bags.labels[judged], predicted[judged], **options)
     return bootstrap_metrics(bags.labels[judged], predicted[judged], pair_order=pair_order, **options)
 
 
