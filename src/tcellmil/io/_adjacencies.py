@@ -52,7 +52,7 @@ def write_adjacencies(grn: pd.DataFrame, path: str | Path) -> None:
     Parameters
     ----------
     grn
-        DataFrame ``TF, target, importance``, for example ``adata.uns["grn"]``; other columns are written behind them.
+        DataFrame ``TF, target, importance``, for example ``adata.uns["grn"]``; other columns are written after them.
     path
         Comma-separated if the name holds ``.csv``, else tab-separated; ``.gz`` at its end compresses.
 

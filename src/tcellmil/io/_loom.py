@@ -42,7 +42,7 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
     Raises
     ------
     ValueError
-        If the file is no loom file, or genes or cells have no names.
+        If the file is not a loom file, or genes or cells have no names.
 
     References
     ----------
@@ -146,12 +146,12 @@ def _open(path: str | Path) -> h5py.File:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist")
     if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no loom file: not in HDF5 format")
+        raise ValueError(f"{path} is not a loom file: it is not in HDF5 format")
     file = h5py.File(path, "r")
     missing = {"matrix", "row_attrs", "col_attrs"} - set(file)
     if missing:
         file.close()
-        raise ValueError(f"{path} is no loom file: it lacks {sorted(missing)}")
+        raise ValueError(f"{path} is not a loom file: it lacks {sorted(missing)}")
     return file
 
 

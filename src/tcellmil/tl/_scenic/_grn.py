@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_layer
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil.regulons import edge_correlation, infer_grn
+from tcellmil.regulons._grn import Species
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def grn(
     adata: AnnData,
-    tf_names: str | Path | Iterable[str] = "human",
+    tf_names: Species | str | Path | Iterable[str] = "human",
     layer: str | None = None,
     seed: int = 0,
     key_added: str = _keys.GRN,
@@ -33,27 +36,26 @@ def grn(
     adata
         Cells x genes, counts or log-normalised, sparse or dense.
     tf_names
-        ``"human"``, ``"mouse"``, the path of a file with a name a line, or the names.
-    layer
-        Layer with the expression; ``adata.X`` by default.
+        ``"human"``, ``"mouse"``, the path of a file with one name per line, or the names.
+    %(layer)s
     seed
         Seed of the trees.
     key_added
         Key of ``adata.uns``.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(copy)s
 
     Returns
     -------
-    None, or the changed copy with ``copy=True``. Sets ``uns[key_added]``, a DataFrame with a row an edge, the most
-    important first: ``TF, target, importance, rho`` (NaN where a gene does not vary).
+    None, or the changed copy with ``copy=True``. Sets ``uns[key_added]``, a DataFrame with one row per edge, the
+    most important first: ``TF, target, importance, rho`` (NaN where a gene does not vary).
 
     Raises
     ------
     KeyError
         If the layer does not exist.
     ValueError
-        If ``adata`` is a view, backed, or has names twice; if values are not finite; if no factor is among the genes.
+        If ``adata`` is a view, backed, or its names are not unique; if values are not finite; if no factor is among the
+        genes.
 
     References
     ----------
