@@ -113,7 +113,7 @@ def test_two_thousand_resamples_of_64_patients_take_under_half_a_second():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_boot": 0}, "n_boot=0 must be at least 1"),
+        ({"n_boot": 0}, "n_boot=0 must be a whole number of at least 1"),
         ({"level": 95}, "level=95 must be between 0 and 1"),
         ({"pair_order": np.ones((3, 2))}, r"shape \(3, 2\), expected \(2, 2\)"),
         ({"pair_order": np.full((2, 2), np.nan)}, "pair without a prediction"),

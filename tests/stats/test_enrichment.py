@@ -160,8 +160,8 @@ def test_the_number_of_threads_does_not_matter(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_permutations": 0}, "n_permutations=0 must be at least 1"),
-        ({"min_cells": 0}, "min_cells=0 must be at least 1"),
+        ({"n_permutations": 0}, "n_permutations=0 must be a whole number of at least 1"),
+        ({"min_cells": 0}, "min_cells=0 must be a whole number of at least 1"),
         ({"values": np.array([1.0, np.nan, np.inf])}, "values holds 2 NaN or infinite values; drop these cells"),
         ({"groups": np.array(["a", "b"])}, r"one entry a cell, got shapes \(3,\), \(3,\) and \(2,\)"),
         ({"values": np.ones((3, 1))}, r"one entry a cell, got shapes \(3, 1\)"),

@@ -524,7 +524,7 @@ def test_intervals_cover_the_truth():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_boot": 0}, "n_boot=0 must be at least 1"),
+        ({"n_boot": 0}, "n_boot=0 must be a whole number of at least 1"),
         ({"level": 95}, "level=95 must be between 0 and 1"),
         ({"groups": np.arange(5)}, r"groups has shape \(5,\), but there are 12 patients"),
         ({"groups": np.zeros(12)}, "every resample is the same; give at least two"),

@@ -120,7 +120,7 @@ def test_the_same_seed_gives_the_same_p():
         (lambda: mcnemar_test(np.zeros(3, bool), np.zeros(2, bool)), r"shapes \(3,\) and \(2,\) do not fit"),
         (
             lambda: swap_test(np.array([0, 1]), np.eye(2), np.eye(2), n_permutations=0),
-            r"n_permutations=0 must be at least 1",
+            r"n_permutations=0 must be a whole number of at least 1",
         ),
         (lambda: swap_test(np.array([0, 1, 0]), np.eye(2), np.eye(2)), r"proba has 2 patients"),
     ],

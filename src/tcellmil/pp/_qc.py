@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from tcellmil._checks import check_adata, check_layer, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._matrix import count_not_finite, holds_whole_numbers, row_blocks, value_range
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MAX_LOG = 30
 
 
+@documented
 def qc(
     adata: AnnData,
     max_mito: float = 15.0,
@@ -48,10 +50,8 @@ def qc(
         Lowest and highest number of genes with a count above 0.
     mito_prefix
         How the names of mitochondrial genes begin.
-    layer
-        Layer with the counts; ``adata.X`` by default.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(layer)s
+    %(copy)s
 
     Returns
     -------

@@ -26,4 +26,5 @@ def finite_numbers(
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray, defined: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), otherwise), where=defined)
+    """Their ratio, and ``otherwise`` where it is not defined; laid out in memory as the numerator is."""
+    return np.divide(numerator, denominator, out=np.full_like(numerator, otherwise, dtype=float), where=defined)

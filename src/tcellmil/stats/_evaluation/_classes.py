@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 import pandas as pd
 
+from tcellmil._docs import documented
 from tcellmil.stats._evaluation._arrays import ratio
 from tcellmil.stats._evaluation._resampling import check_bootstrap, class_resamples, interval_table
 
-METRICS = ("auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", "brier")
+Metric = Literal["auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", "brier"]
+METRICS = get_args(Metric)
 
 
+@documented
 def classification_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, float]:
     r"""Measure how well class probabilities match the classes of the patients.
 
     The predicted class is the most probable one (the first of them, if tied).
 
-    - ``auroc``: share of pairs (a patient of the class, one of the others) that the probability orders rightly; a tie
+    - ``auroc``: share of pairs (a patient of the class, one of the others) that the probability orders correctly; a tie
       counts half.
     - ``auprc``: average precision :math:`\sum_n (R_n - R_{n-1}) P_n` over the distinct thresholds, highest first,
       without interpolation.
@@ -30,10 +35,8 @@ def classification_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, f
 
     Parameters
     ----------
-    y_true
-        Class of each patient, ``(n_patients,)``, codes 0 to ``n_classes - 1``.
-    proba
-        Probability of each class, ``(n_patients, n_classes)``; rows sum to 1.
+    %(y_true)s
+    %(proba)s
 
     Returns
     -------
@@ -42,7 +45,7 @@ def classification_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, f
     Raises
     ------
     ValueError
-        If shapes do not fit, the probabilities are none, or a class has no patient (its AUROC is undefined).
+        If shapes do not fit, the values are not probabilities, or a class has no patient (its AUROC is undefined).
 
     References
     ----------
@@ -63,6 +66,7 @@ def classification_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, f
     return dict(zip(METRICS, values.tolist(), strict=True))
 
 
+@documented
 def bootstrap_metrics(
     y_true: np.ndarray,
     proba: np.ndarray,
@@ -77,35 +81,28 @@ def bootstrap_metrics(
 
     A resample draws ``n_patients`` patients with replacement; the interval of a metric is between the
     ``(1 - level) / 2`` and ``(1 + level) / 2`` quantiles of its values over the resamples. A resample that lacks a
-    class has no AUROC and is drawn again, so the intervals are conditional on seeing every class. They tell how the
-    metrics would vary over patients for these predictions; they do not include refitting the model.
+    class has no AUROC and is drawn again, so the intervals are conditional on seeing every class. They say how the
+    metrics would vary over patients for these predictions, and do not include refitting the model.
 
-    Resamples are weightings of the same patients by how often each was drawn, so all are computed at once.
+    A resample is a weighting of the patients by how often each was drawn, so all are computed at once.
 
     Parameters
     ----------
-    y_true
-        Class of each patient, ``(n_patients,)``, codes 0 to ``n_classes - 1``; class 1 of two is the positive one.
-    proba
-        Probability of each class, ``(n_patients, n_classes)``.
-    n_boot
-        Number of resamples, at least 1.
-    level
-        Coverage that the intervals aim at, in (0, 1).
-    seed
-        Seed of the resamples.
+    %(y_true)s
+    %(proba)s
+    %(n_boot)s
+    %(level)s
+    %(bootstrap_seed)s
     pair_order
         ``(n_positive, n_negative)`` in [0, 1], rows and columns in the order of ``y_true``: 1 where the positive
         patient of a pair was ranked above the negative by a model that saw neither, 0.5 for a tie (or the mean over
-        seeds).
-        The AUROC is then the mean over these pairs (leave-pair-out), because probabilities of different models
+        seeds). The AUROC is then the mean over these pairs (leave-pair-out), because probabilities of different models
         need not be comparable. Two classes only.
-    groups
-        ``(n_patients,)`` codes: rows that are drawn together, such as several samples of a patient.
+    %(bootstrap_groups)s
 
     Returns
     -------
-    One row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
+    One row per metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
     :func:`classification_metrics`.
 
     Raises
@@ -139,6 +136,7 @@ def bootstrap_metrics(
     return interval_table(METRICS, value, resampled, level, len(y_true))
 
 
+@documented
 def bootstrap_differences(
     y_true: np.ndarray,
     proba: np.ndarray,
@@ -151,16 +149,16 @@ def bootstrap_differences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of the difference of each metric between two classifiers of the same patients.
 
-    The same patients are drawn for both in every resample, as :func:`bootstrap_metrics` draws them.
+    Every resample draws the same patients for both, as in :func:`bootstrap_metrics`.
 
     Parameters
     ----------
-    y_true
-        Class codes, ``(n_patients,)``.
-    proba, reference
-        Class probabilities of each classifier, ``(n_patients, n_classes)``.
-    n_boot, level, seed, groups
-        As in :func:`bootstrap_metrics`.
+    %(y_true)s
+    %(proba_reference)s
+    %(n_boot)s
+    %(level)s
+    %(bootstrap_seed)s
+    %(bootstrap_groups)s
 
     Returns
     -------

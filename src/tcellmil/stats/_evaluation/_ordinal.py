@@ -7,12 +7,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from tcellmil._docs import documented
 from tcellmil.stats._evaluation._classes import METRICS, checked_predictions, weighted_metrics
 from tcellmil.stats._evaluation._resampling import check_bootstrap, checked_groups, class_resamples, weighted_table
 
 ORDINAL_METRICS = (*METRICS, "weighted_kappa", "mae_levels")
 
 
+@documented
 def ordinal_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, float]:
     r"""Measure how well class probabilities match ordinal classes, such as grades of a response.
 
@@ -25,7 +27,7 @@ def ordinal_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, float]:
 
     For these two the predicted class is the median of the probabilities: the first class up to which they sum to at
     least one half. Its expected distance from the true class is the least of all classes, and the most probable class
-    may lie far from it: 0.4, 0.25, 0.35 calls the middle one. ``accuracy``, ``balanced_accuracy``, ``f1``,
+    may lie far from it: of 0.4, 0.25, 0.35 the median is the middle one. ``accuracy``, ``balanced_accuracy``, ``f1``,
     ``precision`` and ``recall`` keep the most probable class, so that they mean the same as without an order. With two
     classes both rules agree.
 
@@ -34,8 +36,7 @@ def ordinal_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, float]:
     y_true
         Class of each patient, ``(n_patients,)``, codes 0 to ``n_classes - 1`` in the order of the classes. Levels are
         taken to be one apart.
-    proba
-        Probability of each class, ``(n_patients, n_classes)``; rows sum to 1.
+    %(proba)s
 
     Returns
     -------
@@ -66,6 +67,7 @@ def ordinal_metrics(y_true: np.ndarray, proba: np.ndarray) -> dict[str, float]:
     return dict(zip(ORDINAL_METRICS, values.tolist(), strict=True))
 
 
+@documented
 def bootstrap_ordinal(
     y_true: np.ndarray,
     proba: np.ndarray,
@@ -77,20 +79,21 @@ def bootstrap_ordinal(
 ) -> pd.DataFrame:
     """Metrics of a classifier of ordinal classes with percentile bootstrap intervals over patients.
 
-    As :func:`bootstrap_metrics`, with the same resamples and two metrics more; every class is in every resample.
+    The resamples are those of :func:`bootstrap_metrics`: every class is in every resample.
 
     Parameters
     ----------
     y_true
         Class of each patient, ``(n_patients,)``, codes 0 to ``n_classes - 1`` in the order of the classes.
-    proba
-        Probability of each class, ``(n_patients, n_classes)``.
-    n_boot, level, seed, groups
-        As in :func:`bootstrap_regression`.
+    %(proba)s
+    %(n_boot)s
+    %(level)s
+    %(bootstrap_seed)s
+    %(bootstrap_groups)s
 
     Returns
     -------
-    One row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
+    One row per metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
     :func:`ordinal_metrics`.
 
     Raises

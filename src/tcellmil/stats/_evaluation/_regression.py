@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from tcellmil._docs import documented
 from tcellmil.stats._evaluation._arrays import finite_numbers, ratio
 from tcellmil.stats._evaluation._resampling import check_bootstrap, checked_groups, draw_resamples, weighted_table
 
@@ -17,9 +18,9 @@ def regression_metrics(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]
     r"""Measure how well predicted numbers match those of the patients.
 
     - ``r2``: :math:`1 - \sum_i (y_i - \hat y_i)^2 / \sum_i (y_i - \bar y)^2`, with :math:`\bar y` the mean of these
-      patients: 0 for who predicts that mean for everybody, below 0 for who does worse.
+      patients: 0 for predicting that mean for every patient, below 0 for anything worse.
     - ``pearson``, ``spearman``: correlation of the values and of their ranks, ties sharing their mean rank; neither
-      sees a shift or a scale that is off.
+      depends on a shift or a scale.
     - ``mae``, ``rmse``: mean absolute error and root mean squared error, in the unit of ``y``.
 
     Parameters
@@ -27,7 +28,7 @@ def regression_metrics(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]
     y
         Outcome of each patient, ``(n_patients,)``.
     predicted
-        What was predicted for each, ``(n_patients,)``, in the same unit.
+        Predicted outcome of each patient, ``(n_patients,)``, in the same unit.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def regression_metrics(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]
     return dict(zip(REGRESSION_METRICS, values.tolist(), strict=True))
 
 
+@documented
 def bootstrap_regression(
     y: np.ndarray,
     predicted: np.ndarray,
@@ -68,27 +70,23 @@ def bootstrap_regression(
 ) -> pd.DataFrame:
     """Metrics of predicted numbers with percentile bootstrap intervals over patients.
 
-    As :func:`bootstrap_metrics`. A resample in which all patients have one outcome or one prediction has no
-    correlation and is drawn again. A metric that is not defined for all patients together is NaN, and so are its ends.
+    A resample in which all outcomes or all predictions are the same has no correlation and is drawn again, otherwise as
+    in :func:`bootstrap_metrics`. A metric that is not defined for all patients together is NaN, and so is its interval.
 
     Parameters
     ----------
     y
         Outcome of each patient, ``(n_patients,)``.
     predicted
-        What was predicted for each, ``(n_patients,)``, in the same unit.
-    n_boot
-        Number of resamples, at least 1.
-    level
-        Coverage that the intervals aim at, in (0, 1).
-    seed
-        Seed of the resamples.
-    groups
-        ``(n_patients,)`` codes: rows that are drawn together, such as several samples of a patient.
+        Predicted outcome of each patient, ``(n_patients,)``, in the same unit.
+    %(n_boot)s
+    %(level)s
+    %(bootstrap_seed)s
+    %(bootstrap_groups)s
 
     Returns
     -------
-    One row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
+    One row per metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
     :func:`regression_metrics`.
 
     Raises

@@ -1,4 +1,4 @@
-"""Resamples of patients, and the intervals that come of them."""
+"""Resamples of patients, and intervals from them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from tcellmil._checks import check_count
+
 MAX_DRAWS = 1_000  # rounds of drawing again before saying that the classes are too small
 
 
 def check_bootstrap(n_boot: int, level: float) -> None:
-    """ValueError if there is no such number of resamples or no such level."""
-    if n_boot < 1:
-        raise ValueError(f"n_boot={n_boot} must be at least 1")
+    """Raise a ValueError unless the number of resamples and the level are in their ranges."""
+    check_count(n_boot, "n_boot")
     check_level(level)
 
 
 def check_level(level: float) -> None:
-    """ValueError if no interval can have this coverage."""
+    """Raise a ValueError unless an interval can have this coverage."""
     if not 0 < level < 1:
         raise ValueError(f"level={level} must be between 0 and 1, such as 0.95")
 
@@ -39,8 +40,8 @@ def draw_resamples(
 ) -> np.ndarray:
     """How often each resample drew each patient, ``(n_boot, n_patients)``.
 
-    ``usable`` says of such counts which rows will do; the others are drawn again. ``complaint`` is the ValueError if
-    some never will.
+    ``usable`` says which rows of such counts to keep; the others are drawn again. ``complaint`` is the message of the
+    ValueError if some never can be kept.
     """
     if groups is not None and np.shape(groups) != (n_patients,):
         raise ValueError(f"groups has shape {np.shape(groups)}, but there are {n_patients} patients")
@@ -76,6 +77,7 @@ def class_resamples(
 def weighted_table(
     metrics: Sequence[str], weighted: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, level: float
 ) -> pd.DataFrame:
+    """One row per metric, from a function that gives the metrics under each row of weights."""
     n_patients = counts.shape[1]
     return interval_table(metrics, weighted(np.ones((1, n_patients)))[0], weighted(counts), level, n_patients)
 
@@ -83,6 +85,6 @@ def weighted_table(
 def interval_table(
     metrics: Sequence[str], value: np.ndarray, resampled: np.ndarray, level: float, n_patients: int
 ) -> pd.DataFrame:
-    """A row a metric, from its value and its values over the resamples, ``(n_boot, n_metrics)``."""
+    """One row per metric, from its value and its values over the resamples, ``(n_boot, n_metrics)``."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return pd.DataFrame({"metric": metrics, "value": value, "ci_low": low, "ci_high": high, "n": n_patients})

@@ -7,12 +7,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from tcellmil._docs import documented
 from tcellmil.stats._evaluation._arrays import finite_numbers, ratio
 from tcellmil.stats._evaluation._resampling import check_bootstrap, checked_groups, draw_resamples, weighted_table
 
 SURVIVAL_METRICS = ("concordance", "concordance_ipcw")
 
 
+@documented
 def survival_metrics(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> dict[str, float]:
     r"""Measure how well predicted risks order the patients by the time of their event.
 
@@ -20,8 +22,8 @@ def survival_metrics(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> d
     higher risk; equal risks count half. At equal times an event comes before a censoring, and such a pair is
     comparable; two events or two censorings at one time are not.
 
-    - ``concordance``: share of the comparable pairs that are concordant, Harrell's C. Who was censored early enters few
-      pairs, so its expectation depends on the censoring.
+    - ``concordance``: share of the comparable pairs that are concordant, Harrell's C. Patients censored early are in
+      few pairs, so its expectation depends on the censoring.
     - ``concordance_ipcw``: Uno's C, in which the pairs of an event at time :math:`t` weigh :math:`1 / \hat G(t-)^2`,
       with :math:`\hat G(t-)` the probability of not being censored before :math:`t`, estimated by Kaplan-Meier on these
       patients. It needs censoring that depends on neither the event time nor the risk. It is not truncated: under
@@ -31,10 +33,8 @@ def survival_metrics(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> d
 
     Parameters
     ----------
-    time
-        Time to the event or to the end of observation, ``(n_patients,)``, at least 0, in any unit.
-    event
-        Whether it was the event (1 or True) or the observation ended without one (0 or False: censored).
+    %(time)s
+    %(event)s
     risk
         Predicted risk, ``(n_patients,)``; higher for an earlier event.
 
@@ -69,6 +69,7 @@ def survival_metrics(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> d
     return dict(zip(SURVIVAL_METRICS, values.tolist(), strict=True))
 
 
+@documented
 def bootstrap_survival(
     time: np.ndarray,
     event: np.ndarray,
@@ -81,23 +82,23 @@ def bootstrap_survival(
 ) -> pd.DataFrame:
     """Concordance of predicted risks with percentile bootstrap intervals over patients.
 
-    As :func:`bootstrap_metrics`. A resample without a comparable pair is drawn again, and every resample estimates its
-    own censoring. With a handful of events the intervals are too narrow.
+    A resample without a comparable pair is drawn again, otherwise as in :func:`bootstrap_metrics`. Every resample
+    estimates its own censoring. With a handful of events the intervals are too narrow.
 
     Parameters
     ----------
-    time
-        Time to the event or to the end of observation, ``(n_patients,)``, at least 0, in any unit.
-    event
-        Whether it was the event (1 or True) or the observation ended without one (0 or False: censored).
+    %(time)s
+    %(event)s
     risk
         Predicted risk, ``(n_patients,)``; higher for an earlier event.
-    n_boot, level, seed, groups
-        As in :func:`bootstrap_regression`.
+    %(n_boot)s
+    %(level)s
+    %(bootstrap_seed)s
+    %(bootstrap_groups)s
 
     Returns
     -------
-    One row a metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
+    One row per metric: ``metric``, ``value``, ``ci_low``, ``ci_high``, ``n`` (patients). For the metrics see
     :func:`survival_metrics`.
 
     Raises
@@ -203,14 +204,14 @@ def weighted_survival_metrics(time: np.ndarray, event: np.ndarray, risk: np.ndar
 def _uncensored_before(time: np.ndarray, event: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Kaplan-Meier probability of not being censored before the time of each patient, ``(n_weightings, n_patients)``.
 
-    Positive for every patient of positive weight: one who is still there was not censored before.
+    Positive for every patient of positive weight, who was not censored before.
     """
     order = np.argsort(time, kind="stable")
     starts = np.flatnonzero(np.diff(time[order], prepend=-1.0))  # times are at least 0
     patients = np.add.reduceat(weights[:, order], starts, axis=1)
     censored = np.add.reduceat((weights * ~event)[:, order], starts, axis=1)
     later = patients[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
-    stay = np.column_stack([later, np.zeros(len(weights))])  # whom this time does not take
+    stay = np.column_stack([later, np.zeros(len(weights))])  # at risk after this time
     at_risk = stay + censored  # the events of this time came first
     factors = ratio(stay, at_risk, at_risk > 0, otherwise=1.0)
     before = np.column_stack([np.ones(len(weights)), factors[:, :-1].cumprod(axis=1)])
