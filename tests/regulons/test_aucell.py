@@ -67,7 +67,7 @@ def test_scores_follow_the_definition(counts, weights, auc_threshold):
 
 
 def test_equals_the_mean_of_pyscenic_on_melanoma(shared_data):
-    adata = ad.read_h5ad(shared_data("melanoma_icb.h5ad"))[:25]
+    adata = ad.read_h5ad(shared_data("melanoma_icb.h5ad"))[:10]
     net = pd.read_csv(shared_data("dorothea_hs_abc.csv.gz"))
     net = net[net.target.isin(adata.var_names) & (net.mor > 0)]
     sizes = net.groupby("tf").size()

@@ -100,7 +100,7 @@ def test_regression_metrics_equal_those_of_sklearn_and_scipy(drawn):
 
 @settings(max_examples=60, deadline=None)
 @given(numbers())
-def test_weighted_regression_metrics_equal_those_of_sklearn_and_of_repeated_patients(drawn):
+def test_weighted_regression_metrics_equal_those_of_others(drawn):
     y, predicted, rng = drawn
     counts = _counts(rng, len(y))
     assume(all(len(np.unique(y[c > 0])) > 1 and len(np.unique(predicted[c > 0])) > 1 for c in counts))
@@ -111,7 +111,7 @@ def test_weighted_regression_metrics_equal_those_of_sklearn_and_of_repeated_pati
 
 @settings(max_examples=30, deadline=None)
 @given(numbers(), st.floats(0.1, 100), st.floats(-100, 100))
-def test_correlations_do_not_see_scale_and_shift_and_spearman_no_monotone_map(drawn, scale, shift):
+def test_correlations_ignore_scale_and_shift_and_spearman_monotone_maps(drawn, scale, shift):
     y, predicted, _ = drawn
     before, after = regression_metrics(y, predicted), regression_metrics(y, scale * predicted + shift)
     assert after["pearson"] == pytest.approx(before["pearson"], abs=1e-7)
@@ -351,7 +351,7 @@ def test_the_opposite_risk_has_the_opposite_concordance(drawn):
 
 @settings(max_examples=30, deadline=None)
 @given(survival())
-def test_without_censoring_both_concordances_are_the_same_and_the_times_themselves_are_perfect(drawn):
+def test_without_censoring_both_concordances_are_the_same(drawn):
     time, _, risk, _ = drawn
     assume(len(np.unique(time)) > 1)
     everybody = np.ones(len(time))
@@ -433,7 +433,7 @@ KINDS = ("regression", "ordinal", "survival")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_table_has_a_row_a_metric_and_intervals_hold_the_value_of_each_outcome(kind):
+def test_table_has_one_row_per_metric_whose_interval_holds_the_value(kind):
     bootstrap, plain, arrays = _cohort(60)[kind]
     table = bootstrap(*arrays)
     assert table.columns.tolist() == ["metric", "value", "ci_low", "ci_high", "n"]
@@ -490,7 +490,7 @@ def test_resamples_that_leave_a_metric_undefined_are_drawn_again():
         assert table[["value", "ci_low", "ci_high"]].notna().all(axis=None)
 
 
-def test_a_metric_undefined_for_all_is_nan_and_the_others_keep_their_intervals():
+def test_an_undefined_metric_is_nan_and_the_others_keep_their_intervals():
     table = bootstrap_regression(np.arange(10.0), np.full(10, 4.5), n_boot=200).set_index("metric")
     assert table.loc[["pearson", "spearman"], ["value", "ci_low", "ci_high"]].isna().all(axis=None)
     assert table.loc[["r2", "mae", "rmse"], ["value", "ci_low", "ci_high"]].notna().all(axis=None)

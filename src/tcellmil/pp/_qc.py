@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # exp(30) counts do not exist in a cell: whatever reaches this is no logarithm.
 MAX_LOG = 30
+CELLS = 10_000  # of a sparse matrix, described at a time
 
 
 @documented
@@ -147,7 +148,12 @@ def _metrics(matrix: Matrix, log_base: float | None, is_mito: np.ndarray) -> pd.
     # On AnnDatas of its own: scanpy wants the mask in `var`, and the user's stays as it is until the end.
     genes = pd.DataFrame({"mt": is_mito}, index=pd.RangeIndex(len(is_mito)).astype(str))
     options = {"qc_vars": ["mt"], "percent_top": None, "log1p": False}
-    tables = (AnnData(_linear(block, log_base), var=genes) for _, block in row_blocks(matrix))
+    size = CELLS if sparse.issparse(matrix) else None
+    if isinstance(matrix, np.ndarray) and not matrix.flags.c_contiguous:
+        # It stays whole: numpy adds up one row of such an array in another order than several.
+        size = max(1, len(matrix))
+    blocks = row_blocks(matrix, size)
+    tables = (AnnData(_linear(block, log_base), var=genes) for _, block in blocks)
     metrics = pd.concat([sc.pp.calculate_qc_metrics(table, **options)[0] for table in tables], ignore_index=True)
     if not is_mito.any():
         metrics["pct_counts_mt"] = np.nan
