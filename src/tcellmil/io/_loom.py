@@ -15,6 +15,7 @@ from scipy import sparse
 from tcellmil import _keys
 from tcellmil._checks import check_layer
 from tcellmil._matrix import row_blocks
+from tcellmil._results import regulon_activity
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,9 +112,7 @@ def write_scenic_loom(adata: AnnData, path: str | Path, key: str = _keys.REGULON
     >>> bool((back.obsm["X_regulons"] == adata.obsm["X_regulons"]).all())
     True
     """
-    from tcellmil.get import regulons
-
-    scores = regulons(adata, result_key=key)
+    scores = regulon_activity(adata, key)
     matrix = check_layer(adata, layer)
     names = scores.columns
     targets = adata.uns[key]["targets"]
