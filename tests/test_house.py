@@ -115,7 +115,8 @@ def test_no_folder_is_over_1800_lines():
 def test_only_outcomes_branch_on_the_kind_of_outcome():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
-            by_value = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn)
+            equality = ast.Eq | ast.NotEq | ast.In | ast.NotIn
+            by_value = isinstance(node, ast.Compare) and isinstance(node.ops[0], equality)
             if by_value and package_of(path) != "outcomes":
                 compared = [ast.unparse(part) for part in (node.left, *node.comparators)]
                 assert not [text for text in compared if re.search(r"\boutcome(\.kind)?$", text)], path
