@@ -120,7 +120,7 @@ def test_melanoma_runs_through_every_explanation(melanoma, tmp_path):
         lambda: tm.pl.perturb_dose(back, result_key="more", show=False),
         lambda: tm.pl.batch_effect(back, show=False),
         lambda: tm.pl.attention_stability(back, show=False),
-        lambda: tm.pl.regulon_activity(back, n_top=30, show=False),
+        lambda: tm.pl.regulons(back, n_top=30, show=False),
     ):
         assert np.ravel(draw())[0].has_data()
     plt.close("all")

@@ -14,6 +14,31 @@ F = TypeVar("F", bound=Callable | type)
 
 #: Parameter by name: its entry in the manner of numpydoc.
 PARAMETERS = {
+    "y_true": """y_true
+    Class of each patient, ``(n_patients,)``, codes 0 to ``n_classes - 1``; class 1 of two is the positive one.""",
+    "proba": """proba
+    Probability of each class, ``(n_patients, n_classes)``; rows sum to 1.""",
+    "proba_reference": """proba, reference
+    Class probabilities of the two methods that are compared, ``(n_patients, n_classes)``; rows sum to 1.""",
+    "n_boot": """n_boot
+    Number of resamples, at least 1.""",
+    "level": """level
+    Nominal coverage of the intervals, in (0, 1).""",
+    "bootstrap_seed": """seed
+    Seed of the resamples.""",
+    "bootstrap_groups": """groups
+    ``(n_patients,)`` codes: rows that are drawn together, such as several samples of a patient.""",
+    "time": """time
+    Time to the event or to the end of observation, ``(n_patients,)``, at least 0, in any unit.""",
+    "event": """event
+    Whether the event was observed (1 or True) or the patient was censored (0 or False), ``(n_patients,)``.""",
+    "layer": """layer
+    Layer to read; ``adata.X`` by default.""",
+    "auc_threshold": """auc_threshold
+    Share of the ranking of genes that counts, in (0, 1].""",
+    "nes_threshold": """nes_threshold
+    Lowest normalised enrichment score of a motif. Among ``n`` motifs it cannot exceed ``sqrt(n - 1)``, so that a
+    small database finds nothing.""",
     "copy": """copy
     Return a changed copy instead of changing ``adata``.""",
     "key": """key

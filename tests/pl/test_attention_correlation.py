@@ -173,7 +173,11 @@ def test_another_key_and_own_axes():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"statistic": "pearson"}, ValueError, "statistic='pearson' is not known; choose from 'tau', 'rho'"),
+        (
+            {"statistic": "pearson"},
+            ValueError,
+            "statistic='pearson' is not known; choose from 'tau_within', 'rho_within'",
+        ),
         ({"n_top": -1}, ValueError, "n_top=-1 must be at least 0"),
         ({"key": "m"}, KeyError, "no 'm_attention_correlation'; run tl.attention_correlation"),
         ({"statistic": "mixed"}, KeyError, "mixed models were not fitted; run .*mixed_model=True"),

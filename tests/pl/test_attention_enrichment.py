@@ -166,5 +166,5 @@ def test_no_text_covers_another_or_leaves_the_figure(cohort, enriched, n_patient
 
 
 def test_without_a_result_the_error_names_the_verb(cohort):
-    with pytest.raises(KeyError, match="no 'attention_enrichment'; run tl.attention_enrichment"):
+    with pytest.raises(KeyError, match="no 'tcellmil_attention_enrichment'; run tl.attention_enrichment"):
         tm.pl.attention_enrichment(cohort(n_patients=6, n_regulons=2, n_replicas=1))

@@ -150,7 +150,7 @@ def test_results_under_another_key_are_found():
 def test_bad_input_is_named_and_opens_no_figure():
     with pytest.raises(KeyError, match=r"run tl.attention_stability\(adata, key='absent'\) first"):
         tm.pl.attention_stability(build(), key="absent")
-    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_top=0 must be a whole number of at least 1"):
         tm.pl.attention_stability(build(), n_top=0)
     with pytest.raises(ValueError, match="across='seeds' is not known; choose from 'folds'"):
         tm.pl.attention_stability(build(across=("folds",)), across="seeds")

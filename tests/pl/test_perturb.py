@@ -105,5 +105,5 @@ def test_of_several_doses_one_is_drawn_the_nearest_to_3_unless_said(cohort):
 
 
 def test_n_top_below_one_is_an_error(cohort):
-    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_top=0 must be a whole number of at least 1"):
         tm.pl.perturb(cohort(n_patients=6, n_regulons=2), n_top=0)

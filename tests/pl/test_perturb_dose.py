@@ -74,7 +74,7 @@ def test_chosen_regulons_are_drawn_however_many(dosed):
     axes = tm.pl.perturb_dose(adata, n_top=2, regulons=chosen, show=False)
     assert sorted(named(axes)) == chosen
     assert len({(line.get_color(), line.get_linestyle()) for line in lines(axes[0])}) == 12
-    with pytest.raises(KeyError, match=r"regulons \['TF999\(\+\)'\] were not perturbed"):
+    with pytest.raises(KeyError, match=r"regulons \['TF999\(\+\)'\] are not in the table"):
         tm.pl.perturb_dose(adata, regulons=["TF999(+)"])
 
 
@@ -137,7 +137,7 @@ def test_it_draws_on_axes_that_are_given(dosed):
 def test_bad_input_is_named(dosed, cohort):
     with pytest.raises(ValueError, match=r"one dose only, n_mad=3; run tl.perturb\(adata, n_mad=\[1, 2, 3, 5, 10\]\)"):
         tm.pl.perturb_dose(cohort(n_patients=6, n_regulons=2))
-    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_top=0 must be a whole number of at least 1"):
         tm.pl.perturb_dose(dosed(), n_top=0)
     with pytest.raises(KeyError, match=r"run tl.perturb\(adata, key='other'\) first"):
         tm.pl.perturb_dose(dosed(), key="other")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.stats import bootstrap_ordered, bootstrap_regression, bootstrap_survival
+from tcellmil.stats import bootstrap_ordinal, bootstrap_regression, bootstrap_survival
 
 KINDS = ("classes", "ordered", "continuous", "survival")
 
@@ -25,7 +25,7 @@ def build(cohort):
             if outcome == "ordered":
                 known = table[table["label"] != ""]
                 code = known["label"].map(classes.index).to_numpy()
-                fit["metrics"] = bootstrap_ordered(code, known[[f"prob_{c}" for c in classes]].to_numpy(), n_boot=50)
+                fit["metrics"] = bootstrap_ordinal(code, known[[f"prob_{c}" for c in classes]].to_numpy(), n_boot=50)
         else:
             adata = cohort(n_patients=n_patients, n_regulons=2, **kwargs)
             fit, rng = adata.uns["tcellmil"], np.random.default_rng(0)

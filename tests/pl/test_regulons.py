@@ -176,7 +176,7 @@ def test_drawing_changes_nothing_in_adata():
         ({"result_key": "absent"}, KeyError, r"run tl.regulons\(adata, key_added='absent'\) first"),
         ({"regulons": ["TF9", "TF001(+)"]}, KeyError, r"regulons \['TF9'\] are not there; there are \['ZNF"),
         ({"regulons": []}, KeyError, r"regulons \[\] are not there"),
-        ({"n_top": 0}, ValueError, "n_top=0 must be at least 1"),
+        ({"n_top": 0}, ValueError, "n_top=0 must be a whole number of at least 1"),
         ({"groupby": "cell_type"}, KeyError, "groupby='cell_type' is not a column of adata.obs"),
         ({"groupby": "cell"}, ValueError, "groupby='cell' has 120 values; 1 to 8 groups can be drawn"),
         ({"groupby": "empty"}, ValueError, "groupby='empty' has 0 values; 1 to 8 groups can be drawn"),

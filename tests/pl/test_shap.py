@@ -98,11 +98,11 @@ def test_chosen_regulons_are_drawn(explained):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"n_top": 0}, ValueError, r"n_top=0 must be at least 1"),
+        ({"n_top": 0}, ValueError, r"n_top=0 must be a whole number of at least 1"),
         ({"by": "class"}, ValueError, r"by='class' is not known; choose from 'label', 'output'"),
         ({"summary": "median"}, ValueError, r"summary='median' is not known"),
         ({"basis": "tsne"}, KeyError, r"basis='tsne' is not in adata.obsm"),
-        ({"regulons": "TBX21"}, KeyError, r"regulons \['TBX21'\] have no SHAP values"),
+        ({"regulons": "TBX21"}, KeyError, r"regulons \['TBX21'\] are not in the table"),
         ({"key": "other"}, KeyError, r"run tl.shap\(adata, key='other'\) first"),
     ],
 )

@@ -192,7 +192,7 @@ ARGUMENTS = {
         ValueError,
         "key_added='pca' would overwrite use_rep='X_pca'",
     ),
-    "bootstrap": ({"n_boot": 0}, ValueError, "n_boot=0 must be at least 1"),
+    "bootstrap": ({"n_boot": 0}, ValueError, "n_boot=0 must be a whole number of at least 1"),
     "network option": (
         {"network": {"n_layers": 3}},
         TypeError,

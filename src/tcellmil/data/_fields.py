@@ -12,6 +12,8 @@ from typing import Literal
 from tcellmil._checks import check_choice, choices, some
 from tcellmil.outcomes import OUTCOMES, Outcome
 
+from ._representations import ScalingKind
+
 Unlabelled = Literal["error", "predict"]
 OutcomeKind = Literal[tuple(OUTCOMES)]
 
@@ -82,7 +84,7 @@ class Fields:
     group_key: str | None = None
     continuous_covariate_keys: Sequence[str] | None = None
     categorical_covariate_keys: Sequence[str] | None = None
-    scaling: str | Sequence[str] = "auto"
+    scaling: ScalingKind | Sequence[ScalingKind] = "auto"
 
     def __post_init__(self):
         check_choice(self.unlabelled, choices(Unlabelled), "unlabelled")

@@ -61,7 +61,7 @@ def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     Returns
     -------
     A copy, one row per metric (index ``metric``): ``value``, ``ci_low``, ``ci_high`` (95%), ``n`` (patients). For the
-    metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordered_metrics`,
+    metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises

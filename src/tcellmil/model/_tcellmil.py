@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from tcellmil.cv._splitters import Scheme, Splitter
+
 
 class TcellMIL(BaseModelClass):
     """Attention-based multiple instance learning on cell representations (Tsui et al., 2025).
@@ -166,7 +168,7 @@ class TcellMIL(BaseModelClass):
     def train(
         self,
         *,
-        cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
+        cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
         n_seeds: int = 1,
         seed: int = 0,
         calibration: Literal["temperature"] | None = None,

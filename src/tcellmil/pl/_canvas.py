@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 
 from tcellmil._checks import some
@@ -19,7 +20,6 @@ from tcellmil._docs import documented
 from tcellmil.pl._palette import check_palette, colormap, colors_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.legend import Legend
 
@@ -104,19 +104,27 @@ class Canvas:
         """How many axes the caller gave; None without."""
         return None if self.own else np.size(self._ax)
 
-    def axes(self, n: int, size: tuple[float, float]) -> np.ndarray:
-        """``n`` axes in a row of a new figure, or the caller's; ``size`` is inches of one at 10 points."""
+    def axes(self, n: int, size: tuple[float, float], heights: Sequence[float] | None = None) -> np.ndarray:
+        """``n`` axes in a row of a new figure, or the caller's; ``size`` is inches of one at 10 points.
+
+        With ``heights``, axes of these relative heights stand above each other, and ``size`` is that of the figure.
+        """
         if self.own:
             larger_text = max(1, plt.rcParams["font.size"] / 10)  # scanpy.set_figure_params sets 14 points
             width, height = (inches * larger_text for inches in size)
-            figsize = (n * width, height) if self._figsize is None else self._figsize
-            figure, axes = plt.subplots(1, n, figsize=figsize, layout="constrained", squeeze=False)
+            shape, figsize = ((1, n), (n * width, height)) if heights is None else ((n, 1), (width, height))
+            figsize = figsize if self._figsize is None else self._figsize
+            options = {"layout": "constrained", "squeeze": False, "height_ratios": heights}
+            figure, axes = plt.subplots(*shape, figsize=figsize, **options)
             figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04)
-            self._axes = axes[0]
+            self._axes = axes.ravel()
             if self._title is not None:
                 figure.suptitle(self._title, fontsize="large")
             return self._axes
         axes = np.ravel(np.asarray(self._ax, dtype=object))
+        wrong = [type(panel).__name__ for panel in axes if not isinstance(panel, Axes)]
+        if wrong:
+            raise TypeError(f"ax must hold axes of matplotlib, got {wrong[0]}")
         if len(axes) != n:
             raise ValueError(f"this picture has {n} panels, but ax holds {len(axes)} axes")
         self._axes = axes

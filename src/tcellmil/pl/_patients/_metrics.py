@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLORS = {"higher is better": BLUE, "lower is better": VERMILLION}
 #: Panels: metrics that share a scale, and their unit; that of a number is its own.
-SCALES = {"score": tuple(SCORES), "Brier score": ("brier",), "levels": ("mae_levels",), "": ("mae", "rmse")}
+SCALES = {"Score": tuple(SCORES), "Brier score": ("brier",), "Error in levels": ("mae_levels",), "": ("mae", "rmse")}
 
 
 @picture
@@ -45,7 +45,7 @@ def metrics(
 
     Returns
     -------
-    An array of axes, scores before errors; the axes alone if there is one scale.
+    An array of axes, from top to bottom, scores before errors; the axes alone if there is one scale.
 
     Raises
     ------
@@ -72,14 +72,16 @@ def metrics(
     scales = {unit: members for unit, members in scales.items() if members}
     named = [SCORES.get(name, ERRORS.get(name, name)) for name in table.index]
 
-    n_rows = max(map(len, scales.values()))
-    axes = canvas.axes(len(scales), (3.6 + 0.07 * longest(named), 1.4 + 0.3 * n_rows))
+    height = 0.5 + 0.6 * len(scales) + 0.28 * len(table)
+    axes = canvas.axes(
+        len(scales), (4.6 + 0.07 * longest(named), height), [len(rows) + 0.2 for rows in scales.values()]
+    )
     for (unit, members), panel in zip(scales.items(), axes, strict=True):
-        better = "higher is better" if unit == "score" else "lower is better"
+        better = "higher is better" if unit == "Score" else "lower is better"
         color = canvas.colors(COLORS)[better]
         _draw(panel, table.loc[members], color)
         unit = unit or f"Error of {shorten(outcome_of_fit(adata, key).label_key, 24)}"
-        panel.set_xlabel(f"{unit[0].upper()}{unit[1:]} ({better})")
+        panel.set_xlabel(f"{unit} ({better})")
     axes[0].set_title(f"n = {plural(int(table['n'].max()), 'patient')}", fontsize="medium", loc="left")
 
 
@@ -88,7 +90,7 @@ def _draw(ax: Axes, table: pd.DataFrame, color: str) -> None:
         if np.isfinite(row["value"]):
             draw_interval(ax, row, y, color)
         defined = interval_in_words(row) if np.isfinite(row["value"]) else "not defined"
-        beside_row(ax, y, defined, fontsize="small")
+        beside_row(ax, y, defined, x=1.04, fontsize="small")
     name_rows(ax, [SCORES.get(name, ERRORS.get(name, name)) for name in table.index])
     low, high = (float(np.nan_to_num(limit, nan=0.0)) for limit in (table["ci_low"].min(), table["ci_high"].max()))
     bounded = set(table.index) <= set(SCORES)  # at most 1

@@ -45,6 +45,7 @@ def draw_bars(
     for panel, (tf, table) in zip(axes, tables.items(), strict=True):
         panel.barh(range(len(table)), table[value], color=[colors[group] for group in table["group"]], alpha=0.75)
         name_rows(panel, [shorten(name, LIMIT) for name in table["name"]])
+        panel.set_ylim(n_rows - 0.4, -0.6)  # bars of one height in all panels
         panel.tick_params(axis="y", length=0, labelsize="small")
         panel.set_xlim(0, 1.05 * highest if highest > 0 else 1.0)
         panel.set_title(title(tf), fontsize="medium")

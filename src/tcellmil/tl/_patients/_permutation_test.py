@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.outcomes._base import LOWER_IS_BETTER
@@ -27,6 +28,7 @@ BLOCK = 192
 MAX_DRAWS = 1000
 
 
+@documented
 def permutation_test(
     adata: AnnData,
     n_permutations: int = 100,
@@ -64,14 +66,11 @@ def permutation_test(
         what follows from the cohort.
     seed
         For the permutations.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written in ``uns``; ``f"{key}_permutation_test"`` by default.
-    progress
-        Show a progress bar.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(progress)s
+    %(copy)s
 
     Returns
     -------

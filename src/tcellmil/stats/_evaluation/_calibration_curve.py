@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tcellmil._checks import check_count
+
 
 def calibration_curve(is_class: np.ndarray, probability: np.ndarray, n_bins: int = 5) -> pd.DataFrame:
     """Observed share of a class against its predicted probability, in bins of about equally many patients.
@@ -12,16 +14,16 @@ def calibration_curve(is_class: np.ndarray, probability: np.ndarray, n_bins: int
     Parameters
     ----------
     is_class
-        ``(n_patients,)`` bool: is the patient of the class?
+        ``(n_patients,)`` bool: whether the patient is of the class.
     probability
         ``(n_patients,)`` in [0, 1].
     n_bins
-        Number of bins; there are fewer where patients with the same probability, which stay together, fill several.
+        Number of bins, at least 1. Patients with the same probability stay together, so that there can be fewer.
 
     Returns
     -------
-    A row a bin: ``predicted`` (mean probability), ``observed`` (share of the class), ``ci_low`` and ``ci_high`` (95%,
-    Wilson), ``n``.
+    One row per bin: ``predicted`` (mean probability), ``observed`` (share of the class), ``ci_low`` and ``ci_high``
+    (95%, Wilson), ``n``.
 
     Raises
     ------
@@ -50,8 +52,7 @@ def calibration_curve(is_class: np.ndarray, probability: np.ndarray, n_bins: int
         )
     if not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError("probability must lie in [0, 1] for every patient")
-    if n_bins < 1:
-        raise ValueError(f"n_bins={n_bins} must be at least 1")
+    n_bins = check_count(n_bins, "n_bins")
     below = rankdata(probability, method="min").astype(int) - 1
     bin_of_patient = below * n_bins // len(probability)
     table = pd.DataFrame({"bin": bin_of_patient, "predicted": probability, "observed": is_class})
