@@ -55,7 +55,8 @@ def build_cohort(n_patients=8, n_cells=15, classes=("NR", "R"), seed=0, prefix="
 
 
 def fit_cohort(adata, *args, training=None, **kwargs):
-    training = TRAINING | (training or {})
+    if training is None or isinstance(training, dict):
+        training = TRAINING | (training or {})
     return tm.tl.fit_mil(adata, "patient", "response", *args, training=training, **FIT | kwargs)
 
 

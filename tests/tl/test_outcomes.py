@@ -168,7 +168,7 @@ def test_several_samples_of_a_patient_stay_together(adata, outcome, cv):
 def test_leave_pair_out_of_two_ordered_classes_is_measured_as_classes(adata):
     adata.obs["grade"] = adata.obs["response"].astype(str)
     fit(adata, "ordinal", class_order=["NR", "R"], cv="leave_pair_out", training=ONE_EPOCH)
-    assert "auroc" in tm.get.metrics(adata)["metric"].tolist()
+    assert "auroc" in tm.get.metrics(adata).index
     tm.tl.permutation_test(adata, 1, progress=False)
     assert adata.uns["tcellmil_permutation_test"]["test"]["metric"].tolist() == ["auroc"]
 
@@ -221,7 +221,11 @@ def test_events_may_be_booleans_numbers_or_text(adata):
             {"event_key": "died"},
             "event_key='died' is for outcome='survival'",
         ),
-        ("continuous", {"class_order": ["a"]}, "class_order is for outcome='ordinal'"),
+        (
+            "continuous",
+            {"class_order": ["a"]},
+            r"class_order=\['a'\] is for outcome='ordinal', the outcome is 'continuous'",
+        ),
         ("ordinal", {"positive_class": "high"}, "positive_class='high' is for outcome='classes'"),
         (
             "ordinal",
@@ -236,7 +240,11 @@ def test_events_may_be_booleans_numbers_or_text(adata):
         ("continuous", {"batch_key": "age"}, "label_key and batch_key are both 'age'"),
         ("continuous", {"label_key": "grade"}, r"label_key 'grade' is not a finite number for patients \['P0'"),
         ("continuous", {"calibration": "temperature"}, "calibration='temperature' is for probabilities of classes"),
-        ("continuous", {"cv": "leave_pair_out"}, "cv='leave_pair_out' needs two classes, the outcome is none"),
+        (
+            "continuous",
+            {"cv": "leave_pair_out"},
+            "cv='leave_pair_out' needs two classes, the outcome has none; use cv='rebalanced_loo'",
+        ),
         ("survival", {"training": {"early_stopping": "both"}}, "early_stopping='both' cannot evaluate times to event"),
         ("survival", {"cv": 13}, "cv=13 folds must be between 2 and the number of patients, 12"),
         ("continuous", {"cv": 13}, "cv=13 folds must be between 2 and the number of patients, 12"),
@@ -305,9 +313,9 @@ def test_a_column_that_is_not_there_is_named(adata):
         fit(adata, "survival", event_key="dead")
 
 
-def test_a_network_for_another_outcome_than_the_data_is_refused(adata):
+def test_the_outcome_is_that_of_the_data_and_no_option_of_a_network(adata):
     tm.model.TcellMIL.setup_anndata(adata, "patient", "age", outcome="continuous")
-    with pytest.raises(ValueError, match="outcome='survival', but the data was set up for 'continuous'"):
+    with pytest.raises(TypeError, match=r"network has no options \['outcome'\]; choose from 'n_hidden'"):
         tm.model.TcellMIL(adata, outcome="survival")
 
 

@@ -247,7 +247,11 @@ def test_ordered_classes_are_explained_as_classes(explained, outcome):
         ("survival", lambda a: tm.tl.shap(a, output="logit"), "output='logit' does not go with outcome='survival'; "),
         ("continuous", lambda a: tm.tl.shap(a, output="probability"), "choose from 'value'"),
         ("ordinal", lambda a: tm.tl.shap(a, output="value"), "'ordinal'; choose from 'probability', 'logit'"),
-        ("ordinal", lambda a: tm.tl.shap(a, output="odds"), "output='odds' is not known"),
+        (
+            "ordinal",
+            lambda a: tm.tl.shap(a, output="odds"),
+            "output='odds' does not go with outcome='ordinal'; choose from 'probability', 'logit'",
+        ),
         (
             "continuous",
             lambda a: tm.tl.perturb(a, target_class="R"),

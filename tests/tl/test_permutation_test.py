@@ -162,7 +162,7 @@ def test_labels_that_stay_where_they_are_give_the_metrics_of_the_fit(
 
     def first_as_it_is(model, *args):
         drawn = draw(model, *args)
-        return (bags, model.module.replicas) if not seen else drawn
+        return (bags, model.stack.replicas) if not seen else drawn
 
     seen = []
     monkeypatch.setattr(module, "_permuted", lambda *args: (first_as_it_is(*args), seen.append(1))[0])
