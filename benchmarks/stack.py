@@ -6,7 +6,6 @@ import numpy as np
 from _simulated import simulated_cohort
 
 from tcellmil.data import Fields, Schema, read
-from tcellmil.fitted import predict_bags
 from tcellmil.nn import NetworkConfig
 from tcellmil.training import TrainingConfig, fit_stack
 
