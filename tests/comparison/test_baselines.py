@@ -11,8 +11,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from tcellmil.cv import composition, fit_baseline, make_replicas
-from tcellmil.cv._baselines import BASELINES, boosting_library
+from tcellmil.comparison import composition, fit_baseline
+from tcellmil.comparison._baselines import BASELINES, boosting_library
+from tcellmil.cv import make_replicas
 
 every_baseline = pytest.mark.parametrize("name", BASELINES)
 

@@ -5,18 +5,18 @@ import pytest
 import shap
 import torch
 
-from tcellmil.cv import explain_bag, explain_cells
-from tcellmil.cv._explain import background_bags, background_cells
+from tcellmil.fitted import explain_bag, explain_cells
+from tcellmil.fitted._explain import background_bags, background_cells
 
 BAG = {"background": 120, "n_steps": 8, "output": "probability", "seed": 0}
 CELL = {"background": 60, "n_samples": 600, "output": "probability", "seed": 0}
 
 
 @pytest.fixture(scope="module")
-def fitted(make_bags, split, fit):
+def fitted(make_bags, fit):
     """A network that has moved: attention is uneven and probabilities are spread."""
     bags = make_bags(n_patients=10, n_cells=15)
-    stack, _ = fit(bags, split("loo", bags), max_epochs=40, max_epochs_ae=10, lr=2e-2, early_stopping="none")
+    stack, _ = fit(bags, bags.replicas("loo"), max_epochs=40, max_epochs_ae=10, lr=2e-2, early_stopping="none")
     return bags, stack
 
 
@@ -97,9 +97,9 @@ def test_values_of_two_classes_mirror_each_other(fitted, explain):
 def test_a_feature_that_the_networks_ignore_gets_nothing(fitted):
     bags, stack = fitted
     own = held_out(stack, 4)
-    first = next(name for name in own.encoder if name.endswith("encoder.0.weight"))
-    own.encoder[first] = own.encoder[first].copy()
-    own.encoder[first][:, 3] = 0
+    first = next(name for name in own.encoders.weights if name.endswith("encoder.0.weight"))
+    own.encoders.weights[first] = own.encoders.weights[first].copy()
+    own.encoders.weights[first][:, 3] = 0
     for found in (explain_bag(own, bags, 4, **BAG), explain_cells(own, bags, 4, **CELL)):
         assert (found.values[..., 3] == 0).all() and (found.values[..., 0] != 0).any()
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tcellmil.cv import StackedAdamW
+from tcellmil.training import StackedAdamW
 
 
 def start(*shapes):
