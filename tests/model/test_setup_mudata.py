@@ -45,7 +45,10 @@ def test_the_model_keeps_the_mudata_and_what_it_reads(joint_model):
     assert joint_model.registry_["setup_method_name"] == "setup_mudata"
     fields = joint_model.registry["field_registries"]
     assert {"representation_rna", "representation_prot", "sample", "batch"} <= set(fields)
-    assert joint_model.fitted.feature_names().tolist() == [*(f"rna:{i}" for i in range(6)), *(f"prot:{n}" for n in "wxyz")]
+    assert joint_model.fitted.feature_names().tolist() == [
+        *(f"rna:{i}" for i in range(6)),
+        *(f"prot:{n}" for n in "wxyz"),
+    ]
 
 
 def test_predictions_attention_and_latents_fit_the_cells(joint_model):

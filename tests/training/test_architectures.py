@@ -100,7 +100,7 @@ def test_the_mean_ignores_where_attention_would_look(make_bags, fit):
         ({"compression": "ae"}, r"compression='ae' is not known; choose from"),
         ({"pooling": "sum"}, r"pooling='sum' is not known"),
         ({"attention": "linear"}, r"attention='linear' is not known"),
-        ({"n_embed": 0}, r"n_embed=0 must be at least 1, or None"),
+        ({"n_embed": 0}, r"n_embed=0 must be a whole number of at least 1"),
         ({"instance_weight": -1}, r"instance_weight=-1 must not be negative"),
         ({"instance_weight": 1}, r"instance_weight needs pooling='attention' and n_embed"),
     ],

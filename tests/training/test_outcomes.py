@@ -8,7 +8,7 @@ from scipy.stats import pearsonr
 
 from tcellmil.cv import make_replicas
 from tcellmil.fitted import predict_bags
-from tcellmil.outcomes import Continuous, Survival
+from tcellmil.outcomes import Classes, Continuous, Survival
 
 OUTCOMES = ("ordinal", "continuous", "survival")
 every_outcome = pytest.mark.parametrize("outcome", OUTCOMES)
@@ -118,3 +118,17 @@ def test_bags_without_numbers_are_refused(make_bags, fit, outcome):
         bags.replicas(2)
     with pytest.raises(ValueError, match=message):
         fit(bags, make_replicas(2, bags.labels))
+
+
+@pytest.mark.parametrize("outcome", ["ordinal", "continuous", "survival"])
+def test_two_branches_without_classes_are_refused(make_bags, fit, with_outcome, outcome):
+    bags = with_outcome(make_bags(12), outcome)
+    with pytest.raises(ValueError, match=f"instance_weight needs two classes, the outcome is '{outcome}'; use"):
+        fit(bags, bags.replicas("loo"), network={"instance_weight": 1.0, "n_embed": 4})
+
+
+def test_two_branches_of_three_classes_are_refused(make_bags, fit):
+    bags = make_bags(12, labels=np.arange(12) % 3)
+    bags = replace(bags, outcome=Classes("stage", ("I", "II", "III")))
+    with pytest.raises(ValueError, match="instance_weight needs two classes, there are 3; use instance_weight=0"):
+        fit(bags, bags.replicas("loo"), network={"instance_weight": 1.0, "n_embed": 4})

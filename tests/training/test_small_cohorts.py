@@ -57,7 +57,7 @@ def test_several_samples_of_a_patient_count_once(make_bags, fit):
     persons = np.arange(bags.n_bags) // 2
     bags = dataclasses.replace(bags, labels=persons % 2, groups=persons)
     assert bags.n_labelled == 2 * SMALL_COHORT - 4 and bags.n_labelled_patients == SMALL_COHORT - 2
-    stack, _ = fit(bags, bags.replicas(2, groups=persons), network={"compression": "auto"}, max_epochs=1)
+    stack, _ = fit(bags, bags.replicas(2), network={"compression": "auto"}, max_epochs=1)
     assert stack.config.compression == "pca"
 
 
