@@ -49,7 +49,7 @@ def test_the_result_is_written_to_the_mudata_itself(fitted_mudata):
     mdata = fitted_mudata
     assert mdata.obsm["X_tcellmil"].shape == (120, 16)
     np.testing.assert_allclose(mdata.obs.groupby("patient")["tcellmil_attention"].sum(), 1, atol=1e-5)
-    assert {"auroc", "f1"} <= set(tm.get.metrics(mdata)["metric"])
+    assert {"auroc", "f1"} <= set(tm.get.metrics(mdata).index)
     assert len(tm.get.predictions(mdata)) == 8
     assert tm.get.attention(mdata).index.equals(mdata.obs_names)
     assert mdata.uns["tcellmil"]["params"]["use_rep"].tolist() == ["regulons:X", "prot:X"]

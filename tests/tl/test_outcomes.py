@@ -167,7 +167,7 @@ def test_several_samples_of_a_patient_stay_together(adata, outcome, cv):
 def test_leave_pair_out_of_two_ordered_classes_is_measured_as_classes(adata):
     adata.obs["grade"] = adata.obs["response"].astype(str)
     fit(adata, "ordered", class_order=["NR", "R"], cv="leave_pair_out", max_epochs=1, max_epochs_ae=1)
-    assert "auroc" in tm.get.metrics(adata)["metric"].tolist()
+    assert "auroc" in tm.get.metrics(adata).index
     tm.tl.permutation_test(adata, 1, progress=False)
     assert adata.uns["tcellmil_permutation_test"]["test"]["metric"].tolist() == ["auroc"]
 
