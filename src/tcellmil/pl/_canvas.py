@@ -211,7 +211,7 @@ def _set_title(panel: Axes, title: str) -> None:
     pad, legend = plt.rcParams["axes.titlepad"], panel.get_legend()
     if legend is not None:
         above = legend.get_window_extent().y1 - panel.get_window_extent().y1
-        pad = max(pad, 72 * above / panel.figure.dpi)
+        pad = max(pad, 72 * above / panel.figure.dpi + 3)
     panel.set_title(title, fontsize="large", pad=pad)
 
 
