@@ -37,8 +37,7 @@ def metrics(
 
     Parameters
     ----------
-    adata
-        AnnData with a result of :func:`tcellmil.tl.fit_mil`.
+    %(adata_of_fit)s
     metrics
         Only this metric, or these; all by default.
     %(key)s
