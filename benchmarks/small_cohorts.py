@@ -86,11 +86,10 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
     name, seed = job
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
-    from tcellmil.cv._methods import METHODS, Method
-
     import tcellmil as tm
+    from tcellmil.comparison._methods import METHODS, StackMethod
 
-    METHODS.update({m: Method(m, "mil", training={"max_epochs": int(m.split("_")[1])}) for m in EPOCHS})
+    METHODS.update({m: StackMethod(m, training={"max_epochs": int(m.split("_")[1])}) for m in EPOCHS})
     adata = tm.datasets.pbmc_cohort(seed=seed, **COHORTS[name])
     rep = "X_regulons"
     if name.endswith("genes"):

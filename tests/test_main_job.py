@@ -63,7 +63,7 @@ def test_planted_factor_explains_most_and_in_the_driver_cells(planted):
 
 
 def test_without_an_effect_nothing_is_predicted():
-    aurocs = [metric(fitted(effect=0, seed=seed, encoder="shared"), "auroc") for seed in range(5)]
+    aurocs = [metric(fitted(effect=0, seed=seed, training={"encoder": "shared"}), "auroc") for seed in range(5)]
     assert 0.3 <= np.mean(aurocs) <= 0.7
 
 

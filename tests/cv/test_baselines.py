@@ -10,9 +10,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from tcellmil.cv._baselines import BASELINES, boosting_library
 
 from tcellmil.cv import composition, fit_baseline, make_replicas
-from tcellmil.cv._baselines import BASELINES, boosting_library
 
 every_baseline = pytest.mark.parametrize("name", BASELINES)
 

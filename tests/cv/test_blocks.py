@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
 import tcellmil.cv._fit as fitting
+
 from tcellmil.cv import Bags, explain_bag, fit_temperatures, perturb_bags, predict_bags
 from tcellmil.nn import NetworkConfig
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
+from tcellmil.cv._calibration import best_temperature, inner_replicas
 
 from tcellmil.cv import TrainingConfig, fit_temperatures
-from tcellmil.cv._calibration import best_temperature, inner_replicas
 from tcellmil.nn import NetworkConfig
 
 NETWORK = NetworkConfig(compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4, dropout=0.0)

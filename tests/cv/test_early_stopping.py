@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from tcellmil.cv._early_stopping import BestState
 from torch import nn
 
 from tcellmil.cv import StackedAdamW
-from tcellmil.cv._early_stopping import BestState
 
 
 class Stack(nn.Module):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import shap
 import torch
+from tcellmil.cv._explain import background_bags, background_cells
 
 from tcellmil.cv import explain_bag, explain_cells
-from tcellmil.cv._explain import background_bags, background_cells
 
 BAG = {"background": 120, "n_steps": 8, "output": "probability", "seed": 0}
 CELL = {"background": 60, "n_samples": 600, "output": "probability", "seed": 0}

@@ -2,9 +2,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tcellmil.cv._scaling import scale_cells
 
 from tcellmil.cv import Bags, Scaling, median_absolute_deviation
-from tcellmil.cv._scaling import scale_cells
 
 
 def bags_of(x, sizes):

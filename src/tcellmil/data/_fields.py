@@ -91,6 +91,9 @@ class Fields:
         check_choice(self.outcome, tuple(OUTCOMES), "outcome")  # those added since the import too
         for name in ("continuous_covariate_keys", "categorical_covariate_keys"):
             object.__setattr__(self, name, column_names(getattr(self, name)))
+        for argument, key in self.columns():
+            if not isinstance(key, str):
+                raise TypeError(f"{argument} must be the name of a column of obs, got {key!r}")
         self.outcome_type.check_keys(asdict(self))
         self._check_different()
 

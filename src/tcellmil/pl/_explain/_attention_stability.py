@@ -65,7 +65,7 @@ def attention_stability(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.attention_stability(adata)
     >>> [ax.get_xlabel() for ax in tm.pl.attention_stability(adata, show=False)]
     ['Spearman correlation of attention', 'Change in probability of R']

@@ -69,7 +69,7 @@ def perturb_dose(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.perturb(adata, n_mad=[1, 2, 3, 5, 10])
     >>> len(tm.pl.perturb_dose(adata, show=False))
     2

@@ -92,7 +92,7 @@ def shap(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.shap(adata, level="bag", background=100, progress=False)
     >>> tm.pl.shap(adata, show=False).get_yticklabels()[0].get_text()
     'IRF7'

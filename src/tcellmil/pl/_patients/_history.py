@@ -53,7 +53,7 @@ def history(
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> network = {"compression": "autoencoder", "n_latent": 8}
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, network=network, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, network=network, progress=False)
     >>> [ax.get_ylabel() for ax in tm.pl.history(adata, show=False)]
     ['Mean squared error', 'Cross-entropy']
     """

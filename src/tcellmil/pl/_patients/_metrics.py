@@ -57,7 +57,7 @@ def metrics(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> [ax.get_xlabel() for ax in tm.pl.metrics(adata, show=False)]
     ['Score (higher is better)', 'Brier score (lower is better)']
     """

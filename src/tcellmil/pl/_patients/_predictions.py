@@ -73,7 +73,7 @@ def predictions(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.pl.predictions(adata, show=False).get_ylabel()
     'Predicted probability of R (out of fold)'
     """

@@ -53,7 +53,7 @@ def risk_groups(adata: AnnData, *, canvas: Canvas, key: str = _keys.TCELLMIL) ->
     >>> tm.tl.regulons(adata)
     >>> code = adata.obs["patient"].astype("category").cat.codes
     >>> adata.obs["months"], adata.obs["death"] = 1.0 + code, (code % 3 > 0).astype(int)
-    >>> options = {"outcome": "survival", "event_key": "death", "max_epochs": 3, "progress": False}
+    >>> options = {"outcome": "survival", "event_key": "death", "training": {"max_epochs": 3}, "progress": False}
     >>> tm.tl.fit_mil(adata, "patient", "months", cv=2, **options)
     >>> tm.pl.risk_groups(adata, show=False).get_ylabel()
     'Share without the event'

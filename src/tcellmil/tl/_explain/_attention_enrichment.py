@@ -104,7 +104,7 @@ def attention_enrichment(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.attention_enrichment(adata, "cell_type", n_permutations=500)
     >>> len(tm.get.attention_enrichment(adata).index.unique("patient"))
     6

@@ -139,7 +139,7 @@ def perturb(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.perturb(adata, regulons=["IRF7(+)"], n_mad=[1, 3])
     >>> len(tm.get.perturb(adata, n_mad=3, direction="up"))  # patients
     8

@@ -136,7 +136,7 @@ def shap(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.shap(adata, level="bag", background=400, progress=False)
     >>> adata.obsm["X_tcellmil_shap"].shape == adata.obsm["X_regulons"].shape
     True
