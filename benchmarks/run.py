@@ -15,6 +15,8 @@ SCRIPTS = (
     "paper_shape",
     "accuracy",
     "small_cohorts",
+    "unchanged",
+    "fit_ratio",
 )
 
 if __name__ == "__main__":

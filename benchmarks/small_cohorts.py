@@ -87,9 +87,9 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
     import tcellmil as tm
-    from tcellmil.cv._methods import METHODS, Method
+    from tcellmil.comparison._methods import METHODS, StackMethod
 
-    METHODS.update({m: Method(m, "mil", training={"max_epochs": int(m.split("_")[1])}) for m in EPOCHS})
+    METHODS.update({m: StackMethod(m, training={"max_epochs": int(m.split("_")[1])}) for m in EPOCHS})
     adata = tm.datasets.pbmc_cohort(seed=seed, **COHORTS[name])
     rep = "X_regulons"
     if name.endswith("genes"):

@@ -5,22 +5,23 @@ import time
 import numpy as np
 from _simulated import simulated_cohort
 
-from tcellmil.cv import TrainingConfig, fit_stack, make_replicas
-from tcellmil.model._setup import make_setup, read_bags
+from tcellmil.data import Fields, Schema, read
 from tcellmil.nn import NetworkConfig
+from tcellmil.training import TrainingConfig, fit_stack
 
 
 def main() -> None:
     adata = simulated_cohort(n_patients=24, n_cells=150, n_regulons=60, n_cohorts=3)
-    setup = make_setup(adata, sample_key="patient", label_key="response", batch_key="cohort")
-    bags = read_bags(adata, setup)
-    replicas = make_replicas("loo", bags.labels, names=bags.names)
+    fields = Fields("patient", "response", "cohort")
+    cohort = read(adata, fields)
+    bags = Schema.learn(cohort, fields).encode(cohort)
+    replicas = bags.replicas("loo")
     training = TrainingConfig(max_epochs=5, max_epochs_ae=5, early_stopping="none")
     network = NetworkConfig(compression="autoencoder", dropout=0)
 
     def fit(index):
         start = time.perf_counter()
-        stack, _ = fit_stack(bags, replicas[index], network, training, unit_interval=True, progress=False)
+        stack, _ = fit_stack(bags, replicas[index], network, training, progress=False)
         return stack, time.perf_counter() - start
 
     fit(np.arange(1))  # first call: imports, thread pools

@@ -1,17 +1,205 @@
-"""Shared fixtures. Real data lies beside the checkout, or where TCELLMIL_TEST_DATA says."""
+"""Shared fixtures: one small cohort, the same fitted, and real data.
+
+Real data lies beside the checkout, or where TCELLMIL_TEST_DATA says.
+"""
 
 import os
+
+# Every array is small: threads only wait for each other, the more so where several workers share the cores.
+for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import anndata as ad
 import matplotlib
+import mudata
 import numpy as np
+import pandas as pd
 import pytest
+
+import tcellmil as tm
+from tcellmil.outcomes import Classes
 
 matplotlib.use("Agg")
 
 DATA = Path(os.environ.get("TCELLMIL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+REGULONS = [f"TF{i}(+)" for i in range(6)]
+FIT = {"network": {"n_attention": 4}, "n_boot": 50, "progress": False}
+TRAINING = {"max_epochs": 5, "lr": 0.3, "accelerator": "cpu"}
+
+
+def build_cohort(n_patients=8, n_cells=15, classes=("NR", "R"), seed=0, prefix="P"):
+    """Patients in two cohorts; the first regulon is higher in later classes, the last is the same in all cells."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(n_patients), n_cells)
+    label = patient % len(classes)
+    scores = rng.beta(2, 12, size=(len(patient), len(REGULONS)))
+    scores[:, 0] += 0.15 * label
+    scores[:, -1] = 0.125
+    obs = pd.DataFrame(
+        {
+            "patient": [f"{prefix}{i}" for i in patient],
+            "response": pd.Categorical(np.array(classes)[label]),
+            "cohort": pd.Categorical(np.array(["A", "B"])[patient // len(classes) % 2]),
+            "cell_type": np.array(["T", "NK", "B"])[rng.integers(3, size=len(patient))],
+        },
+        index=[f"{prefix}-cell{i}" for i in range(len(patient))],
+    )
+    adata = ad.AnnData(rng.poisson(1, size=(len(patient), 3)).astype(np.float32), obs=obs)
+    adata.obsm["X_regulons"] = scores.astype(np.float32)
+    adata.obsm["X_pca"] = rng.normal(size=(len(patient), 5)).astype(np.float32)
+    adata.uns["regulons"] = {"names": np.array(REGULONS, dtype=object), "params": {"method": "aucell"}}
+    return adata
+
+
+def fit_cohort(adata, *args, training=None, **kwargs):
+    if training is None or isinstance(training, dict):
+        training = TRAINING | (training or {})
+    return tm.tl.fit_mil(adata, "patient", "response", *args, training=training, **FIT | kwargs)
+
+
+@pytest.fixture(scope="session")
+def make_cohort():
+    return build_cohort
+
+
+@pytest.fixture(scope="session")
+def fit_quickly():
+    """``tl.fit_mil`` with a tiny network and few epochs."""
+    return fit_cohort
+
+
+@pytest.fixture(scope="session")
+def fitted_once():
+    adata = build_cohort()
+    fit_cohort(adata, "cohort", n_seeds=2)
+    return adata
+
+
+@pytest.fixture
+def fitted(fitted_once):
+    """Two seeds of rebalanced leave-one-out, with cohorts."""
+    return fitted_once.copy()
+
+
+def build_mudata(shuffle=True, **kwargs):
+    """The cohort's scores as a modality beside one of values, whose cells are in another order; columns in ``obs``."""
+    adata = build_cohort(**kwargs)
+    rng = np.random.default_rng(1)
+    names = pd.DataFrame(index=adata.obs_names)
+    regulons = ad.AnnData(adata.obsm.pop("X_regulons"), obs=names.copy(), uns={"regulons": adata.uns.pop("regulons")})
+    regulons.var_names = REGULONS
+    prot = ad.AnnData(rng.normal(size=(adata.n_obs, 4)).astype(np.float32), obs=names.copy())
+    prot.var_names = ["CD3", "CD4", "CD8", "CD56"]
+    prot.obsm["X_pca"] = prot.X[:, :2].copy()
+    prot = prot[rng.permutation(prot.n_obs)].copy() if shuffle else prot
+    with mudata.set_options(pull_on_update=False):
+        mdata = mudata.MuData({"rna": adata, "prot": prot, "regulons": regulons})
+    columns = ["patient", "response", "cohort", "cell_type"]
+    mdata.obs[columns] = adata.obs[columns]
+    return mdata
+
+
+@pytest.fixture(scope="session")
+def make_mudata():
+    return build_mudata
+
+
+@pytest.fixture(scope="session")
+def fitted_mudata_once():
+    mdata = build_mudata()
+    network = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
+    options = {"cv": 4, "n_seeds": 2, "training": {"max_epochs_ae": 3}, "network": network}
+    fit_cohort(mdata, "cohort", use_rep={"regulons": "X", "prot": "X"}, **options)
+    return mdata
+
+
+@pytest.fixture
+def fitted_mudata(fitted_mudata_once):
+    """Scores and values together, two seeds of four folds."""
+    return fitted_mudata_once.copy()
+
+
+def explain(adata, key="tcellmil"):
+    """Run all verbs that read a fit."""
+    cells = (adata.obs["cell_type"] != "CD14+ Monocyte").to_numpy()
+    tm.tl.perturb(adata, n_mad=[1, 3], cells=cells, combine=2, key=key, progress=False)
+    tm.tl.shap(adata, level="bag", background=60, key=key, progress=False)
+    tm.tl.attention_enrichment(adata, "cell_type", n_permutations=20, key=key)
+    tm.tl.attention_correlation(adata, key=key)
+    tm.tl.attention_stability(adata, n_top=1, key=key)
+    tm.tl.permutation_test(adata, 2, key=key, progress=False)
+
+
+@pytest.fixture(scope="session")
+def run_explanations():
+    return explain
+
+
+@pytest.fixture(scope="session")
+def explored_once():
+    adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=60, effect=2)
+    targets = adata.uns.pop("truth")["targets"]
+    tm.tl.grn(adata, tf_names=["IRF7"])
+    ranks = np.random.default_rng(0).permuted(np.tile(np.arange(adata.n_vars), (60, 1)), axis=1)
+    ranks[0] = np.argsort(np.argsort(~adata.var_names.isin(targets), kind="stable"))
+    rankings = pd.DataFrame(ranks, index=[f"m{i}" for i in range(60)], columns=adata.var_names)
+    annotations = pd.DataFrame({"TF": ["IRF7"], "MotifID": "m0", "MotifSimilarityQvalue": 0.0})
+    annotations = annotations.assign(OrthologousIdentity=1.0, Annotation="gene is directly annotated")
+    tm.tl.prune(adata, rankings, annotations)
+    frequent = adata.var_names[np.argsort(-np.asarray(adata.X.mean(axis=0)).ravel(), kind="stable")[:18]]
+    targets = [*adata.var_names[:18], *frequent]
+    others = pd.DataFrame({"regulon": np.repeat(["B", "C"], 18), "target": targets, "weight": 1.0})
+    tm.tl.regulons(adata, net=pd.concat([adata.uns["prune"]["targets"], others]))
+    fit = {"cv": 3, "n_seeds": 2, "training": {"max_epochs": 2}, "n_boot": 20, "progress": False}
+    tm.tl.fit_mil(adata, "patient", "response", **fit)
+    explain(adata)
+    tm.tl.batch_effect(adata, "cohort", n_init=3)
+    methods = {"methods": ["gaussian_nb", "majority"], "reps": "X_regulons", "cv": 3}
+    tm.tl.benchmark(adata, "patient", "response", **methods, n_boot=20, n_permutations=20, progress=False)
+    return adata
+
+
+@pytest.fixture
+def explored(explored_once):
+    """Six patients and three regulons, on which every verb was run."""
+    return explored_once.copy()
+
+
+@pytest.fixture(scope="session")
+def fit_of(fitted_once):
+    """Return what ``fit_mil`` writes, with predictions of your own: a function of the outcome and of arrays."""
+    params = fitted_once.uns["tcellmil"]["params"]
+
+    def result(names, n_cells, outcome=None, codes=None, targets=None, predicted=None, n_replicas=1):
+        outcome = Classes("response", ("NR", "R")) if outcome is None else outcome
+        codes = np.zeros(len(names), dtype=int) if codes is None else np.asarray(codes)
+        predicted = np.full((len(names), len(outcome.outputs)), 0.5) if predicted is None else np.asarray(predicted)
+        seen = np.isfinite(predicted).all(axis=1)
+        columns = outcome.columns(codes, targets, predicted, np.where(seen, 0.1, np.nan), seen)
+        columns |= {"n_cells": n_cells, "n_replicas": n_replicas * seen}
+        own = {name: value for name, value in outcome.as_dict().items() if name in params}
+        own |= {"outcome": outcome.kind, "classes": np.array(outcome.outputs, dtype=object)}
+        own |= {"positive_class": outcome.outputs[-1]}
+        predictions = pd.DataFrame(columns, index=pd.Index(np.asarray(names, dtype=object), name="patient"))
+        return {"params": params | own, "predictions": predictions}
+
+    return result
+
+
+@pytest.fixture(scope="session")
+def rows_like():
+    """Rows of a table that a verb wrote, with values of your own in columns that are there."""
+
+    def rows(table, **columns):
+        assert set(columns) <= set(table)
+        n_rows = max(len(values) for values in columns.values() if np.ndim(values))
+        return table.iloc[[0] * n_rows].reset_index(drop=True).assign(**columns)
+
+    return rows
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def printed(folder):
 
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        demo.main(folder, n_patients=8, n_cells=40, cv=2, max_epochs=2, progress=False)
+        demo.main(folder, n_patients=8, n_cells=40, cv=2, training={"max_epochs": 2}, progress=False)
     return text.getvalue()
 
 

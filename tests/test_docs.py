@@ -40,7 +40,8 @@ def small(monkeypatch, tmp_path):
         return cohort(n_patients=8, n_cells=30, n_cohorts=n_cohorts, effect=effect, seed=seed)
 
     def small_fit(adata, **arguments):
-        fit(adata, **{**arguments, "cv": 2, "max_epochs": 2, "max_epochs_ae": 2, "n_boot": 50, "progress": False})
+        training = {"max_epochs": 2, "max_epochs_ae": 2}
+        fit(adata, **{**arguments, "cv": 2, "training": training, "n_boot": 50, "progress": False})
 
     monkeypatch.setattr(tm.datasets, "pbmc_cohort", small_cohort)
     monkeypatch.setattr(tm.tl, "fit_mil", small_fit)

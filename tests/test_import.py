@@ -85,7 +85,7 @@ def test_every_verb_shows_how_to_call_it(space, name):
 
 @pytest.mark.parametrize("layer", ARRAY_LAYERS)
 def test_array_layers_know_no_anndata_and_no_verb(layer):
-    files = sorted((SOURCE / layer).glob("*.py"))
+    files = sorted((SOURCE / layer).rglob("*.py"))
     assert len(files) > 1
     forbidden = ("anndata", "scanpy", "mudata", *(f"tcellmil.{s}" for s in ("tl", "pp", "pl", "get", "model", "io")))
     for path in files:

@@ -63,7 +63,7 @@ def test_planted_factor_explains_most_and_in_the_driver_cells(planted):
 
 
 def test_without_an_effect_nothing_is_predicted():
-    aurocs = [metric(fitted(effect=0, seed=seed, encoder="shared"), "auroc") for seed in range(5)]
+    aurocs = [metric(fitted(effect=0, seed=seed, training={"encoder": "shared"}), "auroc") for seed in range(5)]
     assert 0.3 <= np.mean(aurocs) <= 0.7
 
 
@@ -117,10 +117,10 @@ def test_melanoma_runs_through_every_explanation(melanoma, tmp_path):
         lambda: tm.pl.attention_correlation(back, show=False),
         lambda: tm.pl.regulators(back, show=False),
         lambda: tm.pl.perturb(back, show=False),
-        lambda: tm.pl.perturb_dose(back, perturbation_key="more", show=False),
+        lambda: tm.pl.perturb_dose(back, result_key="more", show=False),
         lambda: tm.pl.batch_effect(back, show=False),
         lambda: tm.pl.attention_stability(back, show=False),
-        lambda: tm.pl.regulon_activity(back, n_top=30, show=False),
+        lambda: tm.pl.regulons(back, n_top=30, show=False),
     ):
         assert np.ravel(draw())[0].has_data()
     plt.close("all")

@@ -14,6 +14,31 @@ F = TypeVar("F", bound=Callable | type)
 
 #: Parameter by name: its entry in the manner of numpydoc.
 PARAMETERS = {
+    "y_true": """y_true
+    Class of each patient, ``(n_patients,)``, codes 0 to ``n_classes - 1``; class 1 of two is the positive one.""",
+    "proba": """proba
+    Probability of each class, ``(n_patients, n_classes)``; rows sum to 1.""",
+    "proba_reference": """proba, reference
+    Class probabilities of the two methods that are compared, ``(n_patients, n_classes)``; rows sum to 1.""",
+    "n_boot": """n_boot
+    Number of resamples, at least 1.""",
+    "level": """level
+    Nominal coverage of the intervals, in (0, 1).""",
+    "bootstrap_seed": """seed
+    Seed of the resamples.""",
+    "bootstrap_groups": """groups
+    ``(n_patients,)`` codes: rows that are drawn together, such as several samples of a patient.""",
+    "time": """time
+    Time to the event or to the end of observation, ``(n_patients,)``, at least 0, in any unit.""",
+    "event": """event
+    Whether the event was observed (1 or True) or the patient was censored (0 or False), ``(n_patients,)``.""",
+    "layer": """layer
+    Layer to read; ``adata.X`` by default.""",
+    "auc_threshold": """auc_threshold
+    Share of the ranking of genes that counts, in (0, 1].""",
+    "nes_threshold": """nes_threshold
+    Lowest normalised enrichment score of a motif. Among ``n`` motifs it cannot exceed ``sqrt(n - 1)``, so that a
+    small database finds nothing.""",
     "copy": """copy
     Return a changed copy instead of changing ``adata``.""",
     "key": """key
@@ -35,9 +60,28 @@ PARAMETERS = {
     "progress": """progress
     Show a progress bar.""",
     "ax": """ax
-    Axes to draw on; a new figure is made without.""",
+    Axes to draw on, one for each panel; a new figure is made without.""",
     "show": """show
     Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.""",
+    "save": """save
+    Path of a file to write the figure to, in the format of its ending, such as ``.png`` or ``.pdf``.""",
+    "palette": """palette
+    A list of colours in the order of the legend, a dict of name and colour for some of them, or the name of a colormap
+    of matplotlib or seaborn. A picture of numbers takes a list or a name.""",
+    "figsize": """figsize
+    Width and height of a new figure in inches; by default as large as what it shows needs.""",
+    "title": """title
+    Title of the whole figure; with ``ax``, of the first panel, in place of its own.""",
+    "picture_errors": """ValueError
+    If ``ax`` has not as many axes as there are panels, or ``save``, ``palette`` or ``figsize`` cannot be used.""",
+    "benchmark_methods": """methods
+    Which methods of a benchmark, on all of its representations; by default its reference and the best six others by
+    AUROC.""",
+    "keys_of_curves": """key
+    Name of a fit, or of several with two classes each, to compare; or that of a result of
+    :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.""",
+    "keys": """key
+    Name of the fit, or of several, to compare: their ``key_added`` of :func:`tcellmil.tl.fit_mil`.""",
 }
 
 _PLACE = re.compile(r"^([ \t]*)%\((\w+)\)s[ \t]*$", flags=re.MULTILINE)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_obs_column, check_result, some
+from tcellmil._checks import check_obs_column, check_result, is_mudata, some
 from tcellmil.outcomes import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -93,6 +94,13 @@ def outcome_of_fit(adata: AnnData | MuData, key: str) -> Outcome:
     return outcome_of(fit_part(adata, key, "params"))
 
 
+def outcome_of_result(
+    adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None
+) -> Outcome:
+    """The outcome of the fit that a result of a verb is about."""
+    return outcome_of_fit(adata, str(part_of(adata, verb, "params", key, result_key)["key"]))
+
+
 def attention_of_cells(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """Out-of-fold attention of every cell, as :func:`tcellmil.get.attention` documents it."""
     patients, params = fit_part(adata, key, "predictions"), fit_part(adata, key, "params")
@@ -113,6 +121,23 @@ def attention_of_cells(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> pd
         },
         index=adata.obs_names.rename("cell"),
     )
+
+
+def regulon_activity(adata: AnnData | MuData, result_key: str | None = None) -> pd.DataFrame:
+    """Activity of every regulon in every cell, as :func:`tcellmil.get.regulons` documents it."""
+    place = _keys.REGULONS if result_key is None else result_key
+    if is_mudata(adata):
+        if place not in adata.mod:
+            raise KeyError(f"mdata has no modality {place!r}; run tl.regulons(mdata, key_added={place!r}) first")
+        return adata.mod[place].to_df().copy().rename_axis(index="cell")
+    representation = _keys.representation(place)
+    if representation not in adata.obsm or place not in adata.uns:
+        raise KeyError(
+            f"no regulon activities under {place!r}; run {call_of('regulons', result_key=result_key)} first "
+            f"(it writes obsm[{representation!r}] and uns[{place!r}])"
+        )
+    cells, names = adata.obs_names.rename("cell"), list(adata.uns[place]["names"])
+    return pd.DataFrame(np.array(adata.obsm[representation]), index=cells, columns=names)
 
 
 def rows_of(table: pd.DataFrame, levels: str | Sequence[str], wanted: str | Sequence[str] | None) -> pd.DataFrame:

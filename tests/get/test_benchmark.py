@@ -3,12 +3,9 @@ import pytest
 import tcellmil as tm
 
 
-@pytest.fixture(scope="module")
-def adata():
-    adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=30)
-    tm.tl.regulons(adata)
-    tm.tl.benchmark(adata, "patient", "response", methods=["gaussian_nb", "majority"], reps=["X_regulons"], cv=2)
-    return adata
+@pytest.fixture
+def adata(explored):
+    return explored
 
 
 def test_wide_has_one_row_per_method_and_one_column_per_metric(adata):

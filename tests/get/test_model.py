@@ -6,20 +6,10 @@ import tcellmil as tm
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=30)
-    adata.obsm["X_small"] = adata.X[:, :6].toarray()
-    tm.tl.fit_mil(
-        adata,
-        "patient",
-        "response",
-        use_rep="X_small",
-        cv=3,
-        training={"max_epochs": 2, "max_epochs_ae": 2, "accelerator": "cpu"},
-        network={"compression": "autoencoder", "n_hidden": 16, "n_latent": 8},
-        progress=False,
-        key_added="mil",
-    )
+def fitted(make_cohort, fit_quickly):
+    adata = make_cohort()
+    network = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8}
+    fit_quickly(adata, cv=3, use_rep="X_pca", network=network, training={"max_epochs_ae": 2}, key_added="mil")
     return adata
 
 
@@ -49,8 +39,8 @@ def test_without_a_fitted_model_the_verb_to_run_is_named(fitted, key):
 
 def test_what_the_model_reads_and_is_gone_is_named(fitted):
     adata = fitted.copy()
-    del adata.obsm["X_small"]
-    with pytest.raises(KeyError, match=r"use_rep='X_small' is not in adata.obsm; there are \['X_mil'\]"):
+    del adata.obsm["X_pca"]
+    with pytest.raises(KeyError, match=r"use_rep='X_pca' is not in adata.obsm; there are \['X_regulons', 'X_mil'\]"):
         tm.get.model(adata, key="mil")
     adata = fitted.copy()
     del adata.obs["response"]

@@ -14,16 +14,8 @@ KEY = "tcellmil_perturbation"
 
 
 @pytest.fixture
-def perturbed():
-    rows = [(p, r, d) for d in ("up", "down") for p in ("A", "B", "C") for r in ("TF1(+)", "TF2(+)")]
-    table = pd.DataFrame(rows, columns=["patient", "regulon", "direction"])
-    table.insert(3, "n_mad", 3.0)
-    table["delta"] = np.arange(12) / 100
-    stats = table[table["patient"] == "A"].drop(columns=["patient", "delta"]).reset_index(drop=True)
-    stats["padj"] = [0.01, 0.2, 0.03, np.nan]
-    adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns[KEY] = {"patients": table, "stats": stats, "params": {}}
-    return adata
+def perturbed(explored):
+    return explored
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -33,11 +25,12 @@ def test_whole_tables_come_out_as_they_were_written(perturbed, part):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_regulon_and_direction_choose_rows(perturbed, part):
-    table = tm.get.perturb(perturbed, part, regulons="TF2(+)", direction="down").reset_index()
-    assert table["regulon"].unique().tolist() == ["TF2(+)"] and table["direction"].unique().tolist() == ["down"]
-    assert len(table) == (1 if part == "stats" else 3)
-    both = tm.get.perturb(perturbed, part, regulons=["TF2(+)", "TF1(+)"])
-    assert len(both) == (4 if part == "stats" else 12)
+    table = tm.get.perturb(perturbed, part, regulons="C", direction="down").reset_index()
+    assert table["regulon"].unique().tolist() == ["C"] and table["direction"].unique().tolist() == ["down"]
+    n_patients, n_doses = 1 if part == "stats" else 6, 2
+    assert len(table) == n_doses * n_patients
+    both = tm.get.perturb(perturbed, part, regulons=["C", "IRF7(+)"])
+    assert len(both) == 2 * 2 * n_doses * n_patients
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -52,11 +45,11 @@ def test_changing_a_table_changes_nothing_in_adata(perturbed, part):
 @pytest.mark.parametrize("part", PARTS)
 def test_a_dose_chooses_rows(perturbed, part):
     result = perturbed.uns[KEY]
-    result[part] = pd.concat([result[part].assign(n_mad=dose) for dose in (0.5, 3.0, 10.0)])
+    result[part] = pd.concat([result[part], result[part].query("n_mad == 3").assign(n_mad=0.5)], ignore_index=True)
     for dose in (3, 0.5):
         table = tm.get.perturb(perturbed, part, n_mad=dose)
-        assert len(table) == (4 if part == "stats" else 12) and set(table.index.get_level_values("n_mad")) == {dose}
-    with pytest.raises(ValueError, match="n_mad=5 is not one of the doses; there are 0.5, 3, 10"):
+        assert len(table) == (6 if part == "stats" else 36) and set(table.index.get_level_values("n_mad")) == {dose}
+    with pytest.raises(ValueError, match="n_mad=5 is not one of the doses; there are 0.5, 1, 3"):
         tm.get.perturb(perturbed, part, n_mad=5)
 
 
@@ -67,21 +60,20 @@ def test_the_usual_dose_is_the_nearest_to_that_of_the_paper(doses, expected):
 
 @pytest.mark.parametrize("part", PAIR_PARTS)
 def test_pairs_come_out_whole_and_by_either_member(perturbed, part):
-    names = [("TF1", "TF2"), ("TF1", "TF3"), ("TF2", "TF3")]
-    pairs = pd.DataFrame([("A", *n, d, 3.0) for n in names for d in ("up", "down")])
-    pairs.columns = ["patient", "regulon_1", "regulon_2", "direction", "n_mad"]
-    pairs = pairs.drop(columns="patient") if part == "pair_stats" else pairs
-    perturbed.uns[KEY][part] = pairs
+    pairs = perturbed.uns[KEY][part]
+    first, second, third = perturbed.uns["regulons"]["names"]
     pd.testing.assert_frame_equal(tm.get.perturb(perturbed, part).reset_index(), pairs)
-    of_one = tm.get.perturb(perturbed, part, regulons="TF3", direction="up").reset_index()
-    assert of_one[["regulon_1", "regulon_2"]].to_numpy().tolist() == [["TF1", "TF3"], ["TF2", "TF3"]]
-    assert len(tm.get.perturb(perturbed, part, regulons=["TF1", "TF2"])) == 6
-    message = r"regulons \['TF9'\] are not in the table; there are \['TF1', 'TF2', 'TF3'\]"
+    of_one = tm.get.perturb(perturbed, part, regulons=third, direction="up", n_mad=3).reset_index()
+    members = of_one[["regulon_1", "regulon_2"]].drop_duplicates().to_numpy().tolist()
+    assert members == [[first, third], [second, third]]
+    assert len(tm.get.perturb(perturbed, part, regulons=[first, second])) == len(pairs)
+    message = r"regulons \['TF9'\] are not in the table; there are \['B', 'C', 'IRF7\(\+\)'\]"
     with pytest.raises(KeyError, match=message):
         tm.get.perturb(perturbed, part, regulons=["TF9"])
 
 
 def test_without_pairs_the_error_says_how_to_get_them(perturbed):
+    del perturbed.uns[KEY]["pairs"]
     with pytest.raises(KeyError, match=rf"uns\['{KEY}'\] has no 'pairs'; run tl.perturb\(adata, combine=2\) first"):
         tm.get.perturb(perturbed, "pairs")
     verb = r"run tl.perturb\(adata, combine=2, key='other'\) first"
@@ -109,8 +101,8 @@ def test_a_perturbation_under_its_own_key_is_found_by_it(perturbed):
 
 
 def test_unknown_regulons_directions_and_parts_are_named(perturbed):
-    with pytest.raises(KeyError, match="TF9.*are not in the table; there are.*TF1"):
-        tm.get.perturb(perturbed, regulons=["TF1(+)", "TF9"])
+    with pytest.raises(KeyError, match="TF9.*are not in the table; there are.*IRF7"):
+        tm.get.perturb(perturbed, regulons=["IRF7(+)", "TF9"])
     with pytest.raises(ValueError, match="direction='sideways' is not known; choose from 'up', 'down'"):
         tm.get.perturb(perturbed, direction="sideways")
     with pytest.raises(ValueError, match="part='table' is not known; choose from 'patients', 'stats', 'pairs', 'pair_"):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
+from tcellmil.outcomes import Classes
 
 # regulon: change up, its padj, change down, its padj, SHAP difference, its padj, tau within, its padj
 PAPER = {
@@ -24,37 +25,37 @@ OTHERS = {
 CLASSES = ("NR", "OR")
 
 
-def build(rows=None, classes=CLASSES, target="OR", explained="OR", key="tcellmil"):
-    rows = PAPER | OTHERS if rows is None else rows
-    names, values = list(rows), np.array(list(rows.values()), dtype=float)
-    adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns[key] = {"params": {"classes": np.array(classes, dtype=object), "sample_key": "patient"}}
-    stats = [
-        pd.DataFrame(
-            {
-                "regulon": names,
-                "direction": direction,
-                "n_mad": 3.0,
-                "mean_delta": values[:, first] * 1.1,
-                "median_delta": values[:, first],
-                "padj": values[:, first + 1],
-                "movable": ~np.isnan(values[:, first]),
-                "target_class": target,
-            }
-        )
-        for direction, first in (("up", 0), ("down", 2))
-    ]
-    shap = {"regulon": names, "weighted_difference": values[:, 4], "median_abs": 0.5, "padj": values[:, 5]}
-    correlation = {"regulon": names, "tau_within": values[:, 6], "tau_within_padj": values[:, 7]}
-    correlation |= {"rho_within": values[:, 6] * 1.4, "rho_within_padj": values[:, 7], "tau": 0.9, "n_patients": 24}
-    correlation |= {"mixed_coef": 0.7, "mixed_padj": 0.2, "mixed_status": "ok"}
-    adata.uns[f"{key}_perturbation"] = {"stats": pd.concat(stats, ignore_index=True)}
-    adata.uns[f"{key}_shap"] = {"stats": pd.DataFrame(shap), "params": {"target_class": explained}}
-    adata.uns[f"{key}_attention_correlation"] = {"regulons": pd.DataFrame(correlation)}
-    return adata
+@pytest.fixture(scope="module")
+def build(explored_once, fit_of, rows_like):
+    """Return a function that gives results as verbs write them, with the values above."""
+
+    def result(verb, part, own, **params):
+        written = explored_once.uns[f"tcellmil_{verb}"]
+        return {part: rows_like(written[part], **own), "params": written["params"] | params}
+
+    def built(rows=None, classes=CLASSES, target="OR", explained="OR", key="tcellmil"):
+        rows = PAPER | OTHERS if rows is None else rows
+        names, values = list(rows), np.array(list(rows.values()), dtype=float)
+        adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
+        adata.uns[key] = fit_of(["A", "B"], 1, Classes("response", classes))
+        change = {"regulon": names * 2, "direction": np.repeat(["up", "down"], len(names)), "n_mad": 3.0}
+        change["median_delta"] = values[:, [0, 2]].ravel(order="F")
+        change["mean_delta"] = change["median_delta"] * 1.1
+        change["padj"] = values[:, [1, 3]].ravel(order="F")
+        change |= {"movable": ~np.isnan(change["median_delta"]), "target_class": target}
+        shap = {"regulon": names, "weighted_difference": values[:, 4], "median_abs": 0.5, "padj": values[:, 5]}
+        correlation = {"regulon": names, "tau_within": values[:, 6], "tau_within_padj": values[:, 7]}
+        correlation |= {"rho_within": values[:, 6] * 1.4, "rho_within_padj": values[:, 7], "tau": 0.9, "n_patients": 24}
+        correlation |= {"mixed_coef": 0.7, "mixed_padj": 0.2, "mixed_status": "ok"}
+        adata.uns[f"{key}_perturbation"] = result("perturbation", "stats", change, key=key, target_class=target)
+        adata.uns[f"{key}_shap"] = result("shap", "stats", shap, key=key, target_class=explained)
+        adata.uns[f"{key}_attention_correlation"] = result("attention_correlation", "regulons", correlation, key=key)
+        return adata
+
+    return built
 
 
-def test_the_regulons_of_the_paper_read_as_the_paper_reads_them():
+def test_the_regulons_of_the_paper_read_as_the_paper_reads_them(build):
     table = tm.get.regulators(build())
     assert table.loc[list(PAPER), "agreement"].tolist() == ["concordant", "concordant", "discordant"]
     assert table.loc[list(PAPER), "favours"].tolist() == ["OR", "NR", "OR"]
@@ -73,12 +74,12 @@ def test_the_regulons_of_the_paper_read_as_the_paper_reads_them():
         ("STILL(+)", "cannot be moved", "unclear"),
     ],
 )
-def test_what_is_unclear_says_why(regulon, reason, favours):
+def test_what_is_unclear_says_why(build, regulon, reason, favours):
     row = tm.get.regulators(build()).loc[regulon]
     assert (row["agreement"], row["reason"], row["favours"], row["attended"]) == ("unclear", reason, favours, "unclear")
 
 
-def test_columns_are_those_of_the_three_tables():
+def test_columns_are_those_of_the_three_tables(build):
     adata = build()
     table = tm.get.regulators(adata)
     stats = adata.uns["tcellmil_perturbation"]["stats"].set_index(["direction", "regulon"])
@@ -101,14 +102,14 @@ def test_columns_are_those_of_the_three_tables():
     assert table["movable"].tolist() == [1.0] * 8 + [0.0]
 
 
-def test_the_largest_absolute_effect_comes_first_and_the_unmovable_last():
+def test_the_largest_absolute_effect_comes_first_and_the_unmovable_last(build):
     table = tm.get.regulators(build())
     assert table.index.tolist()[:3] == ["KLF6(+)", "TBX21(+)", "HMGA1(+)"]
     assert table.index.tolist()[-1] == "STILL(+)"
     assert (np.diff(table["effect"].abs()[:-1]) <= 0).all()
 
 
-def test_with_the_shift_down_as_the_effect_its_sign_is_turned_round():
+def test_with_the_shift_down_as_the_effect_its_sign_is_turned_round(build):
     table = tm.get.regulators(build(), direction="down")
     np.testing.assert_array_equal(table["effect"], table["median_delta_down"])
     assert table.loc[["TBX21(+)", "HMGA1(+)", "NOSHIFT(+)"], "agreement"].tolist() == ["concordant"] * 3
@@ -116,12 +117,12 @@ def test_with_the_shift_down_as_the_effect_its_sign_is_turned_round():
     assert table.loc["KLF6(+)", "reason"] == "the change is not significant"
 
 
-def test_alpha_decides_what_is_significant():
+def test_alpha_decides_what_is_significant(build):
     assert tm.get.regulators(build(), alpha=0.06).loc["NOSHIFT(+)", "agreement"] == "concordant"
     assert (tm.get.regulators(build(), alpha=1e-4)[["agreement", "favours", "attended"]] == "unclear").all(axis=None)
 
 
-def test_another_class_of_two_turns_the_sign_of_shap_round():
+def test_another_class_of_two_turns_the_sign_of_shap_round(build):
     table, same = tm.get.regulators(build(target="OR", explained="NR")), tm.get.regulators(build())
     np.testing.assert_array_equal(table["shap_difference"], -same["shap_difference"])
     assert table.loc["KLF6(+)", "agreement"] == "concordant"
@@ -130,7 +131,7 @@ def test_another_class_of_two_turns_the_sign_of_shap_round():
     assert followed.loc["HMGA1(+)", "favours"] == "OR"
 
 
-def test_of_several_classes_the_others_have_no_single_name():
+def test_of_several_classes_the_others_have_no_single_name(build):
     table = tm.get.regulators(build(classes=("CR", "PD", "PR"), target="CR", explained="CR"))
     assert table.loc[["TBX21(+)", "HMGA1(+)"], "favours"].tolist() == ["CR", "not CR"]
     with pytest.raises(
@@ -147,7 +148,7 @@ def test_of_several_classes_the_others_have_no_single_name():
         ("tcellmil_attention_correlation", r"tl.attention_correlation\(adata\)", ["tau_within", "mixed_padj"]),
     ],
 )
-def test_a_verb_that_was_not_run_leaves_its_columns_empty_and_is_named(missing, verb, empty):
+def test_a_verb_that_was_not_run_leaves_its_columns_empty_and_is_named(build, missing, verb, empty):
     adata = build()
     whole = tm.get.regulators(adata)
     del adata.uns[missing]
@@ -163,7 +164,7 @@ def test_a_verb_that_was_not_run_leaves_its_columns_empty_and_is_named(missing, 
         assert set(table["reason"]) - {"cannot be moved"} == {reason}
 
 
-def test_two_missing_verbs_are_named_in_one_warning():
+def test_two_missing_verbs_are_named_in_one_warning(build):
     adata = build(key="mine")
     del adata.uns["mine_shap"], adata.uns["mine_attention_correlation"]
     with pytest.warns(UserWarning) as caught:
@@ -173,7 +174,7 @@ def test_two_missing_verbs_are_named_in_one_warning():
     assert warning.filename == __file__
 
 
-def test_without_any_of_the_three_the_error_names_all():
+def test_without_any_of_the_three_the_error_names_all(build):
     adata = build()
     for key in ("tcellmil_perturbation", "tcellmil_shap", "tcellmil_attention_correlation"):
         del adata.uns[key]
@@ -182,7 +183,7 @@ def test_without_any_of_the_three_the_error_names_all():
         tm.get.regulators(adata)
 
 
-def test_without_a_perturbation_the_largest_shap_difference_comes_first():
+def test_without_a_perturbation_the_largest_shap_difference_comes_first(build):
     adata = build(PAPER)
     del adata.uns["tcellmil_perturbation"]
     adata.uns["tcellmil_shap"]["stats"]["weighted_difference"] = [0.01, -0.05, 0.03]
@@ -192,7 +193,7 @@ def test_without_a_perturbation_the_largest_shap_difference_comes_first():
     assert set(table["target_class"]) == {"OR"}
 
 
-def test_a_regulon_that_one_verb_did_not_see_is_kept():
+def test_a_regulon_that_one_verb_did_not_see_is_kept(build):
     adata = build(PAPER)
     stats = adata.uns["tcellmil_perturbation"]["stats"]
     adata.uns["tcellmil_perturbation"]["stats"] = stats[stats["regulon"] == "KLF6(+)"]
@@ -201,7 +202,7 @@ def test_a_regulon_that_one_verb_did_not_see_is_kept():
     assert table.loc["TBX21(+)", "reason"] == "not perturbed"
 
 
-def test_of_several_doses_the_nearest_to_3_counts_unless_said():
+def test_of_several_doses_the_nearest_to_3_counts_unless_said(build):
     adata = build()
     stats = adata.uns["tcellmil_perturbation"]["stats"]
     doses = [stats.assign(n_mad=dose, median_delta=stats["median_delta"] * dose) for dose in (1.0, 4.0)]
@@ -212,7 +213,7 @@ def test_of_several_doses_the_nearest_to_3_counts_unless_said():
         tm.get.regulators(adata, n_mad=3)
 
 
-def test_results_under_names_of_their_own_are_found_and_named():
+def test_results_under_names_of_their_own_are_found_and_named(build):
     adata = build()
     for old, new in [
         ("tcellmil_perturbation", "nk"),
@@ -239,12 +240,12 @@ def test_results_under_names_of_their_own_are_found_and_named():
         ({"alpha": float("nan")}, "alpha=nan must be above 0 and at most 1"),
     ],
 )
-def test_options_out_of_range_are_named(options, message):
+def test_options_out_of_range_are_named(build, options, message):
     with pytest.raises(ValueError, match=message):
         tm.get.regulators(build(), **options)
 
 
-def test_a_direction_that_was_not_run_is_an_error_or_empty():
+def test_a_direction_that_was_not_run_is_an_error_or_empty(build):
     adata = build()
     stats = adata.uns["tcellmil_perturbation"]["stats"]
     adata.uns["tcellmil_perturbation"]["stats"] = stats[stats["direction"] == "up"]
@@ -255,7 +256,7 @@ def test_a_direction_that_was_not_run_is_an_error_or_empty():
     assert table.loc["BOTH(+)", "agreement"] == "concordant"
 
 
-def test_changing_the_table_changes_nothing_in_adata():
+def test_changing_the_table_changes_nothing_in_adata(build):
     adata, before = build(), build()
     table = tm.get.regulators(adata)
     table.loc[:, "tau_within"] = 99.0
@@ -263,17 +264,10 @@ def test_changing_the_table_changes_nothing_in_adata():
         pd.testing.assert_frame_equal(adata.uns[key][part], before.uns[key][part])
 
 
-def test_what_the_verbs_wrote_is_joined():
-    adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    planted = pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]})
-    other = pd.DataFrame({"source": "B", "target": adata.var_names[:18]})
-    tm.tl.regulons(adata, net=pd.concat([planted, other]))
-    tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
-    tm.tl.perturb(adata, n_mad=[1, 3])
-    tm.tl.shap(adata, level="bag", background=100, progress=False)
-    tm.tl.attention_correlation(adata)
+def test_what_the_verbs_wrote_is_joined(explored):
+    adata = explored
     table = tm.get.regulators(adata)
     stats = tm.get.perturb(adata, "stats", direction="up", n_mad=3).reset_index().set_index("regulon")
-    assert set(table.index) == {"IRF7", "B"} and set(table["target_class"]) == {"R"}
+    assert set(table.index) == {"IRF7(+)", "B", "C"} and set(table["target_class"]) == {"R"}
     np.testing.assert_allclose(table["effect"], stats["median_delta"].reindex(table.index))
     assert table[["shap_difference", "tau_within", "mixed_coef"]].notna().all(axis=None)

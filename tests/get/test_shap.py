@@ -1,22 +1,15 @@
 """Tables of SHAP values, and the shap library's own object."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import shap
 
 import tcellmil as tm
 
 
-@pytest.fixture(scope="module")
-def adata():
-    adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
-    targets = adata.uns["truth"]["targets"]
-    net = pd.DataFrame({"source": np.repeat(["IRF7", "half"], [len(targets), 8]), "target": [*targets, *targets[:8]]})
-    tm.tl.regulons(adata, net=net)
-    tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
-    tm.tl.shap(adata, level="bag", background=60, progress=False)
-    return adata
+@pytest.fixture
+def adata(explored):
+    return explored
 
 
 def test_tables_are_copies(adata):
@@ -27,8 +20,8 @@ def test_tables_are_copies(adata):
 
 
 def test_regulons_are_picked_by_name(adata):
-    assert set(tm.get.shap(adata, regulons="half").index.unique("regulon")) == {"half"}
-    assert tm.get.shap(adata, "stats", regulons=["half", "IRF7"]).index.tolist() == ["IRF7", "half"]
+    assert set(tm.get.shap(adata, regulons="C").index.unique("regulon")) == {"C"}
+    assert tm.get.shap(adata, "stats", regulons=["C", "B"]).index.tolist() == ["B", "C"]
 
 
 def test_the_explanation_is_one_that_the_shap_library_draws_from(adata):
@@ -36,7 +29,7 @@ def test_the_explanation_is_one_that_the_shap_library_draws_from(adata):
     assert isinstance(explanation, shap.Explanation)
     np.testing.assert_array_equal(explanation.values, adata.obsm["X_tcellmil_shap"])
     np.testing.assert_array_equal(explanation.data, adata.obsm["X_regulons"])
-    assert list(explanation.feature_names) == ["IRF7", "half"]
+    assert list(explanation.feature_names) == list(adata.uns["regulons"]["names"])
     expected = tm.get.shap(adata, "additivity")["expected"]
     np.testing.assert_array_equal(explanation.base_values, expected[adata.obs["patient"].astype(str)])
 

@@ -108,7 +108,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="neither a file nor one of hg38, mm10"):
         tm.io.read_rankings("hg19")
     (tmp_path / "x.feather").write_text("no feather")
-    with pytest.raises(ValueError, match="is no feather file"):
+    with pytest.raises(ValueError, match="is not a feather file"):
         tm.io.read_rankings(tmp_path / "x.feather")
     pd.DataFrame({"motifs": ["m"], "g": [0.5]}).to_feather(tmp_path / "scores.feather")
     with pytest.raises(ValueError, match="a database of scores is a different file"):
@@ -145,5 +145,5 @@ def test_missing_annotations_say_what_to_fetch(tmp_path, monkeypatch):
     ):
         tm.io.read_motif_annotations("hg38")
     (tmp_path / "x.tbl").write_text("a\tb\n")
-    with pytest.raises(ValueError, match="is no motif2TF table: it lacks"):
+    with pytest.raises(ValueError, match="is not a motif2TF table: it lacks"):
         tm.io.read_motif_annotations(tmp_path / "x.tbl")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tcellmil.stats import benjamini_hochberg, bootstrap_metrics, signed_rank_by_column
+from tcellmil.stats import benjamini_hochberg, bootstrap_metrics, bootstrap_survival, signed_rank_by_column
 
 
 def make_cohort(
@@ -156,14 +156,139 @@ def _add_perturbation(adata, key, rng, names, base, classes, n_regulons, unmovab
         )
     stats = pd.concat(stats, ignore_index=True)
     stats.insert(9, "padj", benjamini_hochberg(stats["p"]))
-    adata.uns[f"{key}_perturbation"] = pd.concat(tables, ignore_index=True)
-    adata.uns[f"{key}_perturbation_stats"] = stats
+    adata.uns[f"{key}_perturbation"] = {
+        "patients": pd.concat(tables, ignore_index=True),
+        "stats": stats,
+        "params": {"target_class": classes[-1], "outcome": "classes"},
+    }
 
 
 @pytest.fixture(scope="session")
 def cohort():
     """The builder; a test that changes an AnnData makes its own."""
     return make_cohort
+
+
+@pytest.fixture(scope="session")
+def complete():
+    """Results of every verb in one AnnData, for every picture; a fit of times to event is under "survival"."""
+    adata = make_cohort(n_patients=12, n_regulons=12, unmovable=2, cells=(20, 40))
+    rng = np.random.default_rng(1)
+    patients = adata.uns["tcellmil"]["predictions"].index.to_numpy()
+    regulons = adata.uns["tcellmil_perturbation"]["stats"]["regulon"].unique()
+    _add_survival(adata, rng, patients)
+    _add_doses(adata)
+    _add_shap(adata, rng, patients, regulons)
+    _add_attention_tables(adata, rng, patients, regulons)
+    _add_comparisons(adata, rng, patients)
+    _add_scenic(adata, rng, regulons)
+    return adata
+
+
+def _add_survival(adata, rng, patients):
+    risk = rng.normal(size=len(patients))
+    time, event = rng.exponential(np.exp(-risk)) * 20, (rng.random(len(patients)) < 0.7).astype(float)
+    columns = {"time": time, "event": event, "risk": risk, "risk_sd": 0.1, "n_cells": 30, "n_replicas": 1}
+    adata.uns["survival"] = {
+        "params": adata.uns["tcellmil"]["params"]
+        | {"outcome": "survival", "label_key": "days", "classes": np.array(["risk"], dtype=object)},
+        "predictions": pd.DataFrame(columns, index=pd.Index(patients, name="patient")),
+        "metrics": bootstrap_survival(time, event, risk, n_boot=50),
+    }
+
+
+def _add_doses(adata):
+    result = adata.uns["tcellmil_perturbation"]
+    adata.uns["doses"] = result | {
+        part: pd.concat([result[part].assign(n_mad=dose) for dose in (1.0, 3.0)], ignore_index=True)
+        for part in ("patients", "stats")
+    }
+
+
+def _add_shap(adata, rng, patients, regulons):
+    table = pd.MultiIndex.from_product([patients, regulons, ["R"]], names=["patient", "regulon", "class"])
+    table = table.to_frame(index=False)
+    for column in ("mean", "weighted_mean", "weighted_abs", "total"):
+        table[column] = rng.normal(0, 0.01, len(table))
+    stats = {"regulon": regulons, "n_patients": len(patients), "weighted_difference": rng.normal(size=len(regulons))}
+    stats |= {"median_abs": rng.random(len(regulons)), "padj": rng.choice([0.001, 0.5], len(regulons))}
+    adata.uns["tcellmil_shap"] = {
+        "patients": table,
+        "stats": pd.DataFrame(stats),
+        "params": {"level": "cell", "target_class": "R", "output": "probability", "key": "tcellmil"},
+    }
+    adata.obsm["X_tcellmil_shap"] = rng.normal(0, 0.01, (adata.n_obs, len(regulons)))
+
+
+def _add_attention_tables(adata, rng, patients, regulons):
+    correlation = {"regulon": regulons, "n_patients": len(patients)}
+    for name in ("tau", "rho", "tau_within", "rho_within"):
+        correlation[name] = rng.normal(0, 0.2, len(regulons))
+        correlation[f"{name}_padj"] = rng.choice([0.001, 0.5], len(regulons))
+    adata.uns["tcellmil_attention_correlation"] = {"regulons": pd.DataFrame(correlation), "params": {}}
+
+    groups = ["B", "NK"]
+    table = pd.MultiIndex.from_product([patients, groups], names=["patient", "group"]).to_frame(index=False)
+    table["label"] = adata.uns["tcellmil"]["predictions"]["label"].reindex(table["patient"]).to_numpy()
+    table = table.assign(observed=rng.lognormal(size=len(table)), null=rng.lognormal(0, 0.1, len(table)), p=0.1)
+    stats = {"group": groups, "n_patients": len(patients), "median_difference": [0.2, 0.1], "padj": [0.01, 0.5]}
+    adata.uns["tcellmil_attention_enrichment"] = {
+        "patients": table,
+        "stats": pd.DataFrame(stats | {"n_enriched": 1}),
+        "params": {},
+    }
+    summary = {"n_groups": 3, "spearman_mean": 0.6, "top_overlap": 0.5, "top_overlap_chance": 0.1, "n_top": 5}
+    top = {"across": "seeds", "regulon": regulons[:5], "importance": [0.3, -0.2, 0.1, 0.05, -0.01], "sd": 0.02}
+    adata.uns["tcellmil_attention_stability"] = {
+        "attention": pd.DataFrame({"patient": patients, "across": "seeds", "spearman": rng.random(len(patients))}),
+        "regulators": pd.DataFrame({"across": ["seeds"], **{name: [value] for name, value in summary.items()}}),
+        "top": pd.DataFrame(top | {"share_top": 0.5, "sign_agreement": 1.0}),
+        "params": {"n_top": 5, "target_class": "R"},
+    }
+
+
+def _add_comparisons(adata, rng, patients):
+    metrics = adata.uns["tcellmil"]["metrics"]
+    null = pd.DataFrame({"permutation": np.arange(40), "auroc": rng.normal(0.5, 0.1, 40)})
+    test = {"metric": "auroc", "value": 0.8, "null_mean": 0.5, "null_sd": 0.1, "p": 1 / 41, "n_permutations": 40}
+    adata.uns["tcellmil_permutation_test"] = {"null": null, "test": pd.DataFrame([test]), "params": {}}
+    methods = [("tcellmil", "X_regulons"), ("logistic", "X_pca"), ("majority", "")]
+    tables = [metrics.assign(method=method, rep=rep, p=0.2) for method, rep in methods]
+    adata.uns["benchmark"] = {
+        "metrics": pd.concat(tables, ignore_index=True),
+        "methods": pd.DataFrame(methods, columns=["method", "rep"]),
+        "params": {"reference": "tcellmil", "reference_rep": "X_regulons"},
+    }
+    reps = ["X_pca", "X_regulons"]
+    ari = {"representation": np.repeat(reps, 8), "init": np.tile(np.arange(8), 2), "ari": rng.random(16) / 2}
+    tests = {"reference": ["X_pca"], "representation": ["X_regulons"], "signed_rank_p": [0.01]}
+    adata.uns["batch_effect"] = {
+        "ari": pd.DataFrame(ari),
+        "tests": pd.DataFrame(tests),
+        "params": {"batch_key": "cell_type"},
+    }
+
+
+def _add_scenic(adata, rng, regulons):
+    adata.obsm["X_regulons"] = rng.random((adata.n_obs, len(regulons))).astype(np.float32)
+    adata.uns["regulons"] = {"names": regulons, "params": {"method": "aucell"}}
+    factors = ["IRF7", "TBX21", "SPI1", "KLF6", "HMGA1"]
+    edges = pd.MultiIndex.from_product([factors, [f"GENE{i}" for i in range(15)]], names=["TF", "target"])
+    edges = edges.to_frame(index=False)
+    edges["importance"] = rng.exponential(5, len(edges)) * np.repeat([5, 4, 3, 2, 1], 15)
+    edges["rho"] = rng.uniform(-1, 1, len(edges))
+    edges = edges.sort_values("importance", ascending=False, ignore_index=True)
+    adata.uns["grn"] = {"edges": edges, "params": {}}
+    motifs = pd.DataFrame(
+        {
+            "TF": np.repeat(factors[:3], [14, 3, 2]),
+            "MotifID": [f"cisbp__M{i % 12:04d}_transfac_pro" for i in range(19)],
+            "NES": 3 + rng.exponential(1, 19),
+            "Annotation": np.where(np.arange(19) % 3 == 0, "gene is orthologous", "gene is directly annotated"),
+        }
+    )
+    targets = pd.DataFrame({"regulon": "IRF7(+)", "target": [f"GENE{i}" for i in range(9)], "weight": 1.0})
+    adata.uns["prune"] = {"targets": targets, "motifs": motifs, "params": {"nes_threshold": 3.0}}
 
 
 @pytest.fixture(autouse=True)

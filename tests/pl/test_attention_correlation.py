@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 import tcellmil as tm
-from tcellmil.pl._attention_correlation import _pushed_apart
-from tcellmil.pl._canvas import BLUE, GREY, VERMILLION, shorten
+from tcellmil.pl._explain._attention_correlation import _pushed_apart
+from tcellmil.pl._palette import BLUE, GREY, VERMILLION
+from tcellmil.pl._panels import shorten
 
 STATISTICS = {"tau": "tau", "rho": "rho", "tau_within": "tau_within", "rho_within": "rho_within", "mixed": "mixed_coef"}
 
@@ -29,7 +30,7 @@ def correlated(n_regulons=40, n_patients=24, lowest=1e-20, seed=0):
         table[effect] = rng.normal(0, 0.1, n_regulons)
         table[f"{name}_padj"] = lowest ** (table[effect].abs() / table[effect].abs().max()) ** 2
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns["attention_correlation"] = table
+    adata.uns["tcellmil_attention_correlation"] = {"regulons": table, "params": {}}
     return adata
 
 
@@ -47,7 +48,7 @@ def handles(figure):
 def test_points_are_the_effects_and_adjusted_p_values_of_the_table(statistic):
     adata = correlated()
     ax = tm.pl.attention_correlation(adata, statistic, show=False)
-    table = adata.uns["attention_correlation"]
+    table = adata.uns["tcellmil_attention_correlation"]["regulons"]
     offsets = ax.collections[0].get_offsets()
     np.testing.assert_allclose(offsets[:, 0], table[STATISTICS[statistic]])
     np.testing.assert_allclose(offsets[:, 1], -np.log10(table[f"{statistic}_padj"]))
@@ -61,7 +62,7 @@ def test_the_default_is_the_test_over_patients():
 
 def test_colours_and_counts_follow_sign_and_adjusted_p():
     adata = correlated(n_regulons=4)
-    table = adata.uns["attention_correlation"]
+    table = adata.uns["tcellmil_attention_correlation"]["regulons"]
     table["tau"], table["tau_padj"] = [0.3, -0.3, 0.2, -0.2], [0.04, 0.001, 0.05, 0.9]
     ax = tm.pl.attention_correlation(adata, "tau", show=False)
     colors = [to_hex(color).upper() for color in ax.collections[0].get_facecolors()]
@@ -71,7 +72,7 @@ def test_colours_and_counts_follow_sign_and_adjusted_p():
 
 def test_the_surest_are_named_and_of_equally_sure_ones_the_strongest():
     adata = correlated(n_regulons=6)
-    table = adata.uns["attention_correlation"]
+    table = adata.uns["tcellmil_attention_correlation"]["regulons"]
     table["regulon"] = list("abcdef")
     table["tau"], table["tau_padj"] = [0.1, 0.5, -0.4, 0.3, 0.9, 0.2], [0.01, 0.01, 0.01, 0.001, 0.5, 0.9]
     assert set(named(tm.pl.attention_correlation(adata, "tau", n_top=3, show=False))) == {"d", "b", "c"}
@@ -79,9 +80,9 @@ def test_the_surest_are_named_and_of_equally_sure_ones_the_strongest():
     assert len(named(tm.pl.attention_correlation(adata, "tau", n_top=99, show=False))) == 6
 
 
-def test_p_values_too_low_for_a_float_are_triangles_at_the_lowest_that_is_not():
+def test_p_values_too_low_for_a_float_are_triangles():
     adata = correlated(n_regulons=6)
-    adata.uns["attention_correlation"]["tau_padj"] = [0, 1e-310, 1e-307, 1e-10, 0.5, 1]
+    adata.uns["tcellmil_attention_correlation"]["regulons"]["tau_padj"] = [0, 1e-310, 1e-307, 1e-10, 0.5, 1]
     ax = tm.pl.attention_correlation(adata, "tau", show=False)
     dots, triangles = ax.collections
     assert len(dots.get_offsets()) == 4 and len(triangles.get_offsets()) == 2
@@ -92,11 +93,11 @@ def test_p_values_too_low_for_a_float_are_triangles_at_the_lowest_that_is_not():
 
 def test_regulons_without_a_test_are_counted_and_not_drawn():
     adata = correlated(n_regulons=6)
-    adata.uns["attention_correlation"].loc[[1, 4], ["tau", "tau_padj"]] = np.nan
+    adata.uns["tcellmil_attention_correlation"]["regulons"].loc[[1, 4], ["tau", "tau_padj"]] = np.nan
     ax = tm.pl.attention_correlation(adata, "tau", show=False)
     assert len(ax.collections[0].get_offsets()) == 4
     assert ax.get_title() == "n = 24 patients, 4 regulons (2 more without a test)"
-    adata.uns["attention_correlation"]["tau_padj"] = np.nan
+    adata.uns["tcellmil_attention_correlation"]["regulons"]["tau_padj"] = np.nan
     ax = tm.pl.attention_correlation(adata, "tau", show=False)
     assert "no regulon could be tested" in [text.get_text() for text in ax.texts]
 
@@ -107,7 +108,7 @@ def test_regulons_without_a_test_are_counted_and_not_drawn():
 def test_names_cover_neither_points_nor_each_other_nor_leave_the_axes(n_regulons, lowest, own):
     adata = correlated(n_regulons, lowest=max(lowest, 1e-300))
     if lowest == 0:
-        adata.uns["attention_correlation"].loc[:20, "tau_padj"] = 0
+        adata.uns["tcellmil_attention_correlation"]["regulons"].loc[:20, "tau_padj"] = 0
     ax = None if own else plt.subplots(1, 2, figsize=(9, 4), layout="constrained")[1][0]
     ax = tm.pl.attention_correlation(adata, "tau", n_top=12, ax=ax, show=False)
     figure, before = ax.figure, ax.get_window_extent()
@@ -117,7 +118,7 @@ def test_names_cover_neither_points_nor_each_other_nor_leave_the_axes(n_regulons
     names = [text for text in ax.texts if text.get_text() in set(named(ax))]
     assert len(names) == min(n_regulons, 12)
     assert not own or {t.get_text() for t in names} <= {
-        shorten(n) for n in adata.uns["attention_correlation"]["regulon"]
+        shorten(n) for n in adata.uns["tcellmil_attention_correlation"]["regulons"]["regulon"]
     }
     boxes = [text.get_window_extent() for text in names]
     for box in boxes:
@@ -163,16 +164,20 @@ def test_heights_that_are_apart_already_stay():
 
 def test_another_key_and_own_axes():
     adata = correlated()
-    adata.uns["mine"] = adata.uns.pop("attention_correlation")
+    adata.uns["mine"] = adata.uns.pop("tcellmil_attention_correlation")
     figure, ax = plt.subplots()
-    assert tm.pl.attention_correlation(adata, correlation_key="mine", ax=ax) is ax
+    assert tm.pl.attention_correlation(adata, result_key="mine", ax=ax) is ax
     assert plt.get_fignums() == [figure.number]
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"statistic": "pearson"}, ValueError, "statistic='pearson' is not known; choose from 'tau', 'rho'"),
+        (
+            {"statistic": "pearson"},
+            ValueError,
+            "statistic='pearson' is not known; choose from 'tau_within', 'rho_within'",
+        ),
         ({"n_top": -1}, ValueError, "n_top=-1 must be at least 0"),
         ({"key": "m"}, KeyError, "no 'm_attention_correlation'; run tl.attention_correlation"),
         ({"statistic": "mixed"}, KeyError, "mixed models were not fitted; run .*mixed_model=True"),
@@ -180,7 +185,7 @@ def test_another_key_and_own_axes():
 )
 def test_bad_input_is_named(options, error, message):
     adata = correlated()
-    del adata.uns["attention_correlation"]["mixed_coef"]
+    del adata.uns["tcellmil_attention_correlation"]["regulons"]["mixed_coef"]
     with pytest.raises(error, match=message):
         tm.pl.attention_correlation(adata, **options)
     assert plt.get_fignums() == []

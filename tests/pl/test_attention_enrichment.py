@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tcellmil as tm
-from tcellmil.pl._canvas import class_colors, shorten
+from tcellmil.pl._palette import class_colors
+from tcellmil.pl._panels import shorten
 
 MANY_TYPES = (
     "CD14+ Monocyte",
@@ -55,7 +56,7 @@ def text_boxes(ax):
 def test_groups_are_in_the_order_of_their_difference_with_their_patients(cohort, enriched, n_patients, classes):
     adata = enriched(cohort, n_patients=n_patients, classes=classes)
     ax = tm.pl.attention_enrichment(adata, show=False)
-    stats = tm.get.attention_enrichment(adata, stats=True).sort_values("median_difference", ascending=False)
+    stats = tm.get.attention_enrichment(adata, "stats").reset_index().sort_values("median_difference", ascending=False)
     expected = [[shorten(row.group), f"n = {row.n_patients}, {row.n_enriched} enriched"] for row in stats.itertuples()]
     assert names(ax) == expected
     labels = tm.get.predictions(adata)["label"].value_counts()
@@ -69,7 +70,7 @@ def test_groups_are_in_the_order_of_their_difference_with_their_patients(cohort,
 def test_points_are_the_patients_observed_and_permuted_joined(cohort, enriched):
     adata = enriched(cohort, n_patients=12)
     ax = tm.pl.attention_enrichment(adata, show=False)
-    table = tm.get.attention_enrichment(adata)
+    table = tm.get.attention_enrichment(adata).reset_index()
     table = table[table["p"].notna()]
     points = iter(ax.collections)
     for group, _ in names(ax):
@@ -84,7 +85,7 @@ def test_points_are_the_patients_observed_and_permuted_joined(cohort, enriched):
     assert next(points, None) is None
 
 
-def test_observed_boxes_are_filled_with_the_colour_of_the_class_and_permuted_ones_white(cohort, enriched):
+def test_observed_boxes_are_filled_and_permuted_ones_white(cohort, enriched):
     ax = tm.pl.attention_enrichment(enriched(cohort, n_patients=12), show=False)
     faces = [plt.matplotlib.colors.to_hex(box.get_facecolor()).upper() for box in ax.patches]
     colors = class_colors(["NR", "R"])
@@ -93,7 +94,7 @@ def test_observed_boxes_are_filled_with_the_colour_of_the_class_and_permuted_one
 
 def test_stars_follow_the_adjusted_p_over_patients(cohort, enriched):
     adata = enriched(cohort, n_patients=12)
-    stats = adata.uns["attention_enrichment_stats"]
+    stats = adata.uns["tcellmil_attention_enrichment"]["stats"]
     stats["median_difference"] = [5, 4, 3, 2, 1.0]
     stats["padj"] = [0.0009, 0.009, 0.049, 0.05, np.nan]
     assert stars(tm.pl.attention_enrichment(adata, show=False)) == ["***", "**", "*", "", ""]
@@ -126,7 +127,7 @@ def test_when_no_group_was_tested_the_panel_says_so(cohort, enriched):
 
 def test_an_attention_of_zero_is_drawn_at_the_lowest_above(cohort, enriched):
     adata = enriched(cohort, n_patients=6)
-    table = adata.uns["attention_enrichment"]
+    table = adata.uns["tcellmil_attention_enrichment"]["patients"]
     table.loc[0, "observed"] = 0
     ax = tm.pl.attention_enrichment(adata, show=False)
     drawn = np.concatenate([points.get_offsets()[:, 0] for points in ax.collections])
@@ -138,7 +139,7 @@ def test_another_key_and_own_axes(cohort):
     adata = cohort(n_patients=6, n_regulons=2, n_replicas=1, key="other")
     tm.tl.attention_enrichment(adata, "cell_type", n_permutations=50, key="other", key_added="mine")
     figure, ax = plt.subplots()
-    assert tm.pl.attention_enrichment(adata, "other", enrichment_key="mine", ax=ax) is ax
+    assert tm.pl.attention_enrichment(adata, key="other", result_key="mine", ax=ax) is ax
     assert plt.get_fignums() == [figure.number] and len(names(ax)) == 5
 
 
@@ -165,5 +166,5 @@ def test_no_text_covers_another_or_leaves_the_figure(cohort, enriched, n_patient
 
 
 def test_without_a_result_the_error_names_the_verb(cohort):
-    with pytest.raises(KeyError, match="no 'attention_enrichment'; run tl.attention_enrichment"):
+    with pytest.raises(KeyError, match="no 'tcellmil_attention_enrichment'; run tl.attention_enrichment"):
         tm.pl.attention_enrichment(cohort(n_patients=6, n_regulons=2, n_replicas=1))

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import tcellmil as tm
-from tcellmil.pl._canvas import shorten
+from tcellmil.pl._panels import shorten
 
 LONG = "ZNF385D_extended_with_a_very_long_name_of_a_regulon(+)"
 
@@ -51,7 +51,7 @@ def build(n_patients=12, n_regulons=40, across=("seeds", "folds"), target_class=
         }
     )
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns["attention_stability"] = {
+    adata.uns["tcellmil_attention_stability"] = {
         "attention": pd.concat(attention, ignore_index=True),
         "regulators": regulators,
         "top": pd.concat(top, ignore_index=True),
@@ -67,7 +67,7 @@ def names_of(ax):
 def test_points_are_patients_a_row_for_seeds_and_one_for_folds():
     adata = build()
     left, _ = tm.pl.attention_stability(adata, show=False)
-    attention = tm.get.attention_stability(adata)
+    attention = tm.get.attention_stability(adata).reset_index()
     assert names_of(left) == ["between seeds", "between folds"] and left.get_title() == "n = 12 patients"
     for side, points in zip(("seeds", "folds"), left.collections, strict=True):
         np.testing.assert_allclose(points.get_offsets()[:, 0], attention[attention["across"] == side]["spearman"])
@@ -80,7 +80,7 @@ def test_points_are_patients_a_row_for_seeds_and_one_for_folds():
 def test_the_most_important_regulators_are_drawn_with_mean_and_spread(n_regulons, across):
     adata = build(64, n_regulons)
     _, right = tm.pl.attention_stability(adata, n_top=6, across=across, show=False)
-    top = tm.get.attention_stability(adata, part="top").query("across == @across").head(6)
+    top = tm.get.attention_stability(adata, "top").loc[across].head(6).reset_index()
     assert names_of(right) == [shorten(name) for name in top["regulon"]]
     for row, (regulon, bar) in enumerate(zip(top.itertuples(), right.containers, strict=True)):
         point, _, (line,) = bar.lines
@@ -96,7 +96,7 @@ def test_title_says_how_far_the_runs_agree_and_what_chance_would_give():
     assert folds == "12 folds, Spearman 0.34\ntop 10 shared 25%, by chance 14%"
 
 
-def test_without_arguments_it_is_the_top_of_the_verb_over_seeds_or_else_over_folds():
+def test_without_arguments_it_is_the_top_of_the_verb_over_seeds():
     assert "seeds" in tm.pl.attention_stability(build(), show=False)[1].get_title()
     left, right = tm.pl.attention_stability(build(across=("folds",)), show=False)
     assert "folds" in right.get_title() and names_of(left) == ["between folds"] and len(names_of(right)) == 10
@@ -109,7 +109,7 @@ def test_axis_names_the_class_that_was_followed():
 
 def test_when_nothing_can_be_shifted_the_panel_says_so():
     adata = build()
-    result = adata.uns["attention_stability"]
+    result = adata.uns["tcellmil_attention_stability"]
     result["top"] = result["top"].iloc[:0]
     _, right = tm.pl.attention_stability(adata, show=False)
     assert [text.get_text() for text in right.texts] == ["no regulon can be shifted"]
@@ -117,7 +117,7 @@ def test_when_nothing_can_be_shifted_the_panel_says_so():
 
 def test_patients_without_an_order_of_cells_are_left_out():
     adata = build()
-    adata.uns["attention_stability"]["attention"].loc[:3, "spearman"] = np.nan
+    adata.uns["tcellmil_attention_stability"]["attention"].loc[:3, "spearman"] = np.nan
     left, _ = tm.pl.attention_stability(adata, show=False)
     assert [len(points.get_offsets()) for points in left.collections] == [8, 12]
 
@@ -142,15 +142,15 @@ def test_own_axes_are_drawn_on():
 
 def test_results_under_another_key_are_found():
     adata = build()
-    adata.uns["own"] = adata.uns["gated_attention_stability"] = adata.uns.pop("attention_stability")
-    assert len(tm.pl.attention_stability(adata, stability_key="own", show=False)) == 2
+    adata.uns["own"] = adata.uns["gated_attention_stability"] = adata.uns.pop("tcellmil_attention_stability")
+    assert len(tm.pl.attention_stability(adata, result_key="own", show=False)) == 2
     assert len(tm.pl.attention_stability(adata, key="gated", show=False)) == 2
 
 
 def test_bad_input_is_named_and_opens_no_figure():
     with pytest.raises(KeyError, match=r"run tl.attention_stability\(adata, key='absent'\) first"):
         tm.pl.attention_stability(build(), key="absent")
-    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_top=0 must be a whole number of at least 1"):
         tm.pl.attention_stability(build(), n_top=0)
     with pytest.raises(ValueError, match="across='seeds' is not known; choose from 'folds'"):
         tm.pl.attention_stability(build(across=("folds",)), across="seeds")

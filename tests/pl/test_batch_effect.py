@@ -55,7 +55,7 @@ def test_points_are_the_indices_of_the_table_a_row_a_representation(adata):
     assert isinstance(ax, Axes)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["X_pca", "X_regulons"]
     assert ax.get_xlabel() == "Adjusted Rand index with run" and ax.get_title() == "12 initialisations of k-means"
-    ari = tm.get.batch_effect(adata)
+    ari = tm.get.batch_effect(adata).reset_index()
     for row, (rep, points) in enumerate(zip(["X_pca", "X_regulons"], ax.collections, strict=True)):
         place = points.get_offsets()
         np.testing.assert_allclose(place[:, 0], ari.loc[ari["representation"] == rep, "ari"])
@@ -131,10 +131,10 @@ def test_no_text_is_cut_by_the_edge_of_the_figure(n_batches, prefix, font_size):
 
 def test_what_is_missing_is_named_and_opens_no_figure(adata):
     with pytest.raises(KeyError, match=r"run tl.batch_effect\(adata, ..., key_added='absent'\) first"):
-        tm.pl.batch_effect(adata, key="absent")
+        tm.pl.batch_effect(adata, result_key="absent")
     with pytest.raises(KeyError, match=r"basis='tsne' is not in adata.obsm; there are \['X_umap'"):
         tm.pl.batch_effect(adata, "tsne")
-    with pytest.raises(ValueError, match="'run' has 41 batches; at most 40 can be told apart. Leave basis out"):
+    with pytest.raises(ValueError, match="'run' has 41 batches; at most 40 can be distinguished. Leave basis out"):
         tm.pl.batch_effect(build(n_batches=41), "umap")
     del adata.obs["run"]
     assert isinstance(tm.pl.batch_effect(adata, show=False), Axes)  # the indices need no column

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.pl._canvas import shorten
+from tcellmil.pl._panels import shorten
 from tcellmil.stats import bootstrap_metrics
 
 
@@ -62,7 +62,11 @@ def names_of(ax):
 def test_the_best_method_comes_first(compared, metric):
     adata = compared()
     ax = tm.pl.benchmark(adata, metric, show=False)
-    table = tm.get.benchmark(adata, metric).sort_values("value", ascending=metric == "brier", kind="stable")
+    table = (
+        tm.get.benchmark(adata, metric=metric)
+        .reset_index()
+        .sort_values("value", ascending=metric == "brier", kind="stable")
+    )
     assert names_of(ax) == [shorten(name) for name in table["method"]]
     drawn = [points.get_offsets()[0, 0] for points in ax.collections]
     np.testing.assert_allclose(drawn, table["value"])
@@ -88,11 +92,11 @@ def test_few_and_many_methods_and_classes_are_drawn(compared, n_methods, classes
 @pytest.mark.parametrize("draw", [tm.pl.roc, tm.pl.prc])
 def test_curves_are_of_the_reference_and_the_best_six(compared, draw):
     adata = compared(n_methods=10)
-    ax = draw(adata, "benchmark", show=False)
+    ax = draw(adata, key="benchmark", show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     labels = [label for label in labels if not label.startswith("prevalence")]
     assert len(labels) == 7 and labels[0].startswith("tcellmil, X_regulons")
-    ax = draw(adata, "benchmark", methods=["method_2"], show=False)
+    ax = draw(adata, key="benchmark", methods=["method_2"], show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert sum("method_2" in label for label in labels) == 2
 
@@ -102,9 +106,9 @@ def test_curves_are_of_the_reference_and_the_best_six(compared, draw):
     [
         (lambda a: tm.pl.benchmark(a, "auc", show=False), ValueError, r"metrics='auc' is not known"),
         (lambda a: tm.pl.benchmark(a, methods=["x"], show=False), ValueError, r"methods \['x'\] were not compared"),
-        (lambda a: tm.pl.benchmark(a, key="other", show=False), KeyError, r"run tl.benchmark"),
+        (lambda a: tm.pl.benchmark(a, result_key="other", show=False), KeyError, r"run tl.benchmark"),
         (
-            lambda a: tm.pl.roc(a, "benchmark", methods="x", show=False),
+            lambda a: tm.pl.roc(a, key="benchmark", methods="x", show=False),
             ValueError,
             r"methods \['x'\] were not compared",
         ),

@@ -1,4 +1,7 @@
-"""What holds for every picture: axes back, nothing shown or left open, adata as it was."""
+"""What holds for every picture: shared parameters, axes back, nothing left open, adata as it was."""
+
+import functools
+import inspect
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -10,17 +13,55 @@ from scanpy import settings
 
 import tcellmil as tm
 
+#: Picture, arguments, number of panels and a name that is coloured (None where numbers are).
 PICTURES = {
-    "roc": (tm.pl.roc, 1),
-    "prc": (tm.pl.prc, 1),
-    "history": (tm.pl.history, 2),
-    "perturb": (tm.pl.perturb, 2),
-    "attention by label": (tm.pl.attention, 1),
-    "attention by group": (lambda adata, **kwargs: tm.pl.attention(adata, groupby="cell_type", **kwargs), 1),
-    "attention on embedding": (lambda adata, **kwargs: tm.pl.attention(adata, "umap", **kwargs), 1),
-    "attention, both": (lambda adata, **kwargs: tm.pl.attention(adata, "umap", "cell_type", **kwargs), 2),
+    "roc": (tm.pl.roc, {}, 1, "tcellmil"),
+    "prc": (tm.pl.prc, {}, 1, "tcellmil"),
+    "calibration": (tm.pl.calibration, {}, 1, "tcellmil"),
+    "predictions": (tm.pl.predictions, {}, 1, "R"),
+    "predictions of times": (tm.pl.predictions, {"key": "survival"}, 1, "low risk"),
+    "risk_groups": (tm.pl.risk_groups, {"key": "survival"}, 1, "low risk"),
+    "metrics": (tm.pl.metrics, {}, 2, "higher is better"),
+    "history": (tm.pl.history, {}, 2, "training"),
+    "permutation_test": (tm.pl.permutation_test, {}, 1, "observed"),
+    "benchmark": (tm.pl.benchmark, {}, 3, "X_pca"),
+    "perturb": (tm.pl.perturb, {}, 2, "positive"),
+    "perturb_dose": (tm.pl.perturb_dose, {"result_key": "doses", "regulons": ["TF004(+)"]}, 2, "TF004(+)"),
+    "shap": (tm.pl.shap, {}, 1, "R"),
+    "shap on embedding": (tm.pl.shap, {"basis": "umap"}, 3, None),
+    "regulators": (tm.pl.regulators, {}, 1, "not significant"),
+    "attention": (tm.pl.attention, {}, 1, "R"),
+    "attention by group": (tm.pl.attention, {"groupby": "cell_type"}, 1, "R"),
+    "attention on embedding": (tm.pl.attention, {"basis": "umap"}, 1, None),
+    "attention, both": (tm.pl.attention, {"basis": "umap", "groupby": "cell_type"}, 2, "R"),
+    "attention_correlation": (tm.pl.attention_correlation, {}, 1, "positive"),
+    "attention_enrichment": (tm.pl.attention_enrichment, {}, 1, "R"),
+    "attention_stability": (tm.pl.attention_stability, {}, 2, "positive"),
+    "batch_effect": (tm.pl.batch_effect, {"basis": "umap"}, 2, "B"),
+    "regulons": (tm.pl.regulons, {}, 1, "all cells"),
+    "grn": (tm.pl.grn, {}, 4, "correlated positively"),
+    "prune": (tm.pl.prune, {}, 3, "annotated directly"),
 }
-each_picture = pytest.mark.parametrize(("draw", "n_panels"), PICTURES.values(), ids=PICTURES.keys())
+MANY = 12 * ["#123456"]
+each_picture = pytest.mark.parametrize("name", PICTURES)
+
+
+def draw(adata, name, **options):
+    """Draw, and give back the axes as an array."""
+    picture, arguments, _, _ = PICTURES[name]
+    return np.ravel(picture(adata, **arguments, **options))
+
+
+def own_axes(name):
+    n_panels = PICTURES[name][2]
+    figure, axes = plt.subplots(1, n_panels, figsize=(4 * n_panels, 4))
+    return figure, (axes if n_panels > 1 else [axes])
+
+
+def pixels(figure):
+    figure.set_dpi(40)  # coarse is fast
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())
 
 
 @pytest.fixture
@@ -28,28 +69,6 @@ def shown(monkeypatch):
     calls = []
     monkeypatch.setattr(plt, "show", lambda *args, **kwargs: calls.append(1))
     return calls
-
-
-@pytest.fixture(scope="module")
-def adata(cohort):
-    return cohort(n_patients=12, n_regulons=12, unmovable=2)
-
-
-@each_picture
-def test_axes_come_back_in_one_new_figure_that_is_not_shown(adata, shown, draw, n_panels):
-    axes = draw(adata, show=False)
-    assert all(isinstance(ax, Axes) for ax in np.ravel(axes)) and np.size(axes) == n_panels
-    assert isinstance(axes, Axes) == (n_panels == 1)
-    assert len(plt.get_fignums()) == 1 and not shown
-
-
-@each_picture
-def test_own_axes_are_drawn_on_and_left_to_the_caller(adata, shown, draw, n_panels):
-    figure, mine = plt.subplots(1, n_panels)
-    axes = draw(adata, ax=mine)
-    assert np.ravel(axes).tolist() == np.ravel(mine).tolist()
-    assert all(ax.has_data() for ax in np.ravel(axes))
-    assert plt.get_fignums() == [figure.number] and not shown
 
 
 @pytest.fixture
@@ -60,69 +79,162 @@ def autoshow():
     settings.autoshow = before
 
 
+def test_every_picture_is_here():
+    assert {picture for picture, *_ in PICTURES.values()} == {getattr(tm.pl, name) for name in tm.pl.__all__}
+
+
+@pytest.mark.parametrize("name", tm.pl.__all__)
+def test_shared_parameters_are_in_signature_and_docstring(name):
+    picture = getattr(tm.pl, name)
+    parameters = inspect.signature(picture).parameters
+    shared = ["ax", "show", "save", "palette", "figsize", "title"]
+    assert list(parameters)[-6:] == shared and "canvas" not in parameters
+    assert all(parameters[p].kind is inspect.Parameter.KEYWORD_ONLY and parameters[p].default is None for p in shared)
+    lines = inspect.getdoc(picture).splitlines()
+    assert all(lines.count(parameter) == 1 for parameter in parameters)
+
+
 @each_picture
-def test_autoshow_of_scanpy_decides_without_show(adata, shown, autoshow, draw, n_panels):
+def test_save_writes_a_png_and_a_pdf(complete, tmp_path, shown, name):
+    for ending, begin in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
+        draw(complete, name, show=False, figsize=(4, 3), save=tmp_path / f"picture{ending}")
+        assert (tmp_path / f"picture{ending}").read_bytes().startswith(begin)
+    assert not shown
+
+
+@each_picture
+def test_title_and_figsize_are_those_of_a_new_figure_that_is_not_shown(complete, shown, name):
+    picture, arguments, n_panels, _ = PICTURES[name]
+    before = complete.copy()
+    axes = picture(complete, **arguments, show=False, title="My cohort", figsize=(11, 5))
+    assert all(isinstance(ax, Axes) for ax in np.ravel(axes)) and np.size(axes) == n_panels
+    assert isinstance(axes, Axes) == (n_panels == 1)
+    figure = np.ravel(axes)[0].figure
+    assert figure.get_suptitle() == "My cohort" and figure.get_size_inches().tolist() == [11, 5]
+    assert plt.get_fignums() == [figure.number] and not shown
+    pd.testing.assert_frame_equal(complete.obs, before.obs)
+    assert list(complete.obsm) == list(before.obsm)
+    _assert_same(complete.uns, before.uns)
+
+
+@each_picture
+def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow, name):
     autoshow(True)
-    draw(adata)
+    figure, mine = own_axes(name)
+    axes = draw(complete, name, ax=mine, title="My cohort")
+    assert axes.tolist() == list(mine) and all(ax.has_data() for ax in axes)
+    assert axes[0].get_title() == "My cohort" and axes[0].get_title(loc="left") == ""
+    assert plt.get_fignums() == [figure.number] and not shown
+    with pytest.raises(ValueError, match="is for a new figure; leave it out where ax is given"):
+        draw(complete, name, ax=mine, figsize=(11, 5))
+
+
+@each_picture
+def test_palette_changes_the_colours(complete, name):
+    coloured = PICTURES[name][3]
+    palettes = [None, MANY, "viridis"] + ([] if coloured is None else [{coloured: "#123456"}])
+    drawn = [pixels(draw(complete, name, show=False, palette=palette)[0].figure) for palette in palettes]
+    assert all((drawn[0] != other).any() for other in drawn[1:])
+    n_open = len(plt.get_fignums())
+    message = "colours by numbers" if coloured is None else r"names \['nothing'\], but the colours are of \["
+    with pytest.raises(ValueError, match=message):
+        draw(complete, name, show=False, palette={"nothing": "red"})
+    assert len(plt.get_fignums()) == n_open
+
+
+def test_autoshow_of_scanpy_decides_without_show(complete, shown, autoshow):
+    autoshow(True)
+    draw(complete, "roc")
     assert len(shown) == 1
     autoshow(False)
-    draw(adata)
+    draw(complete, "roc")
     assert len(shown) == 1
-    draw(adata, show=True)
+    draw(complete, "roc", show=True)
     assert len(shown) == 2
 
 
-@each_picture
-def test_drawing_changes_nothing_in_adata(adata, draw, n_panels):
-    before = adata.copy()
-    draw(adata, show=False)
-    pd.testing.assert_frame_equal(adata.obs, before.obs)
-    assert list(adata.uns) == list(before.uns) and list(adata.obsm) == list(before.obsm)
-    for part in ("predictions", "metrics", "history"):
-        pd.testing.assert_frame_equal(adata.uns["tcellmil"][part], before.uns["tcellmil"][part])
-    for key in ("tcellmil_perturbation", "tcellmil_perturbation_stats"):
-        pd.testing.assert_frame_equal(adata.uns[key], before.uns[key])
-
-
-@each_picture
-def test_a_missing_key_names_the_verb_and_opens_no_figure(adata, draw, n_panels):
-    with pytest.raises(KeyError, match="run tl.(fit_mil|perturb).* first"):
-        draw(adata, key="absent", show=False)
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"save": "picture.abc"}, ValueError, r"save='picture.abc' must end in one of .*\.pdf.*\.png"),
+        ({"save": "picture"}, ValueError, "save='picture' must end in one of"),
+        ({"save": "absent/picture.png"}, ValueError, "folder that does not exist; make 'absent' first"),
+        ({"save": True}, TypeError, "save=True must be the path of a file"),
+        ({"palette": "no such map"}, ValueError, "palette='no such map' is no colormap of matplotlib or seaborn"),
+        ({"palette": ["red", "no colour"]}, ValueError, r"palette has \['no colour'\], which are no colours"),
+        ({"palette": []}, ValueError, "palette has no colours"),
+        ({"palette": ["red"]}, ValueError, r"palette has 1 colours, but this picture needs 2: \['training'"),
+        ({"palette": 3}, TypeError, "palette=3 must be a list of colours"),
+        ({"figsize": 3}, ValueError, "figsize=3 must be width and height in inches"),
+        ({"figsize": (3, -1)}, ValueError, "both positive"),
+        ({"ax": "here"}, TypeError, "ax must hold axes of matplotlib, got str"),
+    ],
+)
+def test_what_no_picture_can_use_is_named_and_opens_no_figure(complete, options, error, message):
+    with pytest.raises(error, match=message):
+        draw(complete, "history", show=False, **options)
     assert not plt.get_fignums()
 
 
-@each_picture
-def test_the_same_picture_is_drawn_twice(adata, draw, n_panels):
-    first, second = (np.ravel(draw(adata, show=False))[0].figure for _ in range(2))
-    for figure in (first, second):
-        figure.canvas.draw()
-    np.testing.assert_array_equal(first.canvas.buffer_rgba(), second.canvas.buffer_rgba())
+@pytest.mark.parametrize("name", [name for name, (_, _, n, _) in PICTURES.items() if n > 1])
+def test_a_wrong_number_of_axes_is_an_error(complete, name):
+    n = PICTURES[name][2]
+    with pytest.raises(ValueError, match=f"this picture has {n} panels, but ax holds 1 axes"):
+        draw(complete, name, ax=plt.subplots()[1])
+
+
+def _assert_same(one, other):
+    assert list(one) == list(other)
+    for name, value in one.items():
+        if isinstance(value, dict):
+            _assert_same(value, other[name])
+        elif isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(value, other[name])
+        else:
+            assert np.array_equal(value, other[name])
 
 
 @each_picture
-def test_a_file_that_was_written_and_read_draws_the_same(adata, draw, n_panels, tmp_path):
-    adata.write_h5ad(tmp_path / "result.h5ad")
-    figures = [np.ravel(draw(a, show=False))[0].figure for a in (adata, ad.read_h5ad(tmp_path / "result.h5ad"))]
-    for figure in figures:
-        figure.canvas.draw()
-    np.testing.assert_array_equal(*(figure.canvas.buffer_rgba() for figure in figures))
+def test_a_missing_key_names_the_verb_and_opens_no_figure(complete, name):
+    picture, arguments, _, _ = PICTURES[name]
+    absent = {"key": "absent"} if "key" in inspect.signature(picture).parameters else {"result_key": "absent"}
+    options = {k: v for k, v in arguments.items() if k not in ("result_key", "regulons")} | absent
+    with pytest.raises(KeyError, match=r"run tl\.\w+\(.* first"):
+        picture(complete, **options, show=False)
+    assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("font_size", [10, 14])  # matplotlib's, and that of scanpy.set_figure_params
+@pytest.fixture(scope="module")
+def read(complete, tmp_path_factory):
+    path = tmp_path_factory.mktemp("file") / "result.h5ad"
+    complete.write_h5ad(path)
+    return ad.read_h5ad(path)
+
+
 @each_picture
-def test_no_text_is_cut_by_the_edge_of_the_figure(cohort, draw, n_panels, font_size):
+def test_a_file_that_was_written_and_read_draws_the_same(complete, read, name):
+    drawn = [pixels(draw(adata, name, show=False)[0].figure) for adata in (complete, read)]
+    np.testing.assert_array_equal(*drawn)
+
+
+@functools.cache
+def long_names(build):
     names = ("Effector memory CD8+ T cells, exhausted-like, TOX-high PDCD1-high", "NK")
     classes = ("complete response", "partial response", "stable disease", "progressive disease", "not evaluable")
-    adata = cohort(n_patients=15, n_regulons=6, cell_types=names, classes=classes)
+    return build(n_patients=15, n_regulons=6, cell_types=names, classes=classes)
+
+
+OF_COHORT = ("roc", "prc", "history", "perturb", "attention", "attention by group", "attention, both", "metrics")
+
+
+# The font sizes of matplotlib and of scanpy.set_figure_params.
+@pytest.mark.parametrize(("font_size", "title"), [(10, None), (14, "A title of the whole figure")])
+@each_picture
+def test_no_text_is_cut_by_the_edge_of_the_figure(complete, cohort, name, font_size, title):
+    adata = long_names(cohort) if name in OF_COHORT else complete
     with plt.rc_context({"font.size": font_size, "axes.titlesize": font_size}):
-        figure = np.ravel(draw(adata, show=False))[0].figure
-        figure.canvas.draw()
+        figure = draw(adata, name, show=False, title=title)[0].figure
+        figure.draw_without_rendering()
         inside = figure.get_tightbbox()
     assert inside.x0 >= 0 and inside.y0 >= 0
     assert inside.x1 <= figure.get_figwidth() and inside.y1 <= figure.get_figheight()
-
-
-@pytest.mark.parametrize("draw", [tm.pl.history, tm.pl.perturb])
-def test_a_wrong_number_of_axes_is_an_error(adata, draw):
-    with pytest.raises(ValueError, match="2 panels, but ax holds 1 axes"):
-        draw(adata, ax=plt.subplots()[1])

@@ -12,7 +12,7 @@ def _legend(ax):
 
 
 def _row(adata, metric, key="tcellmil"):
-    return tm.get.metrics(adata, key).set_index("metric").loc[metric]
+    return tm.get.metrics(adata, key=key).loc[metric]
 
 
 @pytest.mark.parametrize("n_patients", [6, 24, 64])
@@ -58,7 +58,7 @@ def test_prevalence_is_drawn_and_labelled(cohort):
 def test_several_keys_are_overlaid_each_with_its_own_values(cohort):
     adata = cohort(n_patients=24, n_regulons=2)
     adata.uns["pca"] = cohort(n_patients=24, n_regulons=2, signal=0.2, seed=1, key="pca").uns["pca"]
-    ax = tm.pl.roc(adata, ["tcellmil", "pca"], show=False)
+    ax = tm.pl.roc(adata, key=["tcellmil", "pca"], show=False)
     for text, key in zip(_legend(ax), ["tcellmil", "pca"], strict=True):
         assert text.startswith(f"{key} AUROC {_row(adata, 'auroc', key)['value']:.2f} ")
     assert len({line.get_color() for line in ax.lines}) == 3  # chance and two curves
@@ -88,7 +88,7 @@ def test_several_keys_with_several_classes_are_an_error(cohort):
     adata = cohort(n_patients=12, classes=("a", "b", "c"), n_regulons=2)
     adata.uns["again"] = adata.uns["tcellmil"]
     with pytest.raises(ValueError, match="'tcellmil' has 3 classes; draw one such fit at a time, one method"):
-        tm.pl.roc(adata, ["tcellmil", "again"], show=False)
+        tm.pl.roc(adata, key=["tcellmil", "again"], show=False)
 
 
 def test_after_leave_pair_out_the_legend_has_the_value_of_the_pairs(cohort):

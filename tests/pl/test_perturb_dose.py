@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 import tcellmil as tm
-from tcellmil.pl._canvas import shorten
+from tcellmil.pl._panels import shorten
 
 DOSES = (1.0, 2.0, 3.0, 5.0, 10.0)
 
@@ -18,11 +18,12 @@ def dosed(cohort):
 
     def make(doses=DOSES, **options):
         adata = cohort(**{"n_patients": 12, "n_regulons": 20, "n_replicas": 1} | options)
-        for key in ("tcellmil_perturbation", "tcellmil_perturbation_stats"):
-            one = adata.uns[key]
+        result = adata.uns["tcellmil_perturbation"]
+        for part in ("patients", "stats"):
+            one = result[part]
             changes = [name for name in one if "delta" in name]
             parts = [one.assign(n_mad=d, **{name: one[name] * np.tanh(d / 3) for name in changes}) for d in doses]
-            adata.uns[key] = pd.concat(parts, ignore_index=True)
+            result[part] = pd.concat(parts, ignore_index=True)
         return adata
 
     return make
@@ -43,7 +44,7 @@ def named(axes):
 def test_a_line_goes_through_the_medians_and_its_band_to_the_quartiles(dosed, n_regulons, n_patients):
     adata = dosed(n_regulons=n_regulons, n_patients=n_patients)
     axes = tm.pl.perturb_dose(adata, n_top=3, show=False)
-    table = tm.get.perturbation(adata)
+    table = tm.get.perturb(adata).reset_index()
     full = {shorten(name, 28): name for name in table["regulon"].unique()}
     for ax, direction in zip(axes, ["up", "down"], strict=True):
         assert f"n = {n_patients} patients" in ax.get_title()
@@ -60,9 +61,9 @@ def test_a_line_goes_through_the_medians_and_its_band_to_the_quartiles(dosed, n_
                 assert at_dose.min() == pytest.approx(low) and at_dose.max() == pytest.approx(high)
 
 
-def test_the_regulons_are_those_with_the_largest_change_at_any_dose_and_direction(dosed):
+def test_the_regulons_are_those_with_the_largest_change_anywhere(dosed):
     adata = dosed(n_regulons=30)
-    stats = adata.uns["tcellmil_perturbation_stats"]
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
     largest = stats["median_delta"].abs().groupby(stats["regulon"]).max().nlargest(4).index
     assert named(tm.pl.perturb_dose(adata, n_top=4, show=False)) == [shorten(name, 28) for name in largest]
 
@@ -73,13 +74,13 @@ def test_chosen_regulons_are_drawn_however_many(dosed):
     axes = tm.pl.perturb_dose(adata, n_top=2, regulons=chosen, show=False)
     assert sorted(named(axes)) == chosen
     assert len({(line.get_color(), line.get_linestyle()) for line in lines(axes[0])}) == 12
-    with pytest.raises(KeyError, match=r"regulons \['TF999\(\+\)'\] were not perturbed"):
+    with pytest.raises(KeyError, match=r"regulons \['TF999\(\+\)'\] are not in the table"):
         tm.pl.perturb_dose(adata, regulons=["TF999(+)"])
 
 
 def test_points_are_filled_where_the_change_is_significant(dosed):
     adata = dosed(n_regulons=2)
-    stats = adata.uns["tcellmil_perturbation_stats"]
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
     stats["padj"] = np.where(stats["n_mad"] > 2, 0.049, 0.05)
     for ax in tm.pl.perturb_dose(adata, show=False):
         points = [line for line in ax.lines if line.get_marker() == "o"]
@@ -96,8 +97,8 @@ def test_both_directions_share_one_scale_and_the_class_is_named(dosed):
 
 def test_one_direction_gives_one_panel(dosed):
     adata = dosed()
-    stats = adata.uns["tcellmil_perturbation_stats"]
-    adata.uns["tcellmil_perturbation_stats"] = stats[stats["direction"] == "down"]
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
+    adata.uns["tcellmil_perturbation"]["stats"] = stats[stats["direction"] == "down"]
     assert tm.pl.perturb_dose(adata, show=False).get_title().startswith("Downregulated in silico")
 
 
@@ -136,7 +137,7 @@ def test_it_draws_on_axes_that_are_given(dosed):
 def test_bad_input_is_named(dosed, cohort):
     with pytest.raises(ValueError, match=r"one dose only, n_mad=3; run tl.perturb\(adata, n_mad=\[1, 2, 3, 5, 10\]\)"):
         tm.pl.perturb_dose(cohort(n_patients=6, n_regulons=2))
-    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_top=0 must be a whole number of at least 1"):
         tm.pl.perturb_dose(dosed(), n_top=0)
     with pytest.raises(KeyError, match=r"run tl.perturb\(adata, key='other'\) first"):
         tm.pl.perturb_dose(dosed(), key="other")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.stats import bootstrap_ordered, bootstrap_regression, bootstrap_survival
+from tcellmil.stats import bootstrap_ordinal, bootstrap_regression, bootstrap_survival
 
 KINDS = ("classes", "ordered", "continuous", "survival")
 
@@ -25,7 +25,7 @@ def build(cohort):
             if outcome == "ordered":
                 known = table[table["label"] != ""]
                 code = known["label"].map(classes.index).to_numpy()
-                fit["metrics"] = bootstrap_ordered(code, known[[f"prob_{c}" for c in classes]].to_numpy(), n_boot=50)
+                fit["metrics"] = bootstrap_ordinal(code, known[[f"prob_{c}" for c in classes]].to_numpy(), n_boot=50)
         else:
             adata = cohort(n_patients=n_patients, n_regulons=2, **kwargs)
             fit, rng = adata.uns["tcellmil"], np.random.default_rng(0)
@@ -92,7 +92,7 @@ def test_own_axes_are_drawn_on(build, outcome):
 )
 def test_the_title_has_the_metric_of_the_table_and_the_patients(build, outcome, metric, name):
     adata = build(outcome)
-    row = tm.get.metrics(adata).set_index("metric").loc[metric]
+    row = tm.get.metrics(adata).loc[metric]
     lines = tm.pl.predictions(adata, show=False).get_title().split("\n")
     assert lines[0] == f"{name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
     assert lines[-1] == "n = 16 patients"
@@ -163,7 +163,7 @@ def test_patients_without_an_outcome_are_counted_not_drawn(build, outcome):
 
 def test_curves_are_those_of_the_getter_with_numbers_at_risk(build):
     adata = build("survival")
-    ax, curves = tm.pl.predictions(adata, show=False), tm.get.risk_groups(adata)
+    ax, curves = tm.pl.predictions(adata, show=False), tm.get.risk_groups(adata).reset_index()
     steps = [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
     table = tm.get.predictions(adata)
     ticks = ax.get_xticks()
@@ -174,7 +174,7 @@ def test_curves_are_those_of_the_getter_with_numbers_at_risk(build):
         times = table.loc[(table["risk"] > table["risk"].median()) == high, "time"]
         start = written.index(name) + 1
         assert [int(n) for n in written[start : start + len(ticks)]] == [(times >= tick).sum() for tick in ticks]
-    p = tm.get.risk_groups(adata, part="test")["p"].item()
+    p = tm.get.risk_groups(adata, "test")["p"].item()
     assert f"High and low risk (out of fold): log-rank test p = {p:.2g}" in ax.get_title()
     assert ax.get_xlabel() == "days"
 
@@ -214,7 +214,7 @@ def test_what_cannot_be_drawn_is_explained_and_opens_no_figure(build, outcome, c
 
 def test_a_missing_key_names_the_verb(build):
     with pytest.raises(KeyError, match=r"run tl.fit_mil\(adata, ..., key_added='absent'\) first"):
-        tm.pl.predictions(build("classes"), "absent", show=False)
+        tm.pl.predictions(build("classes"), key="absent", show=False)
 
 
 @pytest.mark.parametrize("draw", [tm.pl.roc, tm.pl.prc])
@@ -235,11 +235,11 @@ def test_losses_are_called_what_they_are(build, outcome, label):
 def test_other_pictures_name_what_is_changed_and_have_one_group(build, outcome, name):
     adata = build(outcome)
     target = {"target_class": "age" if outcome == "continuous" else "risk", "outcome": outcome}
-    stats = adata.uns["tcellmil_perturbation_stats"].drop(columns=["mean_delta_logit", "target_class"])
-    adata.uns["tcellmil_perturbation_stats"] = stats.assign(**target)
+    result = adata.uns["tcellmil_perturbation"]
+    result["stats"] = result["stats"].drop(columns=["mean_delta_logit", "target_class"]).assign(**target)
     assert tm.pl.perturb(adata, show=False)[0].get_xlabel() == f"Change in {name}"
-    for key in ("tcellmil_perturbation", "tcellmil_perturbation_stats"):
-        adata.uns[key] = pd.concat([adata.uns[key].assign(n_mad=dose) for dose in (1.0, 3.0)], ignore_index=True)
+    for part in ("patients", "stats"):
+        result[part] = pd.concat([result[part].assign(n_mad=dose) for dose in (1.0, 3.0)], ignore_index=True)
     assert tm.pl.perturb_dose(adata, show=False)[0].get_ylabel() == f"Change in {name}"
     n_cells = adata.n_obs
     legend = tm.pl.attention(adata, show=False).get_legend().get_texts()

@@ -8,8 +8,9 @@ import pytest
 from matplotlib.colors import to_hex
 
 import tcellmil as tm
-from tcellmil.pl._canvas import BLUE, GREY, shorten
 from tcellmil.pl._labels import label_points
+from tcellmil.pl._palette import BLUE, GREY
+from tcellmil.pl._panels import shorten
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def explained(cohort):
     def make(n_regulons=40, n_patients=12, seed=0, **options):
         adata = cohort(n_patients=n_patients, n_regulons=n_regulons, n_replicas=1, **options)
         rng = np.random.default_rng(seed)
-        stats = adata.uns["tcellmil_perturbation_stats"]
+        stats = adata.uns["tcellmil_perturbation"]["stats"]
         names, target = stats["regulon"].unique(), stats["target_class"].iloc[0]
         p = rng.choice([0.001, 0.5], (3, len(names)))
         shap = {
@@ -36,7 +37,7 @@ def explained(cohort):
         adata.uns["tcellmil_shap"] = {"stats": pd.DataFrame(shap), "params": {"target_class": target}}
         correlation = {"regulon": names, "tau_within": rng.normal(0, 0.2, len(names)), "tau_within_padj": p[1]}
         correlation |= {"rho_within": 0.1, "rho_within_padj": 0.5, "mixed_coef": 0.1, "mixed_padj": p[2]}
-        adata.uns["attention_correlation"] = pd.DataFrame(correlation)
+        adata.uns["tcellmil_attention_correlation"] = {"regulons": pd.DataFrame(correlation), "params": {}}
         return adata
 
     return make
@@ -64,7 +65,7 @@ def drawn_labels(ax):
 def test_points_colours_and_shapes_are_those_of_the_table(explained, n_regulons, test):
     adata = explained(n_regulons)
     ax = tm.pl.regulators(adata, test=test, show=False)
-    table = tm.get.regulators(adata).sort_values(["tau_within", "shap_difference"], ignore_index=True)
+    table = tm.get.regulators(adata).reset_index().sort_values(["tau_within", "shap_difference"], ignore_index=True)
     points = drawn_points(ax)
     np.testing.assert_allclose(points["x"], table["tau_within"])
     np.testing.assert_allclose(points["y"], table["shap_difference"])
@@ -89,7 +90,7 @@ def test_the_legend_names_the_test_and_the_threshold(explained):
 def test_the_names_are_those_that_stand_out_on_both_axes(explained):
     adata = explained(300)
     ax = tm.pl.regulators(adata, n_top=8, show=False)
-    table = tm.get.regulators(adata).set_index("regulon")
+    table = tm.get.regulators(adata)
     ranks = table[["tau_within", "shap_difference"]].abs().rank().sum(axis=1)
     assert [text.get_text() for text in ax.texts] == [shorten(name, 24) for name in ranks.nlargest(8).index]
     assert not tm.pl.regulators(adata, n_top=0, show=False).texts
@@ -138,8 +139,8 @@ def test_a_name_without_room_is_left_out_and_the_first_stays():
 
 def test_regulons_without_a_value_are_counted_and_not_drawn(explained):
     adata = explained(10)
-    adata.uns["attention_correlation"].loc[3, "tau_within"] = np.nan
-    adata.uns["attention_correlation"].loc[7, "mixed_padj"] = np.nan
+    adata.uns["tcellmil_attention_correlation"]["regulons"].loc[3, "tau_within"] = np.nan
+    adata.uns["tcellmil_attention_correlation"]["regulons"].loc[7, "mixed_padj"] = np.nan
     ax = tm.pl.regulators(adata, show=False)
     assert ax.get_title() == "9 regulons, 1 without a value, means over 12 patients"
     assert len(drawn_points(ax)) == 9
@@ -148,7 +149,7 @@ def test_regulons_without_a_value_are_counted_and_not_drawn(explained):
 @pytest.mark.filterwarnings("ignore:tl.perturb:UserWarning")
 def test_without_a_perturbation_no_shape_is_explained(explained):
     adata = explained(10)
-    del adata.uns["tcellmil_perturbation_stats"]
+    del adata.uns["tcellmil_perturbation"]
     ax = tm.pl.regulators(adata, show=False)
     assert set(drawn_points(ax)["area"]) == {11}
     assert len(ax.figure.legends[0].get_texts()) == 2
@@ -182,7 +183,7 @@ def test_it_draws_on_axes_that_are_given(explained):
 
 @pytest.mark.parametrize(
     ("missing", "verb"),
-    [("tcellmil_shap", "tl.shap"), ("attention_correlation", "tl.attention_correlation")],
+    [("tcellmil_shap", "tl.shap"), ("tcellmil_attention_correlation", "tl.attention_correlation")],
 )
 def test_a_missing_table_names_its_verb_and_opens_no_figure(explained, missing, verb):
     adata = explained(5)
@@ -198,7 +199,7 @@ def test_bad_options_are_named(explained):
         tm.pl.regulators(adata, n_top=-1)
     with pytest.raises(ValueError, match="test='all' is not known; choose from 'mixed', 'within'"):
         tm.pl.regulators(adata, test="all")
-    adata.uns["attention_correlation"] = adata.uns["attention_correlation"].drop(columns="mixed_padj")
+    del adata.uns["tcellmil_attention_correlation"]["regulons"]["mixed_padj"]
     with pytest.raises(KeyError, match=r"no mixed models; run tl.attention_correlation\(..., mixed_model=True\)"):
         tm.pl.regulators(adata, test="mixed")
     assert tm.pl.regulators(adata, show=False).get_title().startswith("5 regulons")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.pl._canvas import shorten
+from tcellmil.pl._panels import shorten
 from tcellmil.tl._explain._shap import _difference, _statistics
 
 
@@ -16,7 +16,7 @@ def explained(cohort):
     def build(n_patients=12, n_regulons=40, classes=("NR", "R"), level="bag", **kwargs):
         adata = cohort(n_patients=n_patients, classes=classes, n_regulons=n_regulons, n_replicas=1, **kwargs)
         rng = np.random.default_rng(0)
-        names = adata.uns["tcellmil_perturbation_stats"]["regulon"].unique()
+        names = adata.uns["tcellmil_perturbation"]["stats"]["regulon"].unique()
         patients = adata.uns["tcellmil"]["predictions"].index
         size = np.exp(rng.normal(-4, 1.5, n_regulons))
         table = pd.DataFrame(
@@ -31,7 +31,9 @@ def explained(cohort):
             "stats": _statistics(table[table["class"] == classes[-1]], difference, names, level),
             "params": {"level": level, "target_class": classes[-1], "output": "probability", "key": "tcellmil"},
         }
-        adata.obsm["X_shap"] = rng.normal(size=(adata.n_obs, n_regulons)).astype(np.float32) * size.astype(np.float32)
+        adata.obsm["X_tcellmil_shap"] = rng.normal(size=(adata.n_obs, n_regulons)).astype(np.float32) * size.astype(
+            np.float32
+        )
         return adata
 
     return build
@@ -46,7 +48,7 @@ def names_of(ax):
 def test_regulons_are_ordered_by_their_median_absolute_value(explained, n_regulons, classes):
     adata = explained(n_patients=15, n_regulons=n_regulons, classes=classes)
     ax = tm.pl.shap(adata, n_top=10, show=False)
-    stats = tm.get.shap(adata, "stats").sort_values("median_abs", ascending=False)
+    stats = tm.get.shap(adata, "stats").reset_index().sort_values("median_abs", ascending=False)
     assert names_of(ax) == [shorten(name) for name in stats["regulon"][:10]]
     assert len(ax.get_legend().get_texts()) == len(classes)
 
@@ -56,8 +58,8 @@ def test_points_are_the_patients_of_each_label(explained, level, summary):
     adata = explained(level=level, n_regulons=3)
     ax = tm.pl.shap(adata, show=False)
     label = tm.get.predictions(adata)["label"]
-    top = tm.get.shap(adata, "stats").nlargest(1, "median_abs")["regulon"].iloc[0]
-    table = tm.get.shap(adata, regulons=top)
+    top = tm.get.shap(adata, "stats").reset_index().nlargest(1, "median_abs")["regulon"].iloc[0]
+    table = tm.get.shap(adata, regulons=top).reset_index()
     table = table[table["class"] == "R"].set_index("patient")[summary]
     drawn = {tuple(np.round(points.get_offsets()[:, 0].data, 9)) for points in ax.collections}
     for group in ("R", "NR"):
@@ -78,9 +80,9 @@ def test_unlabelled_patients_have_boxes_of_their_own(explained):
 
 def test_cells_on_an_embedding_are_coloured_around_zero(explained):
     adata = explained(n_regulons=5)
-    adata.obsm["X_shap"][:7] = np.nan
+    adata.obsm["X_tcellmil_shap"][:7] = np.nan
     axes = tm.pl.shap(adata, basis="umap", show=False)
-    order = tm.get.shap(adata, "stats").sort_values("median_abs", ascending=False)["regulon"][:3]
+    order = tm.get.shap(adata, "stats").reset_index().sort_values("median_abs", ascending=False)["regulon"][:3]
     assert [ax.get_title() for ax in axes] == [shorten(name) for name in order]
     for ax in axes:
         norm = ax.collections[0].norm
@@ -96,11 +98,11 @@ def test_chosen_regulons_are_drawn(explained):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"n_top": 0}, ValueError, r"n_top=0 must be at least 1"),
+        ({"n_top": 0}, ValueError, r"n_top=0 must be a whole number of at least 1"),
         ({"by": "class"}, ValueError, r"by='class' is not known; choose from 'label', 'output'"),
         ({"summary": "median"}, ValueError, r"summary='median' is not known"),
         ({"basis": "tsne"}, KeyError, r"basis='tsne' is not in adata.obsm"),
-        ({"regulons": "TBX21"}, KeyError, r"regulons \['TBX21'\] have no SHAP values"),
+        ({"regulons": "TBX21"}, KeyError, r"regulons \['TBX21'\] are not in the table"),
         ({"key": "other"}, KeyError, r"run tl.shap\(adata, key='other'\) first"),
     ],
 )

@@ -105,7 +105,7 @@ def test_cells_without_a_sample_are_counted_and_nothing_is_removed():
 
 
 def test_n_cells_below_one_is_an_error():
-    with pytest.raises(ValueError, match="n_cells=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_cells=0 must be a whole number of at least 1"):
         tm.pp.subsample_bags(_cells({"A": 3}), "patient", n_cells=0)
 
 

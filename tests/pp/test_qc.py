@@ -180,6 +180,34 @@ def test_arguments_out_of_range_raise(counts, arguments, error, message):
         tm.pp.qc(counts, **arguments)
 
 
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_matrix, sparse.csc_array])
+@pytest.mark.parametrize("transform", [np.rint, np.log1p])
+@pytest.mark.filterwarnings("ignore:adata.X does not hold counts")
+def test_blocks_of_cells_give_the_bits_of_the_whole(container, transform, monkeypatch):
+    matrix = transform(np.random.default_rng(0).gamma(0.3, 3, (31, 40))).astype(np.float32)
+    whole, blocks = (ad.AnnData(container(matrix)) for _ in range(2))
+    for adata in (whole, blocks):
+        adata.var_names = [f"MT-{i}" if i < 6 else f"G{i}" for i in range(40)]
+    tm.pp.qc(whole, max_mito=100, min_genes=0)
+    monkeypatch.setattr("tcellmil._matrix.BLOCK_VALUES", 3 * 40)  # 10 blocks of 3 cells and one of a single cell
+    monkeypatch.setattr("tcellmil.pp._qc.CELLS", 3)
+    tm.pp.qc(blocks, max_mito=100, min_genes=0)
+    pd.testing.assert_frame_equal(blocks.obs, whole.obs, check_exact=True)
+
+
+def test_stored_zeros_stay_in_the_matrix(counts):
+    matrix = sparse.csr_matrix(counts.X)
+    matrix.data[::7] = 0
+    counts.X, before = matrix, matrix.copy()
+    tm.pp.qc(counts, min_genes=0, max_genes=N_GENES, max_mito=100)
+    assert (counts.X.nnz, (counts.X != before).nnz) == (before.nnz, 0)
+
+
+def test_without_cells_there_is_nothing_to_filter():
+    with pytest.raises(ValueError, match="adata has no cells"):
+        tm.pp.qc(ad.AnnData(np.ones((0, 5), dtype=np.float32)))
+
+
 def test_a_view_is_refused(counts):
     with pytest.raises(ValueError, match="view"):
         tm.pp.qc(counts[:4])

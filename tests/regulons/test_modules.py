@@ -70,5 +70,5 @@ def test_edges_without_a_sign_are_in_no_module():
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"lacks the columns \['rho'\]"):
         modules_from_grn(pd.DataFrame({"TF": [], "target": [], "importance": []}))
-    with pytest.raises(ValueError, match="rho_threshold=0 must be above 0"):
+    with pytest.raises(ValueError, match="rho_threshold=0 must be positive"):
         modules_from_grn(pd.DataFrame({"TF": [], "target": [], "importance": [], "rho": []}), rho_threshold=0)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tcellmil.stats import bootstrap_metrics, classification_metrics
-from tcellmil.stats._metrics import METRICS
+from tcellmil.stats._evaluation._classes import METRICS
 
 
 def _cohort(n, seed=0, signal=0.3):
@@ -17,7 +17,7 @@ def _cohort(n, seed=0, signal=0.3):
     return y, np.column_stack([1 - p, p])
 
 
-def test_table_has_a_row_a_metric_and_intervals_hold_the_value():
+def test_table_has_one_row_per_metric_whose_interval_holds_the_value():
     y, proba = _cohort(64)
     table = bootstrap_metrics(y, proba)
     assert table.columns.tolist() == ["metric", "value", "ci_low", "ci_high", "n"]
@@ -43,7 +43,7 @@ def test_a_higher_level_widens_every_interval():
 def test_interval_equals_one_by_sklearn_on_the_same_resamples():
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from tcellmil.stats._bootstrap import class_resamples
+    from tcellmil.stats._evaluation._resampling import class_resamples
 
     y, proba = _cohort(15)
     counts = class_resamples(y, 2, 300, seed=7).astype(int)
@@ -54,8 +54,8 @@ def test_interval_equals_one_by_sklearn_on_the_same_resamples():
         np.testing.assert_allclose(table.loc[name, ["ci_low", "ci_high"]].astype(float), low_high)
 
 
-def test_every_resample_holds_every_class_even_when_one_has_a_single_patient():
-    from tcellmil.stats._bootstrap import class_resamples
+def test_every_resample_holds_every_class_even_one_of_a_single_patient():
+    from tcellmil.stats._evaluation._resampling import class_resamples
 
     y = np.array([0] * 9 + [1])
     counts = class_resamples(y, 2, 2000, seed=0)
@@ -113,7 +113,7 @@ def test_two_thousand_resamples_of_64_patients_take_under_half_a_second():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_boot": 0}, "n_boot=0 must be at least 1"),
+        ({"n_boot": 0}, "n_boot=0 must be a whole number of at least 1"),
         ({"level": 95}, "level=95 must be between 0 and 1"),
         ({"pair_order": np.ones((3, 2))}, r"shape \(3, 2\), expected \(2, 2\)"),
         ({"pair_order": np.full((2, 2), np.nan)}, "pair without a prediction"),
@@ -135,7 +135,7 @@ def test_pair_order_with_three_classes_is_an_error():
         bootstrap_metrics(np.arange(3), np.full((3, 3), 1 / 3), pair_order=np.ones((1, 1)))
 
 
-def test_classes_that_no_resample_can_hold_are_an_error_and_not_an_endless_loop(monkeypatch):
-    monkeypatch.setattr("tcellmil.stats._bootstrap.MAX_DRAWS", 20)
+def test_classes_that_no_resample_can_hold_are_an_error(monkeypatch):
+    monkeypatch.setattr("tcellmil.stats._evaluation._resampling.MAX_DRAWS", 20)
     with pytest.raises(ValueError, match="the smallest has 1"):
         bootstrap_metrics(np.arange(15), np.full((15, 15), 1 / 15), n_boot=50)

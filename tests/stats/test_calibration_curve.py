@@ -37,7 +37,7 @@ def test_equal_probabilities_stay_together():
     [
         ([True], [0.1, 0.2], 2, r"is_class has shape \(1,\), probability \(2,\)"),
         ([True], [1.2], 2, r"probability must lie in \[0, 1\]"),
-        ([True], [0.2], 0, r"n_bins=0 must be at least 1"),
+        ([True], [0.2], 0, r"n_bins=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_named(y, p, n_bins, message):

@@ -61,7 +61,7 @@ def test_global_random_state_is_neither_read_nor_moved(cells):
         ({"x": np.array([[np.nan, 1.0]] * 5)}, "5 NaN or infinite values"),
         ({"n_clusters": 1}, "n_clusters=1 must be between 2 and the number of cells, 5"),
         ({"n_clusters": 6}, "n_clusters=6 must be between 2 and the number of cells, 5"),
-        ({"n_init": 0}, "n_init=0 must be at least 1"),
+        ({"n_init": 0}, "n_init=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_named(options, message):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from tcellmil.stats import classification_metrics
-from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
+from tcellmil.stats._evaluation._classes import METRICS, checked_predictions, weighted_metrics
 
 
 @st.composite
@@ -56,7 +56,7 @@ def test_metrics_equal_those_of_sklearn(drawn):
     assert ours == pytest.approx(_sklearn(y, proba, None), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(predictions())
 def test_weighted_metrics_equal_those_of_sklearn_with_sample_weight(drawn):
     y, proba, rng = drawn

@@ -52,7 +52,7 @@ def test_estimates_are_those_of_statsmodels(between, seed):
 
 @pytest.mark.parametrize("left", [0, 0.2])
 @pytest.mark.parametrize("n_patients", [6, 40])
-def test_patients_that_differ_less_than_by_chance_are_singular_with_the_estimates_of_least_squares(left, n_patients):
+def test_a_singular_fit_has_the_estimates_of_least_squares(left, n_patients):
     y, x, patients = cells(n_patients=n_patients, between=0)
     y, x = without_differences(y, patients, left), without_differences(x, patients)
     row = random_intercept(y[:, None], x, patients).iloc[0]

@@ -1,4 +1,4 @@
-"""Metrics and intervals for predicted numbers, ordered classes and survival; equal to those of other libraries."""
+"""Metrics and intervals for predicted numbers, ordinal classes and survival; equal to those of other libraries."""
 
 import numpy as np
 import pandas as pd
@@ -10,25 +10,22 @@ from sklearn import metrics as oracle
 
 from tcellmil.stats import (
     bootstrap_metrics,
-    bootstrap_ordered,
+    bootstrap_ordinal,
     bootstrap_regression,
     bootstrap_survival,
     classification_metrics,
-    ordered_metrics,
+    ordinal_metrics,
     regression_metrics,
     survival_metrics,
 )
-from tcellmil.stats._bootstrap import class_resamples
-from tcellmil.stats._metrics import METRICS
-from tcellmil.stats._outcome_metrics import (
-    ORDERED_METRICS,
-    REGRESSION_METRICS,
+from tcellmil.stats._evaluation._classes import METRICS
+from tcellmil.stats._evaluation._ordinal import ORDINAL_METRICS, median_class, weighted_ordinal_metrics
+from tcellmil.stats._evaluation._regression import REGRESSION_METRICS, weighted_regression_metrics
+from tcellmil.stats._evaluation._resampling import class_resamples
+from tcellmil.stats._evaluation._survival import (
     SURVIVAL_METRICS,
     checked_survival,
     comparable_pairs,
-    median_class,
-    weighted_ordered_metrics,
-    weighted_regression_metrics,
     weighted_survival_metrics,
 )
 
@@ -46,7 +43,7 @@ def numbers(draw):
 
 
 @st.composite
-def ordered(draw):
+def ordinal(draw):
     """Every class is present; probabilities of one decimal, so that halves and ties are common."""
     n_classes = draw(st.integers(2, 5))
     n_patients = draw(st.integers(n_classes, 25))
@@ -103,7 +100,7 @@ def test_regression_metrics_equal_those_of_sklearn_and_scipy(drawn):
 
 @settings(max_examples=60, deadline=None)
 @given(numbers())
-def test_weighted_regression_metrics_equal_those_of_sklearn_and_of_repeated_patients(drawn):
+def test_weighted_regression_metrics_equal_those_of_others(drawn):
     y, predicted, rng = drawn
     counts = _counts(rng, len(y))
     assume(all(len(np.unique(y[c > 0])) > 1 and len(np.unique(predicted[c > 0])) > 1 for c in counts))
@@ -114,7 +111,7 @@ def test_weighted_regression_metrics_equal_those_of_sklearn_and_of_repeated_pati
 
 @settings(max_examples=30, deadline=None)
 @given(numbers(), st.floats(0.1, 100), st.floats(-100, 100))
-def test_correlations_do_not_see_scale_and_shift_and_spearman_no_monotone_map(drawn, scale, shift):
+def test_correlations_ignore_scale_and_shift_and_spearman_monotone_maps(drawn, scale, shift):
     y, predicted, _ = drawn
     before, after = regression_metrics(y, predicted), regression_metrics(y, scale * predicted + shift)
     assert after["pearson"] == pytest.approx(before["pearson"], abs=1e-7)
@@ -168,7 +165,7 @@ def test_bad_numbers_are_named(y, predicted, message):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Ordered classes
+# Ordinal classes
 
 
 def _median_by_loop(proba):
@@ -183,11 +180,11 @@ def _median_by_loop(proba):
 
 
 @settings(max_examples=60, deadline=None)
-@given(ordered())
-def test_ordered_metrics_are_those_of_the_classes_and_two_of_sklearn(drawn):
+@given(ordinal())
+def test_ordinal_metrics_are_those_of_the_classes_and_two_of_sklearn(drawn):
     y, proba, _ = drawn
-    ours, called = ordered_metrics(y, proba), _median_by_loop(proba)
-    assert tuple(ours) == ORDERED_METRICS
+    ours, called = ordinal_metrics(y, proba), _median_by_loop(proba)
+    assert tuple(ours) == ORDINAL_METRICS
     assert all(type(value) is float for value in ours.values())
     assert {name: ours[name] for name in METRICS} == classification_metrics(y, proba)
     assert ours["weighted_kappa"] == pytest.approx(oracle.cohen_kappa_score(y, called, weights="quadratic"), abs=1e-12)
@@ -195,30 +192,30 @@ def test_ordered_metrics_are_those_of_the_classes_and_two_of_sklearn(drawn):
 
 
 @settings(max_examples=60, deadline=None)
-@given(ordered())
-def test_weighted_ordered_metrics_equal_those_of_sklearn_with_sample_weight(drawn):
+@given(ordinal())
+def test_weighted_ordinal_metrics_equal_those_of_sklearn_with_sample_weight(drawn):
     y, proba, rng = drawn
     counts = _counts(rng, len(y))
     assume((counts @ np.eye(proba.shape[1])[y] > 0).all())
     called = _median_by_loop(proba)
-    for row, weight in zip(weighted_ordered_metrics(y, proba, counts)[:, -2:], counts, strict=True):
+    for row, weight in zip(weighted_ordinal_metrics(y, proba, counts)[:, -2:], counts, strict=True):
         kappa = oracle.cohen_kappa_score(y, called, weights="quadratic", sample_weight=weight)
         error = oracle.mean_absolute_error(y, called, sample_weight=weight)
         np.testing.assert_allclose(row, [kappa, error], atol=1e-12)
 
 
 @settings(max_examples=30, deadline=None)
-@given(ordered())
+@given(ordinal())
 def test_an_integer_weight_repeats_a_patient_of_ordered_classes(drawn):
     y, proba, rng = drawn
     counts = rng.integers(1, 4, size=len(y))
-    repeated = ordered_metrics(np.repeat(y, counts), np.repeat(proba, counts, axis=0))
-    weighted = weighted_ordered_metrics(y, proba, counts[None].astype(float))[0]
+    repeated = ordinal_metrics(np.repeat(y, counts), np.repeat(proba, counts, axis=0))
+    weighted = weighted_ordinal_metrics(y, proba, counts[None].astype(float))[0]
     np.testing.assert_allclose(weighted, list(repeated.values()), atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
-@given(ordered())
+@given(ordinal())
 def test_the_median_class_has_the_least_expected_distance(drawn):
     _, proba, _ = drawn
     levels = np.arange(proba.shape[1])
@@ -243,7 +240,7 @@ def test_two_classes_are_called_alike_by_the_median_and_the_most_probable():
 def test_kappa_punishes_what_is_further_off():
     y = np.array([0, 1, 2, 0, 1, 2])
     near, far = np.eye(3)[[1, 1, 2, 0, 1, 2]], np.eye(3)[[2, 1, 2, 0, 1, 2]]
-    near, far = ordered_metrics(y, near), ordered_metrics(y, far)
+    near, far = ordinal_metrics(y, near), ordinal_metrics(y, far)
     assert near["accuracy"] == far["accuracy"]
     assert near["weighted_kappa"] > far["weighted_kappa"] and near["mae_levels"] < far["mae_levels"]
 
@@ -251,16 +248,16 @@ def test_kappa_punishes_what_is_further_off():
 def test_turning_the_order_round_changes_neither_metric_of_the_order():
     rng = np.random.default_rng(0)
     y, proba = np.arange(20) % 4, rng.dirichlet(np.ones(4), size=20)  # no sum is a half, so the median is one class
-    before, after = ordered_metrics(y, proba), ordered_metrics(3 - y, proba[:, ::-1])
+    before, after = ordinal_metrics(y, proba), ordinal_metrics(3 - y, proba[:, ::-1])
     for name in ("weighted_kappa", "mae_levels"):
         assert after[name] == pytest.approx(before[name])
 
 
-def test_bad_ordered_predictions_are_named_as_those_of_classes_are():
+def test_bad_ordinal_predictions_are_named_as_those_of_classes_are():
     with pytest.raises(ValueError, match="no patient is of class 1"):
-        ordered_metrics(np.array([0, 2]), np.full((2, 3), 1 / 3))
+        ordinal_metrics(np.array([0, 2]), np.full((2, 3), 1 / 3))
     with pytest.raises(ValueError, match="summing to 1"):
-        ordered_metrics(np.array([0, 1]), np.full((2, 2), 0.6))
+        ordinal_metrics(np.array([0, 1]), np.full((2, 2), 0.6))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -354,7 +351,7 @@ def test_the_opposite_risk_has_the_opposite_concordance(drawn):
 
 @settings(max_examples=30, deadline=None)
 @given(survival())
-def test_without_censoring_both_concordances_are_the_same_and_the_times_themselves_are_perfect(drawn):
+def test_without_censoring_both_concordances_are_the_same(drawn):
     time, _, risk, _ = drawn
     assume(len(np.unique(time)) > 1)
     everybody = np.ones(len(time))
@@ -423,7 +420,7 @@ def _cohort(n, seed=0):
     time, censoring = rng.exponential(np.exp(-y)), rng.exponential(2, size=n)
     return {
         "regression": (bootstrap_regression, regression_metrics, (y, predicted)),
-        "ordered": (bootstrap_ordered, ordered_metrics, (grade, proba / proba.sum(axis=1, keepdims=True))),
+        "ordinal": (bootstrap_ordinal, ordinal_metrics, (grade, proba / proba.sum(axis=1, keepdims=True))),
         "survival": (
             bootstrap_survival,
             survival_metrics,
@@ -432,11 +429,11 @@ def _cohort(n, seed=0):
     }
 
 
-KINDS = ("regression", "ordered", "survival")
+KINDS = ("regression", "ordinal", "survival")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_table_has_a_row_a_metric_and_intervals_hold_the_value_of_each_outcome(kind):
+def test_table_has_one_row_per_metric_whose_interval_holds_the_value(kind):
     bootstrap, plain, arrays = _cohort(60)[kind]
     table = bootstrap(*arrays)
     assert table.columns.tolist() == ["metric", "value", "ci_low", "ci_high", "n"]
@@ -461,7 +458,7 @@ def test_interval_equals_one_of_repeated_patients(kind):
     table = bootstrap(*arrays, n_boot=200, seed=7)
     # Of 20 patients every resample will do but for the classes, so this is what was drawn.
     rng = np.random.default_rng(7)
-    if kind == "ordered":
+    if kind == "ordinal":
         counts = class_resamples(arrays[0], 3, 200, seed=7).astype(int)
     else:
         counts = rng.multinomial(20, np.full(20, 1 / 20), size=200)
@@ -481,9 +478,9 @@ def test_rows_of_one_group_are_drawn_together(kind):
     np.testing.assert_allclose(grouped[columns], alone[columns], atol=1e-9)
 
 
-def test_ordered_intervals_have_the_resamples_of_the_classes():
-    _, _, (y, proba) = _cohort(30)["ordered"]
-    pd.testing.assert_frame_equal(bootstrap_ordered(y, proba, seed=5).head(8), bootstrap_metrics(y, proba, seed=5))
+def test_ordinal_intervals_have_the_resamples_of_the_classes():
+    _, _, (y, proba) = _cohort(30)["ordinal"]
+    pd.testing.assert_frame_equal(bootstrap_ordinal(y, proba, seed=5).head(8), bootstrap_metrics(y, proba, seed=5))
 
 
 def test_resamples_that_leave_a_metric_undefined_are_drawn_again():
@@ -493,7 +490,7 @@ def test_resamples_that_leave_a_metric_undefined_are_drawn_again():
         assert table[["value", "ci_low", "ci_high"]].notna().all(axis=None)
 
 
-def test_a_metric_undefined_for_all_is_nan_and_the_others_keep_their_intervals():
+def test_an_undefined_metric_is_nan_and_the_others_keep_their_intervals():
     table = bootstrap_regression(np.arange(10.0), np.full(10, 4.5), n_boot=200).set_index("metric")
     assert table.loc[["pearson", "spearman"], ["value", "ci_low", "ci_high"]].isna().all(axis=None)
     assert table.loc[["r2", "mae", "rmse"], ["value", "ci_low", "ci_high"]].notna().all(axis=None)
@@ -517,7 +514,7 @@ def test_intervals_cover_the_truth():
 
         grade = rng.permutation(np.arange(60) % 3)
         called = np.where(rng.random(60) < 0.3, 1, grade)  # 0.3 of two thirds are one level off
-        row = bootstrap_ordered(grade, np.eye(3)[called], n_boot=300, seed=run).set_index("metric").loc["mae_levels"]
+        row = bootstrap_ordinal(grade, np.eye(3)[called], n_boot=300, seed=run).set_index("metric").loc["mae_levels"]
         covered["mae_levels"].append(row["ci_low"] <= 0.2 <= row["ci_high"])
     for name, hits in covered.items():
         assert 0.85 <= np.mean(hits) <= 0.99, name
@@ -527,7 +524,7 @@ def test_intervals_cover_the_truth():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_boot": 0}, "n_boot=0 must be at least 1"),
+        ({"n_boot": 0}, "n_boot=0 must be a whole number of at least 1"),
         ({"level": 95}, "level=95 must be between 0 and 1"),
         ({"groups": np.arange(5)}, r"groups has shape \(5,\), but there are 12 patients"),
         ({"groups": np.zeros(12)}, "every resample is the same; give at least two"),
@@ -540,7 +537,7 @@ def test_bad_arguments_of_intervals_are_named(kind, arguments, message):
 
 
 def test_resamples_that_never_will_do_are_an_error_and_not_an_endless_loop(monkeypatch):
-    monkeypatch.setattr("tcellmil.stats._bootstrap.MAX_DRAWS", 1)
+    monkeypatch.setattr("tcellmil.stats._evaluation._resampling.MAX_DRAWS", 1)
     one = np.eye(30)[29]
     with pytest.raises(ValueError, match="resamples of 30 patients hardly ever hold two different outcomes"):
         bootstrap_regression(one, np.arange(30.0))

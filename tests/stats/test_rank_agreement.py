@@ -118,7 +118,7 @@ def test_rows_of_two_tables_are_correlated_as_by_scipy():
         (np.ones(4), 1, r"at least two raters, got shape \(4,\)"),
         (np.ones((1, 4)), 1, r"at least two raters, got shape \(1, 4\)"),
         (np.array([[1, np.nan], [np.inf, 2]]), 1, "holds 2 NaN or infinite values"),
-        (np.ones((2, 4)), 0, "n_top=0 must be at least 1"),
+        (np.ones((2, 4)), 0, "n_top=0 must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_named(values, n_top, message):

@@ -110,8 +110,8 @@ def test_a_level_out_of_range(level):
     [
         ([1, 1, 0], ["a", "a", "a"], "compares groups, but all 3 patients are in one"),
         ([1, 1, 0], ["a", "b"], r"group has shape \(2,\), time \(3,\); both must be \(n_patients,\)"),
-        ([0, 0, 0], ["a", "b", "b"], "nobody had the event while patients of two groups were at risk"),
-        ([0, 0, 1], ["a", "b", "b"], "nobody had the event while patients of two groups were at risk"),
+        ([0, 0, 0], ["a", "b", "b"], "no patient had the event while two groups were at risk"),
+        ([0, 0, 1], ["a", "b", "b"], "no patient had the event while two groups were at risk"),
     ],
 )
 def test_groups_that_cannot_be_compared(event, group, message):

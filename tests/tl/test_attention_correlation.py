@@ -1,5 +1,7 @@
 """Correlation with attention: the statistics of scipy and statsmodels, over cells, inside patients, over patients."""
 
+import functools
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ COLUMNS = [
 ]
 
 
-def attended(n_patients=12, slopes=(1.0, 0.0, -1.0), spread=0.0, seed=0):
+def with_attention(fit_of, n_patients=12, slopes=(1.0, 0.0, -1.0), spread=0.0, seed=0):
     """Patients of 20 to 60 cells; activity goes with log attention by ``slopes``, which vary by ``spread``."""
     rng = np.random.default_rng(seed)
     names = np.array([f"P{i:02d}" for i in range(n_patients)])
@@ -34,10 +36,13 @@ def attended(n_patients=12, slopes=(1.0, 0.0, -1.0), spread=0.0, seed=0):
     adata = ad.AnnData(np.ones((len(obs), 1), dtype=np.float32), obs=obs)
     adata.obsm["X_regulons"] = activity.astype(np.float32)
     adata.uns["regulons"] = {"names": np.array([f"TF{i}(+)" for i in range(len(slopes))], dtype=object)}
-    predictions = pd.DataFrame({"label": "R", "predicted": "R", "n_cells": n_cells}, index=names)
-    params = {"sample_key": "patient", "use_rep": "X_regulons", "classes": ["NR", "R"]}
-    adata.uns["tcellmil"] = {"params": params, "predictions": predictions}
+    adata.uns["tcellmil"] = fit_of(names, n_cells)
     return adata
+
+
+@pytest.fixture(scope="module")
+def attended(fit_of):
+    return functools.partial(with_attention, fit_of)
 
 
 def correlated(adata, **options):
@@ -45,7 +50,7 @@ def correlated(adata, **options):
     return tm.get.attention_correlation(adata).reset_index()
 
 
-def test_regulons_that_go_with_attention_are_found_with_their_sign():
+def test_regulons_that_go_with_attention_are_found_with_their_sign(attended):
     table = correlated(attended()).set_index("regulon")
     for effect, p in [("tau", "tau"), ("rho", "rho"), ("tau_within", "tau_within"), ("mixed_coef", "mixed")]:
         assert table.loc["TF0(+)", effect] > 0.3 and table.loc["TF2(+)", effect] < -0.3
@@ -53,7 +58,7 @@ def test_regulons_that_go_with_attention_are_found_with_their_sign():
     assert abs(table.loc["TF1(+)", "tau_within"]) < 0.1
 
 
-def test_over_cells_and_inside_patients_statistics_are_scipys():
+def test_over_cells_and_inside_patients_statistics_are_scipys(attended):
     adata = attended()
     table, cells = correlated(adata), tm.get.attention(adata)
     assert table.columns.tolist() == COLUMNS and table["regulon"].tolist() == ["TF0(+)", "TF1(+)", "TF2(+)"]
@@ -73,7 +78,7 @@ def test_over_cells_and_inside_patients_statistics_are_scipys():
         np.testing.assert_allclose(table[f"{name}_padj"], false_discovery_control(table[f"{name}_p"]))
 
 
-def test_mixed_models_are_of_log_relative_attention():
+def test_mixed_models_are_of_log_relative_attention(attended):
     adata = attended()
     expected = random_intercept(
         adata.obsm["X_regulons"], np.log(tm.get.attention(adata)["relative"]), adata.obs["patient"]
@@ -82,7 +87,7 @@ def test_mixed_models_are_of_log_relative_attention():
     pd.testing.assert_frame_equal(got, expected.add_prefix("mixed_"), rtol=1e-6)
 
 
-def test_slopes_that_differ_between_patients_around_zero_convince_cells_but_not_patients():
+def test_slopes_that_differ_between_patients_around_zero_convince_cells_but_not_patients(attended):
     """Why the p-values over patients are those to read."""
     table = correlated(attended(n_patients=20, slopes=np.zeros(60), spread=0.6))
     share = {name: (table[f"{name}_p"] < 0.05).mean() for name in ("tau", "mixed", "tau_within", "rho_within")}
@@ -90,7 +95,7 @@ def test_slopes_that_differ_between_patients_around_zero_convince_cells_but_not_
     assert share["tau_within"] < 0.15 and share["rho_within"] < 0.15
 
 
-def test_patients_with_few_cells_and_constant_regulons_have_no_correlation_of_their_own():
+def test_patients_with_few_cells_and_constant_regulons_have_no_correlation_of_their_own(attended):
     adata = attended()
     few = adata.obs["patient"].value_counts()
     first = adata.obs["patient"] == few.index[0]
@@ -100,7 +105,7 @@ def test_patients_with_few_cells_and_constant_regulons_have_no_correlation_of_th
     assert table["n_patients"].tolist() == [enough, enough - 1, enough] and enough < 12
 
 
-def test_a_constant_regulon_is_reported_and_the_others_are_as_without_it():
+def test_a_constant_regulon_is_reported_and_the_others_are_as_without_it(attended):
     adata = attended()
     alone = correlated(adata)
     adata.obsm["X_regulons"][:, 1] = 0.2
@@ -114,7 +119,7 @@ def test_a_constant_regulon_is_reported_and_the_others_are_as_without_it():
     np.testing.assert_allclose(table["tau_padj"].dropna(), tested)
 
 
-def test_a_singular_mixed_model_keeps_its_estimates():
+def test_a_singular_mixed_model_keeps_its_estimates(attended):
     adata = attended()
     activity = pd.DataFrame(adata.obsm["X_regulons"].astype(float))
     centred = activity - activity.groupby(adata.obs["patient"].to_numpy()).transform("mean")
@@ -124,14 +129,14 @@ def test_a_singular_mixed_model_keeps_its_estimates():
     assert table[["mixed_coef", "mixed_se", "mixed_p", "mixed_padj"]].notna().all(axis=None)
 
 
-def test_without_mixed_models_their_columns_are_left_out():
+def test_without_mixed_models_their_columns_are_left_out(attended):
     adata = attended()
     table = correlated(adata, mixed_model=False)
     assert table.columns.tolist() == COLUMNS[:-5]
     pd.testing.assert_frame_equal(table, correlated(adata)[COLUMNS[:-5]])
 
 
-def test_cells_without_attention_are_left_out_and_counted(caplog):
+def test_cells_without_attention_are_left_out_and_counted(attended, caplog):
     adata = attended()
     gone = adata.obs["patient"] == "P03"
     expected = correlated(adata[~gone].copy())
@@ -142,7 +147,7 @@ def test_cells_without_attention_are_left_out_and_counted(caplog):
     pd.testing.assert_frame_equal(table, expected)
 
 
-def test_an_attention_of_zero_counts_as_the_lowest_above():
+def test_an_attention_of_zero_counts_as_the_lowest_above(attended):
     adata = attended()
     lowest = adata.obs["tcellmil_attention"].idxmin()
     expected = correlated(adata)
@@ -152,13 +157,13 @@ def test_an_attention_of_zero_counts_as_the_lowest_above():
     np.testing.assert_allclose(table["mixed_coef"], expected["mixed_coef"], atol=0.02)
 
 
-def test_the_order_of_the_cells_does_not_matter():
+def test_the_order_of_the_cells_does_not_matter(attended):
     adata = attended()
     shuffled = adata[np.random.default_rng(1).permutation(adata.n_obs)].copy()
     pd.testing.assert_frame_equal(correlated(shuffled), correlated(adata), check_exact=True)
 
 
-def test_another_representation_and_one_without_names():
+def test_another_representation_and_one_without_names(attended):
     adata = attended()
     adata.obsm["X_pca"] = adata.obsm["X_regulons"][:, :2].copy()
     adata.obsm["scores"] = pd.DataFrame(adata.obsm["X_pca"], index=adata.obs_names, columns=["A", "B"])
@@ -169,7 +174,7 @@ def test_another_representation_and_one_without_names():
         assert table["tau"].tolist() == by_default["tau"].tolist()[:2]
 
 
-def test_only_the_documented_key_is_written_and_it_survives_a_file(tmp_path):
+def test_only_the_documented_key_is_written_and_it_survives_a_file(attended, tmp_path):
     adata = attended()
     adata.obsm["X_regulons"][:, 1] = 0.2  # NaN among the numbers
     before = set(adata.uns)
@@ -211,7 +216,7 @@ def test_a_fitted_cohort_and_new_patients_are_correlated_as_they_come(fitted, ma
         ({"patients": 1}, {}, ValueError, r"needs at least two patients, there is \['P00'\]"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(change, options, error, message):
+def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(attended, change, options, error, message):
     adata = attended(n_patients=change.get("patients", 4))
     if "attention" in change:
         adata.obs["tcellmil_attention"] = change["attention"]
@@ -223,7 +228,7 @@ def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(cha
     assert set(adata.uns) == before
 
 
-def test_attention_that_is_the_same_everywhere_has_nothing_to_correlate_with():
+def test_attention_that_is_the_same_everywhere_has_nothing_to_correlate_with(attended):
     adata = attended(n_patients=4)
     adata.obs["tcellmil_attention"] = 1 / adata.uns["tcellmil"]["predictions"]["n_cells"].max()
     adata.uns["tcellmil"]["predictions"]["n_cells"] = 8

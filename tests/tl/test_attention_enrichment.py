@@ -1,5 +1,7 @@
 """Enrichment finds what is planted, finds nothing where nothing is, and reports what it leaves out."""
 
+import functools
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ TYPES = ("B", "CD4 T", "CD8 T", "Mono")
 SHARES = (0.08, 0.42, 0.3, 0.2)
 
 
-def attended(n_patients=24, n_cells=80, log_attention=None, seed=0, key="tcellmil"):
+def with_attention(fit_of, n_patients=24, n_cells=80, log_attention=None, seed=0, key="tcellmil"):
     """Cells with skewed attention that knows nothing of their type, as a fitted model would leave them."""
     rng = np.random.default_rng(seed)
     names = np.array([f"P{i:02d}" for i in range(n_patients)])
@@ -25,11 +27,7 @@ def attended(n_patients=24, n_cells=80, log_attention=None, seed=0, key="tcellmi
         index=[f"cell{i}" for i in range(n_patients * n_cells)],
     )
     adata = ad.AnnData(np.ones((len(obs), 1), dtype=np.float32), obs=obs)
-    predictions = pd.DataFrame(
-        {"label": np.where(np.arange(n_patients) % 2, "R", "NR"), "predicted": "R", "n_cells": n_cells},
-        index=pd.Index(names, name="patient"),
-    )
-    adata.uns[key] = {"params": {"sample_key": "patient", "classes": ["NR", "R"]}, "predictions": predictions}
+    adata.uns[key] = fit_of(names, n_cells, codes=np.arange(n_patients) % 2)
     attend(adata, rng.normal(size=len(obs)), key)
     return adata
 
@@ -45,7 +43,12 @@ def planted(adata, patients, size=1.5, cell_type="CD8 T", seed=1):
 
 
 @pytest.fixture(scope="module")
-def enriched_once():
+def attended(fit_of):
+    return functools.partial(with_attention, fit_of)
+
+
+@pytest.fixture(scope="module")
+def enriched_once(attended):
     adata = attended()
     planted(adata, [f"P{i:02d}" for i in range(1, 24, 2)])
     tm.tl.attention_enrichment(adata, "cell_type", n_permutations=1_000)
@@ -68,7 +71,7 @@ def test_an_enrichment_planted_in_half_of_the_patients_is_found(enriched):
 
 
 @pytest.fixture(scope="module", params=["lognormal", "two kinds of cells"])
-def cohorts_without_effect(request):
+def cohorts_without_effect(attended, request):
     """500 cohorts of 24 patients, attention that knows nothing of the groups, in one table."""
     adata = attended(n_patients=12_000, n_cells=30)
     if request.param != "lognormal":
@@ -125,7 +128,7 @@ def test_statistics_are_those_of_the_excess_over_patients(enriched):
     np.testing.assert_allclose(stats["padj"], false_discovery_control(stats["p"]))
 
 
-def test_more_cells_do_not_look_like_more_attention():
+def test_more_cells_do_not_look_like_more_attention(attended):
     """Attention relative to uniform: patients of 20 and of 200 cells have the same medians without an effect."""
     few, many = attended(n_patients=10, n_cells=20), attended(n_patients=10, n_cells=200, seed=1)
     medians = []
@@ -188,7 +191,7 @@ def test_groups_of_any_kind_are_named_as_text(enriched, kind):
     assert tm.get.attention_enrichment(enriched, "stats").reset_index()["group"].tolist() == names
 
 
-def test_only_the_documented_keys_are_written(enriched):
+def test_only_the_documented_keys_are_written(attended, enriched):
     del enriched.uns["tcellmil_attention_enrichment"]
     before, obs = set(enriched.uns), enriched.obs.copy()
     result = tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=50, copy=True)
@@ -223,13 +226,13 @@ def test_a_fitted_cohort_is_tested_as_it_comes(fitted):
     [
         ({"groupby": "type"}, KeyError, r"groupby='type' is not a column of adata.obs; there are \['patient'"),
         ({"key": "other"}, KeyError, "adata.uns has no 'other'; run tl.fit_mil"),
-        ({"n_permutations": 0}, ValueError, "n_permutations=0 must be at least 1"),
-        ({"min_cells": 0}, ValueError, "min_cells=0 must be at least 1"),
+        ({"n_permutations": 0}, ValueError, "n_permutations=0 must be a whole number of at least 1"),
+        ({"min_cells": 0}, ValueError, "min_cells=0 must be a whole number of at least 1"),
         ({"groupby": "same"}, ValueError, r"groupby='same' has 1 groups .*\['x'\]; permuting needs at least two"),
         ({"groupby": "none"}, ValueError, r"groupby='none' has 0 groups among the cells with attention"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(options, error, message):
+def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(attended, options, error, message):
     adata = attended(n_patients=4)
     adata.obs["same"], adata.obs["none"] = "x", np.nan
     before = set(adata.uns)
@@ -238,7 +241,7 @@ def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(opt
     assert set(adata.uns) == before
 
 
-def test_a_model_that_held_no_patient_out_has_no_attention_to_test():
+def test_a_model_that_held_no_patient_out_has_no_attention_to_test(attended):
     adata = attended(n_patients=4)
     adata.obs["tcellmil_attention"] = np.nan
     with pytest.raises(
@@ -248,6 +251,6 @@ def test_a_model_that_held_no_patient_out_has_no_attention_to_test():
     assert "tcellmil_attention_enrichment" not in adata.uns
 
 
-def test_a_view_is_refused():
+def test_a_view_is_refused(attended):
     with pytest.raises(ValueError, match="adata is a view"):
         tm.tl.attention_enrichment(attended(n_patients=4)[:50], "cell_type")

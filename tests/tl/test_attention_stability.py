@@ -38,7 +38,7 @@ def importance_by_hand(adata, k, patient, regulon, n_mad=3):
     """Half the difference of the probability of R between up and down, of one replica."""
     model = tm.get.model(adata)
     bags, alone = model.bags(), model.module.select(np.array([k]))
-    i, j = list(bags.names).index(patient), model.setup.features.index(regulon)
+    i, j = list(bags.names).index(patient), model.schema.features.index(regulon)
     shift = n_mad * median_abs_deviation(adata.obsm["X_regulons"][:, j])
     sides = []
     for sign in (1, -1):

@@ -159,8 +159,16 @@ ARGUMENTS = {
         r"'fold 0' would train without any patient of 1 of the classes, such as \['P1', 'P3', 'P5', ... 1 more\]",
     ),
     "one class held out": ({"cv": [(PATIENTS[:6], ["P6"])]}, ValueError, "hold out no patient of 1 of the classes"),
-    "encoder": ({"encoder": "frozen"}, ValueError, "encoder='frozen' is not known; choose from .*per_fold"),
-    "early stopping": ({"early_stopping": "yes"}, ValueError, "early_stopping='yes' is not known; choose from .*both"),
+    "encoder": (
+        {"training": {"encoder": "frozen"}},
+        ValueError,
+        "encoder='frozen' is not known; choose from .*per_fold",
+    ),
+    "early stopping": (
+        {"training": {"early_stopping": "yes"}},
+        ValueError,
+        "early_stopping='yes' is not known; choose from .*both",
+    ),
     "scaling": (
         {"scaling": "minmax"},
         ValueError,
@@ -176,21 +184,15 @@ ARGUMENTS = {
         ValueError,
         "positive_class='yes' is not known; choose from 'NR', 'R'",
     ),
-    "learning rate": ({"lr": -0.1}, ValueError, "lr=-0.1 must be positive"),
-    "twice": (
-        {"lr": 0.1, "training": {"lr": 0.2, "weight_decay": 0}},
-        ValueError,
-        r"training holds \['lr'\]; pass them as arguments of fit_mil",
-    ),
+    "learning rate": ({"training": {"lr": -0.1}}, ValueError, "lr=-0.1 must be positive"),
     "no seeds": ({"n_seeds": 0}, ValueError, "n_seeds=0 must be a whole number of at least 1"),
-    "no epochs": ({"max_epochs": 0}, ValueError, "max_epochs=0 must be a whole number of at least 1"),
-    "devices": ({"devices": 2}, ValueError, "devices=2: a stack trains on one device; use devices=1"),
+    "no epochs": ({"training": {"max_epochs": 0}}, ValueError, "max_epochs=0 must be a whole number of at least 1"),
     "overwriting": (
         {"use_rep": "X_pca", "key_added": "pca"},
         ValueError,
         "key_added='pca' would overwrite use_rep='X_pca'",
     ),
-    "bootstrap": ({"n_boot": 0}, ValueError, "n_boot=0 must be at least 1"),
+    "bootstrap": ({"n_boot": 0}, ValueError, "n_boot=0 must be a whole number of at least 1"),
     "network option": (
         {"network": {"n_layers": 3}},
         TypeError,
@@ -215,7 +217,7 @@ def check_refused(fit, adata, error, message, **options):
     """``fit`` raises, and ``adata`` is what it was."""
     before = adata.copy()
     with pytest.raises(error, match=message):
-        fit(adata, **{"batch_key": "cohort", "max_epochs": 1} | options)
+        fit(adata, **{"batch_key": "cohort", "training": {"max_epochs": 1}} | options)
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     assert set(adata.obsm) == set(before.obsm)
     for key in before.obsm:

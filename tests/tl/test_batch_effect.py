@@ -46,7 +46,7 @@ def by_hand(x, adata, n_clusters, n_init, seed=0):
     ]
 
 
-def test_a_row_for_every_representation_and_initialisation(adata):
+def test_one_row_per_representation_and_initialisation(adata):
     assert tm.tl.batch_effect(adata, "batch", ("X_pca", "X_regulons", "X_other"), 5, 7, seed=2) is None
     ari = adata.uns["batch_effect"]["ari"]
     assert ari.columns.tolist() == ["representation", "init", "ari"]
@@ -58,7 +58,7 @@ def test_a_row_for_every_representation_and_initialisation(adata):
     assert params["n_features"].tolist() == [4, 6, 5] and params["n_batches"] == 3 and not params["computed_pca"]
 
 
-def test_tests_compare_each_representation_with_the_first_and_are_those_of_scipy(adata):
+def test_each_representation_is_compared_with_the_first_as_scipy_does(adata):
     tm.tl.batch_effect(adata, "batch", ["X_pca", "X_regulons", "X_other"], n_init=12)
     ari = adata.uns["batch_effect"]["ari"].pivot(index="init", columns="representation", values="ari")
     tests = adata.uns["batch_effect"]["tests"].set_index("representation")
@@ -101,7 +101,7 @@ def test_one_representation_has_indices_and_no_tests(adata, tmp_path):
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
-def test_missing_components_are_computed_from_the_expression_and_not_written(adata, form, caplog):
+def test_missing_components_are_computed_and_not_written(adata, form, caplog):
     del adata.obsm["X_pca"]
     adata.X = form(adata.X)
     with caplog.at_level(logging.INFO, logger="tcellmil"):

@@ -162,8 +162,8 @@ def test_covariates_stand_beside_the_means_and_the_shares_and_alone(make_cohort)
 def test_with_covariates_tcellmil_is_still_what_fit_mil_gives(make_cohort, fit_quickly):
     adata = with_covariates(make_cohort(n_patients=8))
     compare(adata, "cohort", methods=["tcellmil"], reps=["X_regulons"], cv=2, **KEYS)
-    options = {"max_epochs": 3, "max_epochs_ae": 3, "network": QUICK["network"], "lr": None}
-    fit_quickly(adata, "cohort", cv=2, **options, **KEYS)
+    training = {"max_epochs": 3, "max_epochs_ae": 3, "lr": None}
+    fit_quickly(adata, "cohort", cv=2, network=QUICK["network"], training=training, **KEYS)
     expected = tm.get.predictions(adata)["prob_R"]
     np.testing.assert_allclose(predictions_of(adata, "tcellmil")["prob_R"], expected, rtol=1e-9)
 

@@ -55,7 +55,7 @@ def test_the_table_is_of_the_out_of_fold_predictions(both):
 
 
 def test_the_picture_draws_the_table_of_each_fit(both):
-    ax = tm.pl.calibration(both, ["tcellmil", "cooled"], n_bins=3, show=False)
+    ax = tm.pl.calibration(both, key=["tcellmil", "cooled"], n_bins=3, show=False)
     lines = [line for line in ax.lines if line.get_marker() == "o"]
     for line, key in zip(lines, ("tcellmil", "cooled"), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), tm.get.calibration(both, key=key, n_bins=3)["observed"])
@@ -67,7 +67,11 @@ def test_the_picture_draws_the_table_of_each_fit(both):
     [
         (lambda a: tm.get.calibration(a, key="other"), KeyError, r"run tl.fit_mil"),
         (lambda a: tm.get.calibration(a, target_class="CR"), ValueError, r"target_class='CR' is not known"),
-        (lambda a: tm.pl.calibration(a, n_bins=0, show=False), ValueError, r"n_bins=0 must be at least 1"),
+        (
+            lambda a: tm.pl.calibration(a, n_bins=0, show=False),
+            ValueError,
+            r"n_bins=0 must be a whole number",
+        ),
         (
             lambda a: tm.tl.fit_mil(a, "patient", "response", calibration="platt"),
             ValueError,

@@ -102,7 +102,7 @@ def test_a_saved_model_keeps_them(adata, tmp_path):
     model.save(tmp_path / "model")
     again = tm.model.TcellMIL.load(tmp_path / "model", adata)
     np.testing.assert_allclose(again.predict()["prob_R"], model.predict()["prob_R"])
-    assert again.setup.categories == (("f", "m"),)
+    assert again.schema.categories == (("f", "m"),)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,20 @@
+import inspect
+import typing
 import warnings
+from dataclasses import fields
 
 import anndata as ad
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
 import tcellmil as tm
+from tcellmil.cv._splitters import Scheme
+from tcellmil.data import Fields
+from tcellmil.nn import NetworkConfig
+from tcellmil.training import TrainingConfig
 
 WRITTEN = {"config", "weights", "splits", "params", "predictions", "metrics", "history"}
 
@@ -245,3 +253,53 @@ def test_a_closing_line_gives_auroc_and_its_interval(make_cohort, fit_quickly, c
     assert [record.message for record in caplog.records if record.name == "tcellmil"] == [
         f"fit_mil: AUROC {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], 8 patients, 2 replicas, cv='2'"
     ]
+
+
+# arguments ----------------------------------------------------------------------------------------------------------
+
+OWN = ["cv", "n_seeds", "seed", "calibration", "network", "training", "n_boot", "progress", "key_added", "copy"]
+
+
+ONLY_FOR_TYPES = {"AnnData": ad.AnnData, "MuData": mudata.MuData, "Scheme": Scheme, "Splitter": tm.cv.Splitter}
+
+
+def choices_in(owner):
+    """Allowed words of each annotation that is a Literal, or holds one."""
+    hints = typing.get_type_hints(owner, localns=ONLY_FOR_TYPES)
+    found = {}
+    for name, hint in hints.items():
+        parts = [hint, *typing.get_args(hint)]
+        parts += [inner for part in parts for inner in typing.get_args(part)]
+        words = [word for part in parts if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)]
+        found |= {name: words} if words else {}
+    return found
+
+
+CHOICES = {
+    **{(None, name): words for name, words in choices_in(Fields).items()},
+    **{(None, name): words for name, words in choices_in(inspect.unwrap(tm.tl.fit_mil)).items()},
+    **{("network", name): words for name, words in choices_in(NetworkConfig).items()},
+    **{("training", name): words for name, words in choices_in(TrainingConfig).items()},
+}
+
+
+def test_arguments_are_the_fields_the_splits_and_two_dicts_of_options():
+    names = list(inspect.signature(tm.tl.fit_mil).parameters)
+    assert names == ["adata", *(field.name for field in fields(Fields)), *OWN]
+    options = {field.name for config in (NetworkConfig, TrainingConfig) for field in fields(config)}
+    assert not set(names) & (options | {"devices"})
+
+
+def test_every_choice_is_a_literal():
+    assert {name for _, name in CHOICES} == {
+        *("outcome", "unlabelled", "scaling", "cv", "calibration"),
+        *("compression", "pooling", "attention", "batch_encoding", "early_stopping", "encoder"),
+    }
+
+
+@pytest.mark.parametrize(("place", "name"), CHOICES)
+def test_a_word_that_is_no_choice_is_refused_and_the_choices_are_named(make_cohort, fit_quickly, place, name):
+    option = {name: "unheard of"}
+    with pytest.raises(ValueError, match=f"{name}='unheard of' is not known; choose from ") as refused:
+        fit_quickly(make_cohort(), **(option if place is None else {place: option}))
+    assert all(repr(word) in str(refused.value) for word in CHOICES[place, name])

@@ -49,7 +49,7 @@ def test_the_result_is_written_to_the_mudata_itself(fitted_mudata):
     mdata = fitted_mudata
     assert mdata.obsm["X_tcellmil"].shape == (120, 16)
     np.testing.assert_allclose(mdata.obs.groupby("patient")["tcellmil_attention"].sum(), 1, atol=1e-5)
-    assert {"auroc", "f1"} <= set(tm.get.metrics(mdata)["metric"])
+    assert {"auroc", "f1"} <= set(tm.get.metrics(mdata).index)
     assert len(tm.get.predictions(mdata)) == 8
     assert tm.get.attention(mdata).index.equals(mdata.obs_names)
     assert mdata.uns["tcellmil"]["params"]["use_rep"].tolist() == ["regulons:X", "prot:X"]
@@ -105,7 +105,7 @@ def test_by_default_the_modality_of_regulons_is_read(make_mudata, fit_quickly):
     fit_quickly(named, use_rep={"regulons": "X"}, cv=2)
     fit_quickly(default, cv=2)
     same_result(named, default)
-    assert tm.get.model(default).setup.unit_interval == (True,)
+    assert tm.get.model(default).schema.unit_interval == (True,)
 
 
 def test_keys_of_modalities_and_of_the_mudata_itself_go_together(make_mudata, fit_quickly):
@@ -143,11 +143,10 @@ def test_a_second_modality_that_knows_the_label_helps(make_mudata):
     scores.X = rng.beta(2, 12, size=scores.shape).astype(np.float32)
     responder = (mdata.obs["response"] == "R").loc[mdata["prot"].obs_names].to_numpy()
     mdata["prot"].X[:, 2] += 2 * responder
-    options = {"cv": 3, "n_seeds": 2, "accelerator": "cpu", "progress": False, "n_boot": 50}
+    options = {"cv": 3, "n_seeds": 2, "progress": False, "n_boot": 50}
     options |= {
         "network": {"compression": "autoencoder", "n_latent": 8, "n_hidden": 16},
-        "max_epochs_ae": 20,
-        "max_epochs": 30,
+        "training": {"max_epochs_ae": 20, "max_epochs": 30, "accelerator": "cpu"},
     }
     auroc = {}
     for name, use_rep in {"alone": {"regulons": "X"}, "both": BOTH}.items():
@@ -327,7 +326,7 @@ def test_regulons_with_a_mudata_are_fitted_and_written(expressed, net, fit_quick
     tm.tl.regulons(expressed, net=net, key_added="scores")
     expressed.obs[["patient", "response"]] = expressed["rna"].obs[["patient", "response"]]
     fit_quickly(expressed, use_rep={"scores": "X", "prot": "X"}, cv=2)
-    assert tm.get.model(expressed).setup.unit_interval == (True, False)
+    assert tm.get.model(expressed).schema.unit_interval == (True, False)
     expressed.write_h5mu(tmp_path / "with_regulons.h5mu")
     read = mudata.read_h5mu(tmp_path / "with_regulons.h5mu")
     pd.testing.assert_frame_equal(tm.get.model(read).predict(), tm.get.predictions(expressed))
@@ -481,7 +480,7 @@ def test_a_copy_of_a_column_that_is_out_of_date_is_refused_and_can_be_brought_up
     labels = mdata["rna"].obs["response"].astype(str)
     mdata.obs["rna:response"] = labels.to_numpy()
     mdata["rna"].obs["response"] = labels.map({"R": "NR", "NR": "R"}).to_numpy()
-    options = {"label_key": "rna:response", "use_rep": BOTH, "cv": 2, "max_epochs": 1}
+    options = {"label_key": "rna:response", "use_rep": BOTH, "cv": 2, "training": {"max_epochs": 1}}
     options |= {"progress": False, "n_boot": 10}
     message = r"mdata.obs\['rna:response'\] is a copy of mdata\['rna'\].obs\['response'\] and differs from it in "
     check_refused(lambda data: tm.tl.fit_mil(data, "patient", **options), mdata, ValueError, message)
@@ -509,7 +508,7 @@ def test_each_representation_has_an_encoder_and_a_scaling(make_cohort, fit_quick
     adata = make_cohort()
     fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2)
     model = tm.get.model(adata)
-    assert model.module.blocks == (6, 5) and model.setup.unit_interval == (True, False)
+    assert model.module.blocks == (6, 5) and model.schema.unit_interval == (True, False)
     assert adata.obsm["X_tcellmil"].shape == (120, 11)
     assert model.feature_names()[[0, 6]].tolist() == ["regulons:TF0(+)", "pca:0"]
     assert tm.get.predictions(adata).shape[0] == 8

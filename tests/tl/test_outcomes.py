@@ -7,11 +7,12 @@ import pytest
 
 import tcellmil as tm
 
-QUICK = {"max_epochs": 3, "max_epochs_ae": 3, "progress": False}
+QUICK = {"training": {"max_epochs": 3, "max_epochs_ae": 3}, "progress": False}
+ONE_EPOCH = {"max_epochs": 1, "max_epochs_ae": 1}
 SMALL = {"network": {"compression": "autoencoder", "n_hidden": 8, "n_latent": 4, "n_attention": 4}}
 KINDS = {
     "continuous": {"label_key": "age"},
-    "ordered": {"label_key": "grade", "class_order": ["low", "mid", "high"]},
+    "ordinal": {"label_key": "grade", "class_order": ["low", "mid", "high"]},
     "survival": {"label_key": "days", "event_key": "died"},
 }
 every_outcome = pytest.mark.parametrize("outcome", KINDS)
@@ -52,15 +53,15 @@ def test_tables_say_what_was_predicted(adata, outcome):
     table, metrics = tm.get.predictions(adata), tm.get.metrics(adata)
     first = {
         "continuous": ["label", "predicted", "predicted_sd"],
-        "ordered": ["label", "predicted", "prob_low", "prob_mid", "prob_high", "prob_sd"],
+        "ordinal": ["label", "predicted", "prob_low", "prob_mid", "prob_high", "prob_sd"],
         "survival": ["time", "event", "risk", "risk_sd"],
     }[outcome]
     assert list(table.columns) == [*first, "n_cells", "n_replicas"]
     assert table.notna().all(axis=None) and (table["n_replicas"] == 1).all()
     assert (metrics["ci_low"] <= metrics["value"] + 1e-9).all() and (metrics["n"] == 12).all()
-    observed = {"continuous": ("age", "label"), "ordered": ("grade", "label"), "survival": ("days", "time")}[outcome]
+    observed = {"continuous": ("age", "label"), "ordinal": ("grade", "label"), "survival": ("days", "time")}[outcome]
     expected = adata.obs.groupby("patient", observed=True)[observed[0]].first()
-    if outcome == "ordered":
+    if outcome == "ordinal":
         assert (table["label"] == expected).all()
     else:
         np.testing.assert_allclose(table[observed[1]], expected, rtol=1e-6)
@@ -76,7 +77,7 @@ def test_a_file_brings_back_the_model_that_predicts_the_same(adata, outcome, tmp
     pd.testing.assert_frame_equal(model.predict(), tm.get.predictions(adata), check_dtype=False, check_names=False)
     model.save(tmp_path / "model")
     loaded = tm.model.TcellMIL.load(tmp_path / "model")
-    assert loaded.setup.outcome == outcome and loaded.setup.outputs == model.setup.outputs
+    assert loaded.schema.outcome.kind == outcome and loaded.schema.outcome.outputs == model.schema.outcome.outputs
 
 
 @every_outcome
@@ -89,7 +90,7 @@ def test_new_patients_need_no_outcome(adata, outcome):
     new.uns.clear()
     tm.tl.predict(new, adata)
     table = tm.get.predictions(new)
-    value = {"continuous": "predicted", "ordered": "prob_high", "survival": "risk"}[outcome]
+    value = {"continuous": "predicted", "ordinal": "prob_high", "survival": "risk"}[outcome]
     assert table[value].notna().all() and (table["n_replicas"] == 3).all()
     seen = {"continuous": "label", "survival": "time"}.get(outcome)
     assert seen is None or table[seen].isna().all()
@@ -156,7 +157,7 @@ def test_several_samples_of_a_patient_stay_together(adata, outcome, cv):
     code = adata.obs["patient"].str[1:].astype(int)
     adata.obs["person"] = "person " + (code // 2).astype(str)
     adata.obs["age"] = 30.0 + code // 2 * 3
-    fit(adata, outcome, cv=cv, group_key="person", max_epochs=1, max_epochs_ae=1)
+    fit(adata, outcome, cv=cv, group_key="person", training=ONE_EPOCH)
     splits = adata.uns["tcellmil"]["splits"]
     person = np.array([int(name[1:]) // 2 for name in splits["patients"]])
     assert (splits["test"].sum(axis=0) == 1).all()
@@ -166,14 +167,14 @@ def test_several_samples_of_a_patient_stay_together(adata, outcome, cv):
 
 def test_leave_pair_out_of_two_ordered_classes_is_measured_as_classes(adata):
     adata.obs["grade"] = adata.obs["response"].astype(str)
-    fit(adata, "ordered", class_order=["NR", "R"], cv="leave_pair_out", max_epochs=1, max_epochs_ae=1)
-    assert "auroc" in tm.get.metrics(adata)["metric"].tolist()
+    fit(adata, "ordinal", class_order=["NR", "R"], cv="leave_pair_out", training=ONE_EPOCH)
+    assert "auroc" in tm.get.metrics(adata).index
     tm.tl.permutation_test(adata, 1, progress=False)
     assert adata.uns["tcellmil_permutation_test"]["test"]["metric"].tolist() == ["auroc"]
 
 
 def test_weights_of_numbers_go_through_a_file(adata, tmp_path):
-    fit(adata, "continuous", cv="rebalanced_loo", max_epochs=1, max_epochs_ae=1)
+    fit(adata, "continuous", cv="rebalanced_loo", training=ONE_EPOCH)
     adata.write_h5ad(tmp_path / "fit.h5ad")
     weights = [tm.get.model(a).module.replicas.weights for a in (adata, ad.read_h5ad(tmp_path / "fit.h5ad"))]
     np.testing.assert_array_equal(*weights)
@@ -182,21 +183,21 @@ def test_weights_of_numbers_go_through_a_file(adata, tmp_path):
 
 def test_an_order_that_is_no_list_is_refused(adata):
     with pytest.raises(TypeError, match="class_order must be a list of the classes, lowest first, got 5"):
-        fit(adata, "ordered", class_order=5)
+        fit(adata, "ordinal", class_order=5)
     with pytest.raises(TypeError, match=r"event_key must be the name of a column of obs, got \['died'\]"):
         fit(adata, "survival", event_key=["died"])
 
 
 def test_an_ordered_categorical_brings_its_own_order(adata):
     adata.obs["grade"] = pd.Categorical(adata.obs["grade"], ["low", "mid", "high"], ordered=True)
-    fit(adata, "ordered", class_order=None)
+    fit(adata, "ordinal", class_order=None)
     assert list(adata.uns["tcellmil"]["params"]["classes"]) == ["low", "mid", "high"]
 
 
 @pytest.mark.parametrize("cv", ["loo", "rebalanced_loo", "cohort", 2])
 @pytest.mark.parametrize("outcome", ["continuous", "survival"])
 def test_every_patient_is_held_out_once(adata, outcome, cv):
-    fit(adata, outcome, cv=cv, batch_key="cohort", max_epochs=1, max_epochs_ae=1)
+    fit(adata, outcome, cv=cv, batch_key="cohort", training=ONE_EPOCH)
     splits = adata.uns["tcellmil"]["splits"]
     assert (splits["test"].sum(axis=0) == 1).all() and not (splits["train"] & splits["test"]).any()
 
@@ -206,7 +207,7 @@ def test_events_may_be_booleans_numbers_or_text(adata):
     for kind in (bool, int, float, str):
         other = adata.copy()
         other.obs["died"] = adata.obs["died"].astype(int if kind is str else kind).astype(kind)
-        fit(other, "survival", max_epochs=1, max_epochs_ae=1)
+        fit(other, "survival", training=ONE_EPOCH)
         found.append(tm.get.predictions(other)["event"].tolist())
     assert found.count(found[0]) == 4 and sum(found[0]) == 8
 
@@ -220,23 +221,31 @@ def test_events_may_be_booleans_numbers_or_text(adata):
             {"event_key": "died"},
             "event_key='died' is for outcome='survival'",
         ),
-        ("continuous", {"class_order": ["a"]}, "class_order is for outcome='ordered'"),
-        ("ordered", {"positive_class": "high"}, "positive_class='high' is for outcome='classes'"),
         (
-            "ordered",
+            "continuous",
+            {"class_order": ["a"]},
+            r"class_order=\['a'\] is for outcome='ordinal', the outcome is 'continuous'",
+        ),
+        ("ordinal", {"positive_class": "high"}, "positive_class='high' is for outcome='classes'"),
+        (
+            "ordinal",
             {"class_order": None},
             r"needs the order of the classes \['high', 'low', 'mid'\]: pass",
         ),
-        ("ordered", {"class_order": ["low", "mid"]}, r"must name each class once; it lacks \['high'\]"),
-        ("ordered", {"class_order": ["low", "mid", "mid", "high"]}, "must name each class once; it names some twice"),
-        ("ordered", {"class_order": ["low", "mid", "high", "top"]}, r"each class once; no patient is \['top'\]"),
+        ("ordinal", {"class_order": ["low", "mid"]}, r"must name each class once; it lacks \['high'\]"),
+        ("ordinal", {"class_order": ["low", "mid", "mid", "high"]}, "must name each class once; it names some twice"),
+        ("ordinal", {"class_order": ["low", "mid", "high", "top"]}, r"each class once; no patient is \['top'\]"),
         ("survival", {"batch_key": "died"}, "event_key and batch_key are both 'died'; they must be different columns"),
         ("survival", {"event_key": "days"}, "label_key and event_key are both 'days'"),
         ("continuous", {"batch_key": "age"}, "label_key and batch_key are both 'age'"),
         ("continuous", {"label_key": "grade"}, r"label_key 'grade' is not a finite number for patients \['P0'"),
         ("continuous", {"calibration": "temperature"}, "calibration='temperature' is for probabilities of classes"),
-        ("continuous", {"cv": "leave_pair_out"}, "cv='leave_pair_out' needs two classes, the outcome is none"),
-        ("survival", {"early_stopping": "both"}, "early_stopping='both' cannot judge times to event"),
+        (
+            "continuous",
+            {"cv": "leave_pair_out"},
+            "cv='leave_pair_out' needs two classes, the outcome has none; use cv='rebalanced_loo'",
+        ),
+        ("survival", {"training": {"early_stopping": "both"}}, "early_stopping='both' cannot evaluate times to event"),
         ("survival", {"cv": 13}, "cv=13 folds must be between 2 and the number of patients, 12"),
         ("continuous", {"cv": 13}, "cv=13 folds must be between 2 and the number of patients, 12"),
     ],
@@ -250,7 +259,7 @@ def test_arguments_that_do_not_fit_are_refused(adata, outcome, changes, message)
 
 
 def test_an_unknown_outcome_is_refused(adata):
-    with pytest.raises(ValueError, match="outcome='counts' is not known; choose from 'classes', 'ordered'"):
+    with pytest.raises(ValueError, match="outcome='counts' is not known; choose from 'classes', 'ordinal'"):
         tm.tl.fit_mil(adata, "patient", "age", outcome="counts", **QUICK)
 
 
@@ -304,9 +313,9 @@ def test_a_column_that_is_not_there_is_named(adata):
         fit(adata, "survival", event_key="dead")
 
 
-def test_a_network_for_another_outcome_than_the_data_is_refused(adata):
+def test_the_outcome_is_that_of_the_data_and_no_option_of_a_network(adata):
     tm.model.TcellMIL.setup_anndata(adata, "patient", "age", outcome="continuous")
-    with pytest.raises(ValueError, match="outcome='survival', but the data was set up for 'continuous'"):
+    with pytest.raises(TypeError, match=r"network has no options \['outcome'\]; choose from 'n_hidden'"):
         tm.model.TcellMIL(adata, outcome="survival")
 
 
@@ -320,7 +329,7 @@ def test_an_age_that_cells_tell_is_predicted(make_cohort):
     days = {patient: rng.exponential(np.exp(-2 * value)) for patient, value in level.items()}
     adata.obs["days"] = adata.obs["patient"].map(days).astype(float)
     adata.obs["died"] = 1
-    options = {"use_rep": "X_told", "max_epochs": 30, "cv": 3, "network": {"compression": None}}
+    options = {"use_rep": "X_told", "training": {"max_epochs": 30}, "cv": 3, "network": {"compression": None}}
     fit(adata, "continuous", **options)
     assert tm.get.metrics(adata).loc["pearson", "ci_low"] > 0.5
     fit(adata, "survival", **options)

@@ -12,11 +12,11 @@ import tcellmil as tm
 COLUMNS = {
     "continuous": {"label_key": "age"},
     "survival": {"label_key": "days", "event_key": "died"},
-    "ordered": {"label_key": "grade", "class_order": ["low", "mid", "high"]},
+    "ordinal": {"label_key": "grade", "class_order": ["low", "mid", "high"]},
 }
 NAMES = {"continuous": "age", "survival": "risk"}
-OPTIONS = {"n_boot": 50, "accelerator": "cpu", "progress": False, "cv": 3}
-OPTIONS |= {"max_epochs": 25, "max_epochs_ae": 5, "lr": 0.2}
+OPTIONS = {"n_boot": 50, "progress": False, "cv": 3}
+OPTIONS["training"] = {"max_epochs": 25, "max_epochs_ae": 5, "lr": 0.2, "accelerator": "cpu"}
 OPTIONS["network"] = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
 SHAP = {"background": 45, "progress": False}
 of_values = pytest.mark.parametrize("outcome", NAMES)
@@ -210,12 +210,12 @@ def test_regulators_say_whether_more_goes_with_higher_or_lower(explained, outcom
 def test_pictures_of_a_file_that_was_read_back_name_the_outcome(explained, outcome, tmp_path):
     explained.write_h5ad(tmp_path / "explained.h5ad")
     back = ad.read_h5ad(tmp_path / "explained.h5ad")
-    name = {"continuous": "age", "survival": "log hazard", "ordered": "high"}[outcome]
-    change = f"Change in probability of {name}" if outcome == "ordered" else f"Change in {name}"
+    name = {"continuous": "age", "survival": "log hazard", "ordinal": "high"}[outcome]
+    change = f"Change in probability of {name}" if outcome == "ordinal" else f"Change in {name}"
     assert tm.pl.perturb(back, show=False)[0].get_xlabel() == change
     assert tm.pl.attention_stability(back, show=False)[1].get_xlabel() == change
     assert tm.pl.shap(back, show=False).get_xlabel().startswith(f"SHAP value for {name}\n")
-    words = "SHAP difference" if outcome == "ordered" else "SHAP value"
+    words = "SHAP difference" if outcome == "ordinal" else "SHAP value"
     assert tm.pl.regulators(back, show=False).get_ylabel() == f"{words} for {name}\n(weighted by attention)"
     assert tm.pl.attention_correlation(back, show=False).get_title().startswith("n = 9 patients")
     plt.close("all")
@@ -230,7 +230,7 @@ def test_a_model_that_was_read_back_is_perturbed_the_same(fitted, outcome, tmp_p
     pd.testing.assert_frame_equal(tm.get.perturb(back).reset_index(), tm.get.perturb(fitted).reset_index())
 
 
-@pytest.mark.parametrize("outcome", ["ordered"])
+@pytest.mark.parametrize("outcome", ["ordinal"])
 def test_ordered_classes_are_explained_as_classes(explained, outcome):
     assert set(tm.get.attention(explained)["label"]) == {"low", "mid", "high"}
     base = tm.get.perturb(explained).reset_index().groupby("patient")["prob_base"].first()
@@ -246,8 +246,12 @@ def test_ordered_classes_are_explained_as_classes(explained, outcome):
     [
         ("survival", lambda a: tm.tl.shap(a, output="logit"), "output='logit' does not go with outcome='survival'; "),
         ("continuous", lambda a: tm.tl.shap(a, output="probability"), "choose from 'value'"),
-        ("ordered", lambda a: tm.tl.shap(a, output="value"), "'ordered'; choose from 'probability', 'logit'"),
-        ("ordered", lambda a: tm.tl.shap(a, output="odds"), "output='odds' is not known"),
+        ("ordinal", lambda a: tm.tl.shap(a, output="value"), "'ordinal'; choose from 'probability', 'logit'"),
+        (
+            "ordinal",
+            lambda a: tm.tl.shap(a, output="odds"),
+            "output='odds' does not go with outcome='ordinal'; choose from 'probability', 'logit'",
+        ),
         (
             "continuous",
             lambda a: tm.tl.perturb(a, target_class="R"),

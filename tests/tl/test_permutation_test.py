@@ -40,13 +40,18 @@ def test_a_permutation_is_a_fit_on_the_permuted_labels(make_cohort, fit_quickly,
 
 
 def test_labels_stay_within_their_cohort(make_cohort, fit_quickly, monkeypatch):
-    import tcellmil.cv as cv
+    import tcellmil.training as training
 
     adata = make_cohort()
     adata.obs["cohort"] = np.where(adata.obs["patient"].isin(["P0", "P2", "P4", "P1"]), "A", "B")  # three of four NR
     fit_quickly(adata, "cohort", cv=2)
-    seen, fit = [], cv.fit_stack
-    monkeypatch.setattr(cv, "fit_stack", lambda *a, labels, **k: seen.append(labels) or fit(*a, labels=labels, **k))
+    seen, fit = [], training.fit_stack
+
+    def watched(*args, labels, **options):
+        seen.append(labels)
+        return fit(*args, labels=labels, **options)
+
+    monkeypatch.setattr(training, "fit_stack", watched)
     tm.tl.permutation_test(adata, 6, progress=False)
     in_a = np.isin(tm.get.model(adata).bags().names, ["P0", "P1", "P2", "P4"])
     assert (np.concatenate(seen)[:, in_a].sum(axis=1) == 1).all()
@@ -157,7 +162,7 @@ def test_labels_that_stay_where_they_are_give_the_metrics_of_the_fit(
 
     def first_as_it_is(model, *args):
         drawn = draw(model, *args)
-        return (bags, model.module.replicas) if not seen else drawn
+        return (bags, model.stack.replicas) if not seen else drawn
 
     seen = []
     monkeypatch.setattr(module, "_permuted", lambda *args: (first_as_it_is(*args), seen.append(1))[0])
@@ -197,7 +202,7 @@ def test_when_no_labels_can_be_split_the_reason_is_given(make_cohort, fit_quickl
     [
         ("age", {"outcome": "continuous"}),
         ("days", {"outcome": "survival", "event_key": "died"}),
-        ("grade", {"outcome": "ordered", "class_order": ["low", "mid", "high"]}),
+        ("grade", {"outcome": "ordinal", "class_order": ["low", "mid", "high"]}),
     ],
 )
 def test_other_outcomes_are_permuted_whole_and_fitted_again(make_cohort, column, options):
@@ -213,7 +218,8 @@ def test_other_outcomes_are_permuted_whole_and_fitted_again(make_cohort, column,
         },
         index=sorted(f"P{i}" for i in range(n)),
     )
-    quick = {"max_epochs": 2, "max_epochs_ae": 2, "n_boot": 20, "cv": 3, "progress": False, "accelerator": "cpu"}
+    quick = {"n_boot": 20, "cv": 3, "progress": False}
+    quick["training"] = {"max_epochs": 2, "max_epochs_ae": 2, "accelerator": "cpu"}
 
     def fit(table):
         adata = make_cohort(n_patients=n)
@@ -245,7 +251,7 @@ def test_other_outcomes_are_permuted_whole_and_fitted_again(make_cohort, column,
 def test_of_errors_lower_counts_as_better(make_cohort):
     adata = make_cohort(n_patients=8)
     adata.obs["age"] = 10.0 * pd.Categorical(adata.obs["patient"]).codes
-    quick = {"max_epochs": 2, "max_epochs_ae": 2, "cv": 2, "progress": False}
+    quick = {"training": {"max_epochs": 2, "max_epochs_ae": 2}, "cv": 2, "progress": False}
     tm.tl.fit_mil(
         adata,
         "patient",
@@ -266,7 +272,7 @@ def test_a_metric_that_is_not_defined_has_no_p_value(make_cohort):
     adata.obs["age"] = 10.0 * pd.Categorical(adata.obs["patient"]).codes
     adata.obsm["X_same"] = np.ones((adata.n_obs, 2))
     names = sorted(adata.obs["patient"].unique())
-    quick = {"max_epochs": 1, "cv": [(names[:4], names[4:])], "progress": False}
+    quick = {"training": {"max_epochs": 1}, "cv": [(names[:4], names[4:])], "progress": False}
     tm.tl.fit_mil(adata, "patient", "age", outcome="continuous", use_rep="X_same", **quick)
     with pytest.raises(ValueError, match="'pearson' of 'tcellmil' is not defined: all predictions are the same"):
         tm.tl.permutation_test(adata, 2, progress=False)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.cv import predict_bags
-from tcellmil.model._setup import read_bags
+from tcellmil.data import read
+from tcellmil.fitted import predict_bags
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def new(make_cohort):
 def test_new_patients_get_the_mean_over_all_replicas_and_its_spread(new, fitted):
     tm.tl.predict(new, fitted)
     model = tm.get.model(fitted)
-    bags = read_bags(new, model.setup, labels=False)
+    bags = model.schema.encode(read(new, model.schema.fields, new=True), new=True)
     single = [predict_bags(model.module.select(np.array([k])), bags) for k in range(len(model.module))]
     probability = np.stack([s.probabilities[:, 1] for s in single])
     table = tm.get.predictions(new)

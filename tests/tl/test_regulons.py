@@ -199,7 +199,7 @@ def test_one_line_says_what_was_done(cohort, net, caplog):
 
 
 def test_a_coarse_cutoff_is_warned_about(cohort, net, recwarn):
-    with pytest.warns(UserWarning, match="looks at the first 15 of 765 genes only"):
+    with pytest.warns(UserWarning, match="uses the first 15 of 765 genes only"):
         tm.tl.regulons(cohort, net=net, auc_threshold=0.02, copy=True)
     recwarn.clear()
     tm.tl.regulons(cohort, net=net, copy=True)

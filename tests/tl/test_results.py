@@ -12,7 +12,6 @@ import pytest
 import tcellmil as tm
 
 NOT_RESULTS = {"adata", "copy", "progress", "key_added"}
-FIT = {"cv": 3, "n_seeds": 2, "max_epochs": 2, "n_boot": 20, "accelerator": "cpu", "progress": False}
 #: Verb: where it writes, and its tables.
 RESULTS = {
     "grn": ("grn", {"edges"}),
@@ -66,39 +65,6 @@ TABLES = [
 ]
 
 
-def explain(adata, key="tcellmil"):
-    """All verbs that read a fit."""
-    cells = (adata.obs["cell_type"] != "CD14+ Monocyte").to_numpy()
-    tm.tl.perturb(adata, n_mad=[1, 3], cells=cells, combine=2, key=key, progress=False)
-    tm.tl.shap(adata, level="bag", background=60, key=key, progress=False)
-    tm.tl.attention_enrichment(adata, "cell_type", n_permutations=20, key=key)
-    tm.tl.attention_correlation(adata, key=key)
-    tm.tl.attention_stability(adata, n_top=1, key=key)
-    tm.tl.permutation_test(adata, 2, key=key, progress=False)
-
-
-@pytest.fixture(scope="module")
-def explored():
-    """A cohort on which every verb was run."""
-    adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=60, effect=2)
-    targets = adata.uns.pop("truth")["targets"]
-    tm.tl.grn(adata, tf_names=["IRF7"])
-    ranks = np.random.default_rng(0).permuted(np.tile(np.arange(adata.n_vars), (60, 1)), axis=1)
-    ranks[0] = np.argsort(np.argsort(~adata.var_names.isin(targets), kind="stable"))
-    rankings = pd.DataFrame(ranks, index=[f"m{i}" for i in range(60)], columns=adata.var_names)
-    annotations = pd.DataFrame({"TF": ["IRF7"], "MotifID": "m0", "MotifSimilarityQvalue": 0.0})
-    annotations = annotations.assign(OrthologousIdentity=1.0, Annotation="gene is directly annotated")
-    tm.tl.prune(adata, rankings, annotations)
-    other = pd.DataFrame({"regulon": "B", "target": adata.var_names[:18], "weight": 1.0})
-    tm.tl.regulons(adata, net=pd.concat([adata.uns["prune"]["targets"], other]))
-    tm.tl.fit_mil(adata, "patient", "response", **FIT)
-    explain(adata)
-    tm.tl.batch_effect(adata, "cohort", n_init=3)
-    methods = ["gaussian_nb", "majority"]
-    tm.tl.benchmark(adata, "patient", "response", methods=methods, reps="X_regulons", cv=3, n_boot=20, progress=False)
-    return adata
-
-
 def table_of(adata, getter, part):
     return getattr(tm.get, getter)(adata, *([] if part is None else [part]))
 
@@ -132,11 +98,11 @@ def test_params_hold_every_argument_that_shapes_the_result(explored, verb):
         assert type(value) in (str, bool, int, float) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
-def test_what_belongs_to_a_fit_has_the_name_of_the_fit_in_front(explored):
-    adata = explored.copy()
+def test_what_belongs_to_a_fit_has_the_name_of_the_fit_in_front(explored, run_explanations):
+    adata, before = explored, explored.copy()
     adata.uns["other"], adata.obs["other_attention"] = adata.uns["tcellmil"], adata.obs["tcellmil_attention"]
     uns, obsm = set(adata.uns), set(adata.obsm)
-    explain(adata, key="other")
+    run_explanations(adata, key="other")
     names = {place.replace("tcellmil", "other") for place, _ in RESULTS.values() if place.startswith("tcellmil")}
     assert set(adata.uns) - uns == names and len(names) == 6
     assert set(adata.obsm) - obsm == {"X_other_shap"}
@@ -145,7 +111,7 @@ def test_what_belongs_to_a_fit_has_the_name_of_the_fit_in_front(explored):
     for getter, part, _ in TABLES:
         if "key" in inspect.signature(getattr(tm.get, getter)).parameters:
             table = getattr(tm.get, getter)(adata, *([] if part is None else [part]), key="other")
-            pd.testing.assert_frame_equal(table, table_of(explored, getter, part))
+            pd.testing.assert_frame_equal(table, table_of(before, getter, part))
 
 
 @pytest.mark.parametrize(("getter", "part", "index"), TABLES, ids=ids(TABLES))
@@ -209,8 +175,8 @@ def test_risk_groups_have_an_index(make_cohort, fit_quickly, part):
     adata = make_cohort()
     adata.obs["death"] = 1
     adata.obs["months"] = adata.obs["patient"].str[1:].astype(float) + 1
-    options = {"outcome": "survival", "event_key": "death", "max_epochs": 3, "progress": False, "n_boot": 20}
-    tm.tl.fit_mil(adata, "patient", "months", cv=2, **options)
+    options = {"outcome": "survival", "event_key": "death", "training": {"max_epochs": 3}, "progress": False}
+    tm.tl.fit_mil(adata, "patient", "months", cv=2, n_boot=20, **options)
     table = tm.get.risk_groups(adata, part)
     assert list(table.index.names) == {"curves": ["group", "time"], "test": ["test"]}[part]
 

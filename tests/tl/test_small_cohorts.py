@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
-from tcellmil.cv import _fit
+from tcellmil.training import _fit
 
-DEFAULTS = {"n_boot": 20, "accelerator": "cpu", "progress": False}
+DEFAULTS = {"n_boot": 20, "training": {"accelerator": "cpu"}, "progress": False}
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def trained_with():
     seen, original = set(), _fit.train_classifier
 
     def watched(*args, **kwargs):
-        network, training = args[5], args[6]
+        network, training = args[4], args[5]
         seen.add((network.compression, training.max_epochs))
         return original(*args, **kwargs)
 
@@ -71,11 +71,10 @@ def test_values_of_a_held_out_patient_reach_nothing_of_its_replica(make_cohort):
         fitted.append(tm.get.model(adata).module)
     held_out = np.flatnonzero(fitted[0].replicas.fold == "P3")
     before, after = (stack.select(held_out) for stack in fitted)
-    for part in ("encoder", "classifier"):
-        one, other = getattr(before, part), getattr(after, part)
-        assert all(np.array_equal(one[name], other[name]) for name in one)
-    elsewhere = [stack.select(np.flatnonzero(stack.replicas.fold == "P0")).encoder["components"] for stack in fitted]
-    assert not np.array_equal(*elsewhere)
+    for one, other in ((before.encoders.weights, after.encoders.weights), (before.classifier, after.classifier)):
+        assert one and all(np.array_equal(one[name], other[name]) for name in one)
+    elsewhere = [stack.select(np.flatnonzero(stack.replicas.fold == "P0")).encoders for stack in fitted]
+    assert not np.array_equal(*(encoders.weights["components"] for encoders in elsewhere))
 
 
 def test_a_comparison_records_what_it_compared(make_cohort):

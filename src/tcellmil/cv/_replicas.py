@@ -10,7 +10,7 @@ import numpy as np
 from tcellmil._checks import check_count, some
 
 from ._balancing import balancing_weights
-from ._splitters import NoSplit, Patients, Splitter, splitter_for
+from ._splitters import NoSplit, Patients, Scheme, Splitter, splitter_for
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Replicas:
 
 
 def make_replicas(
-    cv: str | int | None | Splitter | object | Iterable[tuple[Sequence[str], Sequence[str]]],
+    cv: Scheme | int | None | Splitter | object | Iterable[tuple[Sequence[str], Sequence[str]]],
     labels: np.ndarray,
     *,
     names: np.ndarray | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -243,6 +243,9 @@ class GivenSplits(Splitter):
                 raise ValueError(f"split {i} trains on patients without a label: {some(unlabelled)}")
             yield f"fold {i}", *sides
 
+
+#: What users pass as ``cv``.
+Scheme = Literal["loo", "rebalanced_loo", "leave_pair_out", "cohort"]
 
 #: Splitters by the name that users pass.
 SCHEMES = {scheme.name: scheme for scheme in (LeaveOneOut, RebalancedLeaveOneOut, LeavePairOut, LeaveCohortOut)}

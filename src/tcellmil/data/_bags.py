@@ -203,7 +203,7 @@ class Bags:
         return slice(int(self.offsets[i]), int(self.offsets[i + 1]))
 
     def to_input_order(self, values: np.ndarray) -> np.ndarray:
-        """Bring a value a row of ``x`` back to the order of the input."""
+        """Bring values, one per row of ``x``, back to the order of the input."""
         out = np.empty_like(values)
         out[self.order] = values
         return out

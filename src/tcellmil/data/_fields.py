@@ -12,8 +12,10 @@ from typing import Literal
 from tcellmil._checks import check_choice, choices, some
 from tcellmil.outcomes import OUTCOMES, Outcome
 
+from ._representations import ScalingKind
+
 Unlabelled = Literal["error", "predict"]
-OutcomeKind = Literal["classes", "ordinal", "continuous", "survival"]
+OutcomeKind = Literal[tuple(OUTCOMES)]
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,16 @@ class Fields:
     group_key: str | None = None
     continuous_covariate_keys: Sequence[str] | None = None
     categorical_covariate_keys: Sequence[str] | None = None
-    scaling: str | Sequence[str] = "auto"
+    scaling: ScalingKind | Sequence[ScalingKind] = "auto"
 
     def __post_init__(self):
         check_choice(self.unlabelled, choices(Unlabelled), "unlabelled")
-        check_choice(self.outcome, tuple(OUTCOMES), "outcome")
+        check_choice(self.outcome, tuple(OUTCOMES), "outcome")  # those added since the import too
         for name in ("continuous_covariate_keys", "categorical_covariate_keys"):
             object.__setattr__(self, name, column_names(getattr(self, name)))
+        for argument, key in self.columns():
+            if not isinstance(key, str):
+                raise TypeError(f"{argument} must be the name of a column of obs, got {key!r}")
         self.outcome_type.check_keys(asdict(self))
         self._check_different()
 

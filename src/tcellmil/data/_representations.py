@@ -134,7 +134,7 @@ def numbered(key: str, n: int) -> list[str]:
 
 
 def labels(use_rep: Sequence[str]) -> list[str]:
-    """A short name of each representation: its modality, or its key without ``X_``, where that tells them apart."""
+    """A short name of each representation: its modality, or its key without ``X_``, where these differ."""
     short = [place.partition(":")[0] if ":" in place else place.removeprefix("X_") for place in use_rep]
     return [place if short.count(label) > 1 else label for place, label in zip(use_rep, short, strict=True)]
 

@@ -46,8 +46,9 @@ def pbmc_cohort(
 ) -> AnnData:
     r"""Cohort of simulated patients, built from real blood cells, with a planted effect in responders.
 
-    The 700 cells that scanpy ships (:func:`scanpy.datasets.pbmc68k_reduced`) are brought back to counts. A patient
-    has a composition of cell types, drawn around the overall one, and cells that are resampled from the real ones:
+    The 700 cells that come with scanpy (:func:`scanpy.datasets.pbmc68k_reduced`) are converted back to counts. A
+    patient has a composition of cell types, drawn around the overall one, and cells that are resampled from the real
+    ones:
 
     .. math::
 
@@ -58,8 +59,7 @@ def pbmc_cohort(
     transcription factor and its targets gain :math:`e_{cg} \sim \mathrm{Poisson}(a_c (2^{effect} - 1) m_g d_c
     b_{k(c)g} p_{i(c)g})`, where :math:`m_g` is the gene's mean count (at least 1; 2 for the transcription factor) and
     :math:`a_c` the activity of the cell, with mean one. Driver cells are ``driver_share`` of a patient's
-    cells on average, three at least. Values
-    are :math:`\log(1 + 10^4 y / \mathrm{library})`. Nothing is downloaded.
+    cells on average, and at least three. Values are :math:`\log(1 + 10^4 y / \mathrm{library})`. Nothing is downloaded.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def pbmc_cohort(
     _check_arguments(n_patients, n_cells, n_cohorts, effect)
     if not 0 < driver_share < 1:
         raise ValueError(f"driver_share={driver_share!r} must be between 0 and 1")
-    # Streams of their own: what is planted changes neither the labels nor the cells.
+    # Separate streams: what is planted changes neither the labels nor the cells.
     design_rng, cell_rng, plant_rng = np.random.default_rng(seed).spawn(3)
     real = _real_cells()
     patients = _patients(n_patients, n_cohorts, design_rng)
@@ -173,7 +173,7 @@ class _RealCells(NamedTuple):
 
 def _check_arguments(n_patients: int, n_cells: int, n_cohorts: int, effect: float) -> None:
     if n_patients < 6:
-        raise ValueError(f"n_patients={n_patients} is too few; at least 6 give 3 patients a class")
+        raise ValueError(f"n_patients={n_patients} is too few; at least 6 give 3 patients per class")
     if n_cells < MIN_CELLS:
         raise ValueError(f"n_cells={n_cells} is too few; a patient needs at least {MIN_CELLS} cells")
     if not 1 <= n_cohorts <= n_patients // 2:
@@ -236,7 +236,7 @@ def _draw_cells(real: _RealCells, n_cells: int, driver_share: float, rng: np.ran
 
 
 def _gain(real: _RealCells, effect: float) -> np.ndarray:
-    """Counts that a driver cell of activity one gains at its own depth, a gene each."""
+    """Counts of each gene that a driver cell of activity one gains at its own depth."""
     least = np.where(real.genes == TF, INDUCIBLE_TF, INDUCIBLE)
     planted = real.genes.isin([TF, *TARGETS])
     return np.where(planted, (2.0**effect - 1) * np.maximum(real.mean, least), 0.0)

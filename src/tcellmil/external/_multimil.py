@@ -79,7 +79,8 @@ def multimil(
 
     Returns
     -------
-    A function ``(train, test, seed=0)`` that returns probabilities, a row a held-out patient and a column a class. The
+    A function ``(train, test, seed=0)`` that returns probabilities, one row per held-out patient and one column per
+    class. The
     benchmark lists it under ``use_rep``.
 
     Raises

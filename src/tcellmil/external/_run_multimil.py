@@ -1,7 +1,7 @@
 """Train MultiMIL and predict, in an environment that has it: ``python _run_multimil.py`` in a folder with the cells.
 
 This file is run by another interpreter and knows nothing of tcellmil. It reads ``train.npz`` (``x``, ``sample``,
-``label``, ``covariates``; the cells of a sample side by side, which MultiMIL asks for), ``test.npz`` (the same without
+``label``, ``covariates``; the cells of a sample side by side, which MultiMIL needs), ``test.npz`` (the same without
 labels) and ``options.json``, and writes ``probabilities.npz``.
 """
 

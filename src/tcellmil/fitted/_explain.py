@@ -49,7 +49,7 @@ class Explanation:
     values
         ``(n_cells, n_classes, n_features)``.
     output
-        What was explained: ``(n_cells, n_classes)`` for cells one by one, ``(1, n_classes)`` for the whole bag.
+        What was explained: ``(n_cells, n_classes)`` per cell, ``(1, n_classes)`` for the whole bag.
     expected
         Mean output of the background, ``(n_classes,)``.
     """

@@ -1,4 +1,4 @@
-r"""In-silico perturbation: shift one or several features in every cell, and ask again.
+r"""In-silico perturbation: shift one or several features in every cell, and predict again.
 
 Section 2.8 of Tsui et al. (tcellMIL, 2025): with the median absolute deviation of feature j over cells,
 :math:`z'_{ij} = \min(1, z_{ij} + 3 \mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3 \mathrm{MAD}_j)` down, on the
@@ -58,7 +58,7 @@ def perturb_bags(
     Returns
     -------
     Base ``(n_bags, n_classes)`` and perturbed ``(n_experiments, n_bags, n_classes)`` probabilities, means over the
-    bag's replicas; NaN where nothing was asked.
+    bag's replicas; NaN for experiments that were not made.
 
     Raises
     ------
@@ -79,11 +79,11 @@ def perturb_bags(
         scaled = own.scale(bags.x[rows])  # (encoder or 1, cell, feature)
         cohort = bags.side[i]
         base[i] = _probabilities(own, scaled[:, None], cohort)[0]
-        asked = np.flatnonzero(np.isfinite(amounts[:, i]).all(axis=1))
+        made = np.flatnonzero(np.isfinite(amounts[:, i]).all(axis=1))
         where = torch.from_numpy(touched[rows])
         unit = torch.from_numpy(own.encoders.scaling.scale)
         size = max(1, int(_CHUNK_VALUES / (scaled[0].numel() * len(own))))
-        for e in _pieces(asked, size):
+        for e in _pieces(made, size):
             columns = torch.from_numpy(features[e])
             step = torch.from_numpy(amounts[e, i].astype(np.float32)) / unit[:, columns]
             copies = _shifted(scaled, columns, torch.where(where, step[..., None], 0.0))

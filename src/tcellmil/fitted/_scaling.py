@@ -16,7 +16,7 @@ N_SD = 3.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """``clip((x - loc) / scale, -1, 1)``, one row an encoder or one row for all.
+    """``clip((x - loc) / scale, -1, 1)``, one row per encoder or one row for all.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Scaling:
 
     @classmethod
     def side_by_side(cls, parts: Sequence[Scaling]) -> Scaling:
-        """One scaling of several representations; a row an encoder, unless one row serves all in every part."""
+        """One scaling of several representations; one row per encoder, unless one row serves all in every part."""
         n = max(len(part.loc) for part in parts)
         columns = ([np.broadcast_to(getattr(p, f), (n, p.loc.shape[1])) for p in parts] for f in ("loc", "scale"))
         return cls(*(np.concatenate(values, axis=1) for values in columns))

@@ -50,7 +50,7 @@ def attention_stability(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.attention_stability(adata)
     >>> tm.get.attention_stability(adata, "regulators")["n_groups"].to_dict()
     {'seeds': 2, 'folds': 6}

@@ -58,7 +58,7 @@ def attention_enrichment(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.attention_enrichment(adata, "cell_type", n_permutations=100)
     >>> tm.get.attention_enrichment(adata, "stats").columns[:3].tolist()
     ['n_patients', 'mean_difference', 'median_difference']
@@ -100,7 +100,7 @@ def attention_correlation(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.attention_correlation(adata, mixed_model=False)
     >>> tm.get.attention_correlation(adata)["n_patients"].to_dict()
     {'IRF7': 6}

@@ -42,7 +42,7 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.get.predictions(adata).columns.tolist()
     ['label', 'predicted', 'prob_NR', 'prob_R', 'prob_sd', 'n_cells', 'n_replicas']
     """
@@ -61,7 +61,7 @@ def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     Returns
     -------
     A copy, one row per metric (index ``metric``): ``value``, ``ci_low``, ``ci_high`` (95%), ``n`` (patients). For the
-    metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordered_metrics`,
+    metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises
@@ -73,7 +73,7 @@ def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.get.metrics(adata).index.tolist()
     ['auroc', 'auprc', 'accuracy', 'balanced_accuracy', 'f1', 'precision', 'recall', 'brier']
     """
@@ -104,7 +104,7 @@ def history(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.get.history(adata).index.names
     FrozenList(['stage', 'replica', 'epoch'])
     """
@@ -143,7 +143,7 @@ def attention(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataF
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.get.attention(adata).groupby("sample")["relative"].mean().round(3).unique().tolist()
     [1.0]
     """

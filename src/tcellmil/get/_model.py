@@ -38,7 +38,7 @@ def model(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> TcellMIL:
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> len(tm.get.model(adata).module)  # replicas
     2
     """

@@ -68,7 +68,7 @@ def risk_groups(adata: AnnData, part: Part = "curves", *, key: str = _keys.TCELL
     >>> tm.tl.regulons(adata)
     >>> code = adata.obs["patient"].astype("category").cat.codes
     >>> adata.obs["months"], adata.obs["death"] = 1.0 + code, (code % 3 > 0).astype(int)
-    >>> options = {"outcome": "survival", "event_key": "death", "max_epochs": 3, "progress": False}
+    >>> options = {"outcome": "survival", "event_key": "death", "training": {"max_epochs": 3}, "progress": False}
     >>> tm.tl.fit_mil(adata, "patient", "months", cv=2, **options)
     >>> tm.get.risk_groups(adata, part="test")[["n_low", "n_high"]].values.tolist()
     [[4, 4]]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
 import pandas as pd
 
-from tcellmil import _keys
-from tcellmil._checks import check_choice, is_mudata
+from tcellmil._checks import check_choice
 from tcellmil._docs import documented
-from tcellmil._results import call_of, table_of
+from tcellmil._results import regulon_activity, table_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -116,16 +114,4 @@ def regulons(adata: AnnData | MuData, *, result_key: str | None = None) -> pd.Da
     >>> tm.get.regulons(adata).shape
     (180, 1)
     """
-    place = _keys.REGULONS if result_key is None else result_key
-    if is_mudata(adata):
-        if place not in adata.mod:
-            raise KeyError(f"mdata has no modality {place!r}; run tl.regulons(mdata, key_added={place!r}) first")
-        return adata.mod[place].to_df().copy().rename_axis(index="cell")
-    representation = _keys.representation(place)
-    if representation not in adata.obsm or place not in adata.uns:
-        raise KeyError(
-            f"no regulon activities under {place!r}; run {call_of('regulons', result_key=result_key)} first "
-            f"(it writes obsm[{representation!r}] and uns[{place!r}])"
-        )
-    cells, names = adata.obs_names.rename("cell"), list(adata.uns[place]["names"])
-    return pd.DataFrame(np.array(adata.obsm[representation]), index=cells, columns=names)
+    return regulon_activity(adata, result_key)

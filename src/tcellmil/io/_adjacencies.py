@@ -53,7 +53,7 @@ def write_adjacencies(grn: pd.DataFrame, path: str | Path) -> None:
     ----------
     grn
         DataFrame ``TF, target, importance``, for example ``adata.uns["grn"]["edges"]``; other columns are written
-        behind them.
+        after them.
     path
         Comma-separated if the name holds ``.csv``, else tab-separated; ``.gz`` at its end compresses.
 

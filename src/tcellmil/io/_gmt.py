@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def read_gmt(path: str | Path) -> pd.DataFrame:
-    """Read gene sets from a GMT file: a set a line, tab-separated, its name, a description, its genes.
+    """Read gene sets from a GMT file: one set per line, with its name, a description and its genes between tabs.
 
     Parameters
     ----------
@@ -20,12 +20,12 @@ def read_gmt(path: str | Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame ``source, target``, a row a gene of a set, usable as ``net`` of :func:`tcellmil.tl.regulons`.
+    DataFrame ``source, target``, one row per gene of a set, usable as ``net`` of :func:`tcellmil.tl.regulons`.
 
     Raises
     ------
     ValueError
-        If a line has no gene, or there is none at all.
+        If a line has no gene, or the file has no gene set.
 
     Examples
     --------

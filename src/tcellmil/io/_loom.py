@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +14,14 @@ from scipy import sparse
 
 from tcellmil import _keys
 from tcellmil._checks import check_layer
+from tcellmil._matrix import row_blocks
+from tcellmil._results import regulon_activity
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 CELLS, GENES = "CellID", "Gene"
 AUC, MEMBERS = "RegulonsAUC", "Regulons"  # as pySCENIC names them, of cells and of genes
-CHUNK = 1_000  # genes or cells held as a dense matrix at a time
 
 
 def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnData:
@@ -43,7 +43,7 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
     Raises
     ------
     ValueError
-        If the file is no loom file, or genes or cells have no names.
+        If the file is not a loom file, or genes or cells have no names.
 
     References
     ----------
@@ -65,8 +65,8 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
     with _open(path) as file:
         obs, cell_tables = _read_attributes(file["col_attrs"], CELLS, path)
         var, gene_tables = _read_attributes(file["row_attrs"], GENES, path)
-        matrix = file["matrix"]
-        blocks = [sparse.csr_matrix(matrix[start : start + CHUNK]) for start in range(0, matrix.shape[0], CHUNK)]
+        matrix = file["matrix"]  # genes x cells
+        blocks = [sparse.csr_matrix(genes) for _, genes in row_blocks(matrix)]
     adata = AnnData(sparse.vstack(blocks).T.tocsr(), obs=obs, var=var)
     if AUC in cell_tables:
         names = np.array(cell_tables[AUC].dtype.names, dtype=str)
@@ -112,9 +112,7 @@ def write_scenic_loom(adata: AnnData, path: str | Path, key: str = _keys.REGULON
     >>> bool((back.obsm["X_regulons"] == adata.obsm["X_regulons"]).all())
     True
     """
-    from tcellmil.get import regulons
-
-    scores = regulons(adata, result_key=key)
+    scores = regulon_activity(adata, key)
     matrix = check_layer(adata, layer)
     names = scores.columns
     targets = adata.uns[key]["targets"]
@@ -139,20 +137,20 @@ def write_scenic_loom(adata: AnnData, path: str | Path, key: str = _keys.REGULON
         shape = (adata.n_vars, adata.n_obs)
         chunks = (min(64, shape[0]), min(64, shape[1]))
         dataset = file.create_dataset("matrix", shape, dtype=matrix.dtype, chunks=chunks, compression="gzip")
-        for start, block in _dense_blocks(matrix):
-            dataset[:, start : start + len(block)] = block.T
+        for cells, block in row_blocks(matrix):
+            dataset[:, cells] = (block.toarray() if sparse.issparse(block) else block).T
 
 
 def _open(path: str | Path) -> h5py.File:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist")
     if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no loom file: not in HDF5 format")
+        raise ValueError(f"{path} is not a loom file: it is not in HDF5 format")
     file = h5py.File(path, "r")
     missing = {"matrix", "row_attrs", "col_attrs"} - set(file)
     if missing:
         file.close()
-        raise ValueError(f"{path} is no loom file: it lacks {sorted(missing)}")
+        raise ValueError(f"{path} is not a loom file: it lacks {sorted(missing)}")
     return file
 
 
@@ -199,11 +197,3 @@ def _columns(table: pd.DataFrame, index: str) -> dict[str, np.ndarray]:
 
 def _structured(values: np.ndarray, names: pd.Index) -> np.ndarray:
     return unstructured_to_structured(values, np.dtype([(name, values.dtype) for name in names]))
-
-
-def _dense_blocks(matrix: np.ndarray | sparse.spmatrix) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the values of some rows at a time."""
-    matrix = matrix.tocsr() if sparse.issparse(matrix) else matrix
-    for start in range(0, matrix.shape[0], CHUNK):
-        block = matrix[start : start + CHUNK]
-        yield start, block.toarray() if sparse.issparse(block) else np.asarray(block)

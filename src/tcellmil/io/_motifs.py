@@ -25,14 +25,14 @@ def read_motifs(path: str | Path) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, a row a motif that is enriched in a module: ``TF, MotifID, AUC, NES, MotifSimilarityQvalue,
+    DataFrame, one row per motif that is enriched in a module: ``TF, MotifID, AUC, NES, MotifSimilarityQvalue,
     OrthologousIdentity, Annotation, Context`` (a frozenset), ``RankAtMax, TargetGenes`` (a list of gene and weight).
     Usable as ``net`` of :func:`tcellmil.tl.regulons`.
 
     Raises
     ------
     ValueError
-        If the table has not these columns, or a cell is not what pySCENIC writes.
+        If a column is missing, or a cell is not what pySCENIC writes.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def read_motifs(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(path, sep=_separator(path), index_col=[0, 1], header=[0, 1], skipinitialspace=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, IndexError) as error:
         raise ValueError(
-            f"{path} is no motif table of pySCENIC (two header rows, two index columns): {error}"
+            f"{path} is not a motif table of pySCENIC (two header rows, two index columns): {error}"
         ) from error
     return tidy_motifs(table)
 

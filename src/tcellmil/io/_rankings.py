@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-GENOMES = ("hg38", "mm10")
+Genome = Literal["hg38", "mm10"]
+GENOMES = get_args(Genome)
+Rankings = pd.DataFrame | Genome | str | Path
+Annotations = pd.DataFrame | Genome | str | Path
 INDEX_NAMES = ("features", "motifs", "tracks")
 ANNOTATION_FILES = {
     "hg38": "motifs-v10nr_clust-nr.hgnc-m0.001-o0.0.tbl",
@@ -23,7 +28,7 @@ ANNOTATION_COLUMNS = {
 }
 
 
-def read_rankings(source: str | Path) -> pd.DataFrame:
+def read_rankings(source: Genome | str | Path) -> pd.DataFrame:
     """Read a cisTarget ranking database.
 
     Parameters
@@ -41,7 +46,7 @@ def read_rankings(source: str | Path) -> pd.DataFrame:
     FileNotFoundError
         If the file does not exist, or could not be downloaded; says what to fetch and where to put it.
     ValueError
-        If the file is no ranking database.
+        If the file is not a ranking database.
 
     Examples
     --------
@@ -62,19 +67,19 @@ def read_rankings(source: str | Path) -> pd.DataFrame:
     try:
         table = feather.read_feather(path)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is no feather file: {error}") from error
+        raise ValueError(f"{path} is not a feather file: {error}") from error
     index = next((name for name in INDEX_NAMES if name in table), None)
     ranks = table.drop(columns=index) if index else table
     if index is None or not all(np.issubdtype(dtype, np.integer) for dtype in ranks.dtypes):
         raise ValueError(
-            f"{path} is no ranking database: it needs a column {' or '.join(INDEX_NAMES)} with the names of the "
-            "motifs and one column of whole numbers a gene (a database of scores is a different file)"
+            f"{path} is not a ranking database: it needs a column {' or '.join(INDEX_NAMES)} with the names of the "
+            "motifs and one column of whole numbers per gene (a database of scores is a different file)"
         )
     return ranks.set_index(table[index].astype(str))
 
 
 def read_motif_annotations(
-    source: str | Path, motif_similarity_qvalue: float = 0.001, orthologous_identity: float = 0.0
+    source: Genome | str | Path, motif_similarity_qvalue: float = 0.001, orthologous_identity: float = 0.0
 ) -> pd.DataFrame:
     r"""Read which transcription factors a motif is annotated to.
 
@@ -118,12 +123,46 @@ def read_motif_annotations(
     header = pd.read_csv(path, sep="\t", nrows=0).columns
     missing = set(ANNOTATION_COLUMNS) - set(header)
     if missing:
-        raise ValueError(f"{path} is no motif2TF table: it lacks the columns {sorted(missing)}")
+        raise ValueError(f"{path} is not a motif2TF table: it lacks the columns {sorted(missing)}")
     table = pd.read_csv(path, sep="\t", usecols=list(ANNOTATION_COLUMNS)).rename(columns=ANNOTATION_COLUMNS)
     good = (table["MotifSimilarityQvalue"] <= motif_similarity_qvalue) & (
         table["OrthologousIdentity"] >= orthologous_identity
     )
     return table.loc[good, list(ANNOTATION_COLUMNS.values())].reset_index(drop=True)
+
+
+def read_databases(
+    rankings: Rankings | Sequence[Rankings], annotations: Annotations | None
+) -> tuple[Iterator[tuple[str, pd.DataFrame]], pd.DataFrame]:
+    """Read what is not a table yet: name and rankings of each database, one at a time, and the annotations.
+
+    Annotations that are left out are those of the first genome among ``rankings``.
+
+    Raises
+    ------
+    ValueError
+        If there are no rankings, or no annotations and no genome.
+    """
+    rankings = [rankings] if isinstance(rankings, pd.DataFrame | str | Path) else list(rankings)
+    if not rankings:
+        raise ValueError("rankings is empty; give the path of a ranking database, 'hg38', 'mm10' or a DataFrame")
+    if annotations is None:
+        genomes = [source for source in rankings if isinstance(source, str) and source in GENOMES]
+        if not genomes:
+            raise ValueError(
+                "annotations are missing: give the motif2TF table that belongs to the rankings (motifs-*.tbl), "
+                "it says which transcription factor binds a motif"
+            )
+        annotations = genomes[0]
+    if not isinstance(annotations, pd.DataFrame):
+        annotations = read_motif_annotations(annotations)
+    return map(_named_database, rankings), annotations
+
+
+def _named_database(source: Rankings) -> tuple[str, pd.DataFrame]:
+    return (
+        ("", source) if isinstance(source, pd.DataFrame) else (Path(source).name.split(".")[0], read_rankings(source))
+    )
 
 
 def cache_folder() -> Path:

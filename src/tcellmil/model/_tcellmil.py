@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+import rich.pretty  # noqa: F401 (scvi-tools' view_anndata_setup uses it without importing it)
 from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from mudata import MuData
+
+    from tcellmil.cv._splitters import Scheme, Splitter
 
 
 class TcellMIL(BaseModelClass):
@@ -165,7 +168,7 @@ class TcellMIL(BaseModelClass):
     def train(
         self,
         *,
-        cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
+        cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
         n_seeds: int = 1,
         seed: int = 0,
         calibration: Literal["temperature"] | None = None,
@@ -271,7 +274,7 @@ class TcellMIL(BaseModelClass):
         return model
 
     def save(self, dir_path: str | Path, overwrite: bool = False, save_anndata: bool = False) -> None:
-        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, if asked, the data.
+        """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, on request, the data.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Stacks of small networks: every parameter has a leading axis, one slice a replica."""
+"""Stacks of small networks: every parameter has a leading axis, one slice per replica."""
 
 import lazy_loader as _lazy
 

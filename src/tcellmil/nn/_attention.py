@@ -20,7 +20,7 @@ class StackedAttention(nn.Module):
     Parameters
     ----------
     generators
-        One random generator a replica.
+        One random generator per replica.
     n_latent, n_hidden
         Features of a cell and width of the hidden layer (k and p in the formula).
     kind

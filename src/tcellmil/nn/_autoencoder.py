@@ -17,7 +17,7 @@ class StackedAutoencoder(StandardisedInput):
     Parameters
     ----------
     generators
-        One random generator a replica.
+        One random generator per replica.
     n_input
         Number of features of a cell (regulons, say), scaled to [-1, 1].
     n_hidden, n_latent

@@ -21,7 +21,7 @@ class StackedClassifier(nn.Module):
     Parameters
     ----------
     generators
-        One random generator a replica.
+        One random generator per replica.
     n_latent, n_cohorts, n_classes
         Sizes; ``n_cohorts=0`` where no cohort is given.
     n_covariates

@@ -40,7 +40,7 @@ class StackedThresholds(nn.Module):
 
 
 class StackedUnits(nn.Module):
-    """One number in the units of the outcome, float64: ``score * scale + loc``, a pair a replica; not trained.
+    """One number in the units of the outcome, float64: ``score * scale + loc``, a pair per replica; not trained.
 
     While the network trains, loc is 0 and scale is 1: it learns in units of its own.
 

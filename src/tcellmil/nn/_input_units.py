@@ -10,7 +10,7 @@ MAX_SPREAD = 10.0
 
 
 class StandardisedInput(nn.Module):
-    """Centre and spread of the input features, one set a replica; not trained.
+    """Centre and spread of the input features, one set per replica; not trained.
 
     Parameters
     ----------

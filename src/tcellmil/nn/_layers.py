@@ -18,7 +18,7 @@ class StackedLinear(nn.Module):
     Parameters
     ----------
     generators
-        One random generator a replica; replica ``k`` is initialised from ``generators[k]`` alone, as
+        One random generator per replica; replica ``k`` is initialised from ``generators[k]`` alone, as
         :class:`torch.nn.Linear` initialises (uniform in plus or minus 1 / sqrt(n_in)).
     n_in, n_out
         Number of input and output features.
@@ -60,7 +60,7 @@ class StackedLayerNorm(nn.Module):
 class StackedDropout(nn.Module):
     """Dropout whose mask is drawn once for each seed and read by all replicas of that seed.
 
-    Each replica by itself is an ordinary dropout run. Drawing a mask a seed instead of a mask a replica saves most
+    Each replica by itself is an ordinary dropout run. Drawing a mask per seed instead of a mask per replica saves most
     of the cost, and a replica meets the same masks whether it trains in a stack or alone. Without
     :meth:`set_random_state` the global generator draws one mask for all.
     """

@@ -1,4 +1,4 @@
-"""Losses of a stack: one value a replica, over that replica's own rows only."""
+"""Losses of a stack: one value per replica, over that replica's own rows only."""
 
 from __future__ import annotations
 

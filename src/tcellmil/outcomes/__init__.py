@@ -28,4 +28,4 @@ def outcome_of(params: Mapping) -> Outcome:
     return OUTCOMES[str(params["outcome"])].from_params(params)
 
 
-__all__ = ["OUTCOMES", "Classes", "Continuous", "Ordinal", "Outcome", "Survival", "outcome_of"]
+__all__ = ["Classes", "Continuous", "Ordinal", "Outcome", "Survival", "outcome_of"]

@@ -60,7 +60,7 @@ class Outcome(ABC):
     #: Name of the loss in a model's history; title and axis of its picture.
     loss_name: ClassVar[str]
     loss_words: ClassVar[tuple[str, str]]
-    #: Which picture shows predictions beside observations.
+    #: Which picture shows predictions beside observations: one of ``tcellmil.pl._patients._predictions.DRAWINGS``.
     picture: ClassVar[str]
 
     # -- reading ------------------------------------------------------------------------------------------------------

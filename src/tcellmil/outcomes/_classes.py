@@ -147,7 +147,7 @@ class Classes(Outcome):
 
     def measure(self, codes, targets, predicted, pair_order=None) -> dict[str, float]:
         """As :func:`tcellmil.stats.classification_metrics`."""
-        from tcellmil.stats._metrics import METRICS, checked_predictions, weighted_metrics
+        from tcellmil.stats._evaluation._classes import METRICS, checked_predictions, weighted_metrics
 
         y, p = checked_predictions(codes, predicted)
         values = weighted_metrics(y, p, np.ones((1, len(y))), pair_order)[0]

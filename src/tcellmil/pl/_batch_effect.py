@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcellmil import _keys, get
+from tcellmil import get
 from tcellmil._checks import check_obs_column
-from tcellmil.pl._canvas import PALETTE, class_colors, draw_boxes, finish, make_axes, shorten
+from tcellmil._results import part_of
+from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells, point_size
+from tcellmil.pl._palette import PALETTE, class_colors, cycled
+from tcellmil.pl._panels import beside_row, draw_boxes_with_points, longest, name_rows, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,35 +24,30 @@ MAX_BATCHES = 40  # in a legend
 SHORTEST_AXIS = 0.1  # of the index: where all are near 0, differences between them should look as small as they are
 
 
+@picture
 def batch_effect(
     adata: AnnData,
     basis: str | Sequence[str] | None = None,
-    key: str = _keys.BATCH_EFFECT,
     *,
-    ax: Axes | Sequence[Axes] | None = None,
-    show: bool | None = None,
-) -> Axes | np.ndarray:
+    canvas: Canvas,
+    result_key: str | None = None,
+) -> None:
     """Draw how much clusters of cells follow the batch in each representation, beside embeddings coloured by batch.
 
-    Reads ``uns[key]`` and, for embeddings, ``obsm`` and the column of the batch. A point is an initialisation of
-    k-means, a box is over initialisations, with whiskers from the 5th to the 95th percentile; the dotted line is what
-    labels drawn at random have. The p-value beside a representation is that of the signed-rank test against the first
-    one (adjusted, if there are several). It is over initialisations on these cells and says nothing about other
-    patients, see :func:`tcellmil.tl.batch_effect`.
+    Reads ``uns["batch_effect"]`` and, for embeddings, ``obsm`` and the column of the batch. A point is an
+    initialisation of k-means, a box is over initialisations, with whiskers from the 5th to the 95th percentile; the
+    dotted line is what labels drawn at random have. The p-value beside a representation is that of the signed-rank test
+    against the first one (adjusted, if there are several). It is over initialisations on these cells and says nothing
+    about other patients, see :func:`tcellmil.tl.batch_effect`.
 
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.batch_effect` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.batch_effect`.
     basis
         Embeddings in ``adata.obsm``, one or several, such as ``("X_umap_pca", "X_umap_regulons")``; ``"umap"`` stands
         for ``obsm["X_umap"]``. The first two columns are drawn. None by default.
-    key
-        The ``key_added`` of :func:`tcellmil.tl.batch_effect`.
-    ax
-        Axes to draw on, one an embedding and one more; a new figure without.
-    show
-        Show the figure; by default as ``scanpy.settings.autoshow`` says, and not when ``ax`` is given.
+    %(own_result_key)s
 
     Returns
     -------
@@ -58,7 +56,7 @@ def batch_effect(
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or there is no such embedding.
+        If there is no such result, or there is no such embedding.
     ValueError
         If there are more than 40 batches to colour by.
 
@@ -75,32 +73,32 @@ def batch_effect(
     >>> tm.pl.batch_effect(adata, show=False).get_xlabel()
     'Adjusted Rand index with cohort'
     """
-    ari, tests = get.batch_effect(adata, key), get.batch_effect(adata, key, tests=True)
-    batch_key = str(adata.uns[key]["params"]["batch_key"])
+    ari, tests = (get.batch_effect(adata, part, result_key=result_key).reset_index() for part in ("ari", "tests"))
+    batch_key = str(part_of(adata, "batch_effect", "params", result_key=result_key)["batch_key"])
     bases = [] if basis is None else [basis] if isinstance(basis, str) else list(basis)
     places = [place_cells(adata, name) for name in bases]
     batch = _batches(adata, batch_key) if bases else None
 
     reps = ari["representation"].unique().tolist()
-    longest = max(len(shorten(rep, 24)) for rep in reps)
-    width, height = 3.4 + 0.075 * longest, 1.5 + 0.5 * len(reps)
+    width, height = 3.4 + 0.075 * longest(reps, 24), 1.5 + 0.5 * len(reps)
     if bases:
         columns, lines = _legend_shape(batch, (len(bases) + 1) * width)
         height = max(height, 3.4) + 0.22 * (lines + 1)
-    axes = make_axes(len(bases) + 1, ax, (width, height))
+    axes = canvas.axes(len(bases) + 1, (width, height))
+    of_reps = canvas.colors(cycled(reps))
+    colors = canvas.colors(_colors(batch)) if bases else {}
     for panel, name, place in zip(axes, bases, places, strict=False):
-        _draw_embedding(panel, name, place, batch)
+        _draw_embedding(panel, name, place, batch, colors)
     if bases:
-        _explain_batches(axes[0], batch, batch_key, columns if ax is None else 1, own=ax is None)
-    _draw_indices(axes[-1], ari, tests, reps, batch_key)
-    return finish(axes, show, own=ax is None)
+        _explain_batches(canvas, axes[0], colors, batch_key, columns)
+    _draw_indices(axes[-1], ari, tests, of_reps, batch_key)
 
 
 def _batches(adata: AnnData, batch_key: str) -> pd.Series:
     batch = check_obs_column(adata, batch_key, "batch_key")
     if batch.nunique() > MAX_BATCHES:
         raise ValueError(
-            f"{batch_key!r} has {batch.nunique()} batches; at most {MAX_BATCHES} can be told apart. Leave basis out"
+            f"{batch_key!r} has {batch.nunique()} batches; at most {MAX_BATCHES} can be distinguished. Leave basis out"
         )
     batch = batch.astype("category").cat.remove_unused_categories()
     return batch.cat.rename_categories(batch.cat.categories.astype(str))
@@ -108,20 +106,19 @@ def _batches(adata: AnnData, batch_key: str) -> pd.Series:
 
 def _colors(batch: pd.Series) -> dict[str, str]:
     names = list(batch.cat.categories)
-    return dict(zip(names, PALETTE, strict=False)) if len(names) <= len(PALETTE) else class_colors(names)
+    return cycled(names) if len(names) <= len(PALETTE) else class_colors(names)
 
 
 def _legend_shape(batch: pd.Series, width: float) -> tuple[int, int]:
     """Columns and lines of a legend in a figure so many inches wide."""
-    names = [shorten(name, 24) for name in batch.cat.categories]
-    columns = int(np.clip((width - 0.5) / (0.5 + 0.085 * max(map(len, names))), 1, len(names)))
+    names = list(batch.cat.categories)
+    columns = int(np.clip((width - 0.5) / (0.5 + 0.085 * longest(names, 24)), 1, len(names)))
     return columns, int(np.ceil(len(names) / columns))
 
 
-def _draw_embedding(ax: Axes, name: str, place: np.ndarray, batch: pd.Series) -> None:
+def _draw_embedding(ax: Axes, name: str, place: np.ndarray, batch: pd.Series, colors: dict) -> None:
     from matplotlib.colors import ListedColormap
 
-    colors = _colors(batch)
     known = batch.notna().to_numpy()
     codes = batch.cat.codes.to_numpy(dtype=float)[known]
     if (~known).any():
@@ -132,48 +129,32 @@ def _draw_embedding(ax: Axes, name: str, place: np.ndarray, batch: pd.Series) ->
     ax.set_title(shorten(name.removeprefix("X_"), 28), fontsize="medium")
 
 
-def _explain_batches(ax: Axes, batch: pd.Series, batch_key: str, columns: int, own: bool) -> None:
+def _explain_batches(canvas: Canvas, ax: Axes, colors: dict, batch_key: str, columns: int) -> None:
     from matplotlib.lines import Line2D
 
-    legend = {
-        "handles": [
-            Line2D([], [], marker="o", linestyle="", color=color, label=shorten(name, 24))
-            for name, color in _colors(batch).items()
-        ],
-        "title": shorten(batch_key, 28),
-        "ncols": columns,
-        "frameon": False,
-        "fontsize": "small",
-        "title_fontsize": "small",
-        "alignment": "left",
-    }
-    if own:
-        ax.figure.legend(**legend, loc="outside lower left")
-    else:
-        ax.legend(**legend, loc="upper left", bbox_to_anchor=(0, -0.1))
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=color, label=shorten(name, 24)) for name, color in colors.items()
+    ]
+    style = {"title": shorten(batch_key, 28), "title_fontsize": "small", "alignment": "left"}
+    canvas.legend(ax, handles, "lower left", (0, -0.1), ncols=columns, **style)
 
 
-def _draw_indices(ax: Axes, ari: pd.DataFrame, tests: pd.DataFrame, reps: list[str], batch_key: str) -> None:
+def _draw_indices(ax: Axes, ari: pd.DataFrame, tests: pd.DataFrame, colors: dict, batch_key: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
+    reps = list(colors)
     values = [ari.loc[ari["representation"] == rep, "ari"].to_numpy() for rep in reps]
-    rows = np.arange(len(reps))
-    colors = [PALETTE[i % len(PALETTE)] for i in rows]
-    draw_boxes(ax, values, rows, colors, height=0.5)
-    for row, of_row, color in zip(rows, values, colors, strict=True):
-        spread = np.random.default_rng(0).uniform(-0.18, 0.18, len(of_row))
-        ax.scatter(of_row, row + spread, s=9, color=color, alpha=0.7, linewidths=0, zorder=3)
+    draw_boxes_with_points(ax, values, range(len(reps)), list(colors.values()), 0.5, reach=0.18, size=9)
     column = "signed_rank_padj" if len(tests) > 1 else "signed_rank_p"
     for rep, p in zip(tests["representation"], tests[column], strict=True):
-        ax.text(1.02, reps.index(rep), _p_value(p), transform=ax.get_yaxis_transform(), va="center", fontsize="small")
+        beside_row(ax, reps.index(rep), _p_value(p), x=1.02, fontsize="small")
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
-    ax.set_yticks(rows, [shorten(rep, 24) for rep in reps])
     low, high = ax.get_xlim()
-    ax.set(ylim=(len(reps) - 0.4, -0.6), xlim=(min(low, -0.05 * SHORTEST_AXIS), max(high, SHORTEST_AXIS)))
+    ax.set_xlim(min(low, -0.05 * SHORTEST_AXIS), max(high, SHORTEST_AXIS))
+    name_rows(ax, [shorten(rep, 24) for rep in reps])
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.set_xlabel(f"Adjusted Rand index with {shorten(batch_key, 20)}")
     ax.set_title(f"{len(values[0])} initialisations of k-means", fontsize="medium")
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _p_value(p: float) -> str:

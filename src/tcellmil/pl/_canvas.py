@@ -1,101 +1,236 @@
-"""What all pictures share: axes to draw on, colours, boxes, showing."""
+"""What a picture is drawn on: axes, colours, legends and the six parameters that all pictures share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
+
+from tcellmil._checks import some
+from tcellmil._docs import documented
+from tcellmil.pl._palette import checked_palette, colormap, colors_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.legend import Legend
 
-# Okabe & Ito (2008): distinct with every common colour vision.
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#8C8C8C"
-PALETTE = (BLUE, VERMILLION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
-
-
-def make_axes(n: int, ax: Axes | Sequence[Axes] | None, size: tuple[float, float]) -> np.ndarray:
-    """``n`` axes in a row of a new figure, or the caller's own, as an array; ``size`` is inches of one at 10 points."""
-    if ax is None:
-        larger_text = max(1, plt.rcParams["font.size"] / 10)  # scanpy.set_figure_params sets 14 points
-        width, height = (inches * larger_text for inches in size)
-        figure, axes = plt.subplots(1, n, figsize=(n * width, height), layout="constrained", squeeze=False)
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04)
-        return axes[0]
-    axes = np.ravel(np.asarray(ax, dtype=object))
-    if len(axes) != n:
-        raise ValueError(f"this picture has {n} panels, but ax holds {len(axes)} axes")
-    return axes
+#: Parameters of every picture, with their types.
+SHARED = {
+    "ax": "Axes | Sequence[Axes] | None",
+    "show": "bool | None",
+    "save": "str | Path | None",
+    "palette": "str | Sequence[str] | Mapping[str, str] | None",
+    "figsize": "tuple[float, float] | None",
+    "title": "str | None",
+}
+DPI = 150  # of a saved picture
 
 
-def finish(axes: np.ndarray, show: bool | None, own: bool) -> Axes | np.ndarray:
-    """Show as scanpy does, and give back the axes: a single one as it is.
+def picture(draw: Callable[..., None]) -> Callable[..., Axes | np.ndarray]:
+    """Make a public picture of a function that draws on a :class:`Canvas`, its first keyword ``canvas``.
 
-    Without ``show``, ``scanpy.settings.autoshow`` decides, except for a figure of the caller, who has yet to finish it.
+    The parameters of :data:`SHARED` take the place of ``canvas``, in the signature and in the docstring. What the
+    picture gives back are its axes. Where drawing fails, no new figure stays open.
     """
-    if show is None:
-        from scanpy import settings
+    if draw.__doc__ is not None:  # as it is under python -OO
+        draw.__doc__ = _with_shared_parameters(draw.__doc__)
 
-        show = own and settings.autoshow
-    if show:
-        plt.show()
-    return axes[0] if len(axes) == 1 else axes
+    @functools.wraps(documented(draw))
+    def drawn(*args, ax=None, show=None, save=None, palette=None, figsize=None, title=None, **kwargs):
+        canvas = Canvas(ax, save, palette, figsize, title)
+        try:
+            draw(*args, canvas=canvas, **kwargs)
+            canvas.check_names()
+        except BaseException:
+            canvas.discard()
+            raise
+        return canvas.finish(show)
+
+    drawn.__signature__ = _signature(draw)
+    return drawn
 
 
-def class_colors(classes: Sequence[str]) -> dict[str, str]:
-    """A colour for each class; of two, the positive one (the last) is blue."""
-    classes = [str(name) for name in classes]
-    if len(classes) > len(PALETTE):
-        return dict(zip(classes, colormaps["turbo"](np.linspace(0.05, 0.95, len(classes))), strict=True))
-    return dict(zip(classes if len(classes) > 2 else classes[::-1], PALETTE, strict=False))
+def _with_shared_parameters(text: str) -> str:
+    """The docstring of a picture with the names of shared texts at the end of Parameters and in Raises."""
+    names = "".join(rf"\n\1%({name})s" for name in SHARED)
+    text, n = re.subn(r"\n\n([ ]*)(Returns\n[ ]*-------\n)", rf"{names}\n\n\1\2", text)
+    text, m = re.subn(r"([ ]*)Raises\n[ ]*------\n", r"\g<0>\1%(picture_errors)s\n", text)
+    if (n, m) != (1, 1):
+        raise ValueError(f"the docstring of a picture needs the sections Returns and Raises:\n{text}")
+    return text
 
 
-def draw_boxes(
-    ax: Axes,
-    values: Sequence[np.ndarray],
-    positions: Sequence[float],
-    colors: Sequence[str],
-    height: float,
-    filled: Sequence[bool] | None = None,
-) -> None:
-    """Horizontal boxes with whiskers from the 5th to the 95th percentile, without outliers."""
-    if not len(values):
+def _signature(draw: Callable) -> inspect.Signature:
+    signature = inspect.signature(draw)
+    parameters = [parameter for name, parameter in signature.parameters.items() if name != "canvas"]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in SHARED.items()
+    ]
+    return signature.replace(parameters=[*parameters, *shared], return_annotation="Axes | np.ndarray")
+
+
+class Canvas:
+    """Axes, colours and places of legends of one picture."""
+
+    def __init__(
+        self,
+        ax: Axes | Sequence[Axes] | None = None,
+        save: str | PathLike | None = None,
+        palette: str | Sequence[str] | Mapping[str, str] | None = None,
+        figsize: tuple[float, float] | None = None,
+        title: str | None = None,
+    ):
+        palette = checked_palette(palette)
+        _check_save(save)
+        _check_figsize(figsize, ax)
+        #: Whether the figure is the picture's own, not the caller's.
+        self.own = ax is None
+        self._ax, self._save, self._palette, self._figsize, self._title = ax, save, palette, figsize, title
+        self._names: list[str] = []
+        self._axes: np.ndarray | None = None
+
+    @property
+    def n_given(self) -> int | None:
+        """How many axes the caller gave; None without."""
+        return None if self.own else np.size(self._ax)
+
+    def axes(self, n: int, size: tuple[float, float], heights: Sequence[float] | None = None) -> np.ndarray:
+        """``n`` axes in a row of a new figure, or the caller's; ``size`` is inches of one at 10 points.
+
+        With ``heights``, axes of these relative heights stand above each other, and ``size`` is that of the figure.
+        """
+        if self.own:
+            larger_text = max(1, plt.rcParams["font.size"] / 10)  # scanpy.set_figure_params sets 14 points
+            width, height = (inches * larger_text for inches in size)
+            shape, figsize = ((1, n), (n * width, height)) if heights is None else ((n, 1), (width, height))
+            figsize = figsize if self._figsize is None else self._figsize
+            options = {"layout": "constrained", "squeeze": False, "height_ratios": heights}
+            figure, axes = plt.subplots(*shape, figsize=figsize, **options)
+            figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.04)
+            self._axes = axes.ravel()
+            if self._title is not None:
+                figure.suptitle(self._title, fontsize="large")
+            return self._axes
+        axes = np.ravel(np.asarray(self._ax, dtype=object))
+        wrong = [type(panel).__name__ for panel in axes if not isinstance(panel, Axes)]
+        if wrong:
+            raise TypeError(f"ax must hold axes of matplotlib, got {wrong[0]}")
+        if len(axes) != n:
+            raise ValueError(f"this picture has {n} panels, but ax holds {len(axes)} axes")
+        self._axes = axes
+        return axes
+
+    def axis(self, size: tuple[float, float]) -> Axes:
+        """The axes of a picture with one panel."""
+        return self.axes(1, size)[0]
+
+    def colors(self, names: Mapping[str, object], fixed: Mapping[str, object] | None = None) -> dict[str, object]:
+        """Colour by name: those of the palette, or what ``names`` says.
+
+        Of ``fixed``, such as what has no class, only a palette by name changes the colour.
+        """
+        colors = {**names, **(fixed or {})}
+        self._names += list(colors)
+        if self._palette is None:
+            return colors
+        if isinstance(self._palette, Mapping):
+            return {name: self._palette.get(name, color) for name, color in colors.items()}
+        return colors | dict(zip(names, colors_of(self._palette, list(names)), strict=True))
+
+    def colormap(self, default: str) -> str | Colormap:
+        """What numbers are coloured with."""
+        return default if self._palette is None or isinstance(self._palette, Mapping) else colormap(self._palette)
+
+    def legend(
+        self,
+        panel: Axes,
+        handles: Sequence,
+        outside: str = "lower center",
+        beside: tuple[float, float] = (0, -0.2),
+        *,
+        ncols: int = 1,
+        ncols_beside: int = 1,
+        **style: object,
+    ) -> Legend:
+        """A legend at the edge of the own figure, or with its upper left corner at ``beside`` of the caller's axes."""
+        style = {"handles": handles, "frameon": False, "fontsize": "small", **style}
+        if self.own:
+            return panel.figure.legend(loc=f"outside {outside}", ncols=ncols, **style)
+        return panel.legend(loc="upper left", bbox_to_anchor=beside, ncols=ncols_beside, **style)
+
+    def check_names(self) -> None:
+        """Raise where a palette names what is not in the picture."""
+        if not isinstance(self._palette, Mapping):
+            return
+        if not self._names:
+            raise ValueError("this picture colours by numbers; palette must be a list of colours or a colormap's name")
+        unknown = [name for name in self._palette if name not in self._names]
+        if unknown:
+            raise ValueError(
+                f"palette names {some(unknown)}, but the colours are of {some(dict.fromkeys(self._names))}"
+            )
+
+    def discard(self) -> None:
+        """Close the own figure, of a picture that could not be drawn."""
+        if self.own and self._axes is not None:
+            plt.close(self._axes[0].get_figure(root=True))
+
+    def finish(self, show: bool | None) -> Axes | np.ndarray:
+        """Save, show as scanpy does, and give back the axes: a single one as it is.
+
+        Without ``show``, ``scanpy.settings.autoshow`` decides, except for a figure of the caller, who has yet to
+        finish it.
+        """
+        if self._title is not None and not self.own:
+            _set_title(self._axes[0], self._title)
+        if self._save is not None:
+            self._axes[0].get_figure(root=True).savefig(self._save, dpi=DPI, bbox_inches="tight")
+        if show is None:
+            from scanpy import settings
+
+            show = self.own and settings.autoshow
+        if show:
+            plt.show()
+        return self._axes[0] if len(self._axes) == 1 else self._axes
+
+
+def _set_title(panel: Axes, title: str) -> None:
+    """Put a title in the place of the panel's, above a legend that stands there."""
+    for place in ("left", "right"):
+        panel.set_title("", loc=place)
+    pad, legend = plt.rcParams["axes.titlepad"], panel.get_legend()
+    if legend is not None:
+        above = legend.get_window_extent().y1 - panel.get_window_extent().y1
+        pad = max(pad, 72 * above / panel.figure.dpi + 3)
+    panel.set_title(title, fontsize="large", pad=pad)
+
+
+def _check_save(save: str | PathLike | None) -> None:
+    if save is None:
         return
-    parts = ax.boxplot(
-        values,
-        positions=positions,
-        widths=height,
-        orientation="horizontal",
-        whis=(5, 95),
-        showfliers=False,
-        patch_artist=True,
-        manage_ticks=False,
-        medianprops={"color": "black", "linewidth": 1.2},
-    )
-    for i, (box, color) in enumerate(zip(parts["boxes"], colors, strict=True)):
-        box.set(facecolor=color, edgecolor=color, alpha=0.55)
-        if filled is not None and not filled[i]:
-            box.set(facecolor="white", alpha=1)
-        for line in parts["whiskers"][2 * i : 2 * i + 2] + parts["caps"][2 * i : 2 * i + 2]:
-            line.set_color(color)
+    if not isinstance(save, str | PathLike):
+        raise TypeError(f"save={save!r} must be the path of a file, such as 'picture.png'")
+    path, known = Path(save), FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in known:
+        raise ValueError(f"save={str(save)!r} must end in one of {', '.join('.' + name for name in sorted(known))}")
+    if not path.parent.is_dir():
+        raise ValueError(f"save={str(save)!r} is in a folder that does not exist; make {str(path.parent)!r} first")
 
 
-def plain_log(axis: Axis) -> None:
-    """Plain numbers on a logarithmic axis, at 1, 2 and 5 of each decade or, over many decades, at 1."""
-    low, high = axis.get_view_interval()
-    few = high <= 300 * low
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12 if few else 6))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_locator(NullLocator())
-
-
-def shorten(name: object, limit: int = 36) -> str:
-    """A name that fits beside an axis: the middle of a long one becomes an ellipsis."""
-    name = str(name)
-    half = (limit - 1) // 2
-    return name if len(name) <= limit else f"{name[:half]}…{name[-half:]}"
+def _check_figsize(figsize: tuple[float, float] | None, ax: object) -> None:
+    if figsize is None:
+        return
+    if ax is not None:
+        raise ValueError(f"figsize={figsize!r} is for a new figure; leave it out where ax is given")
+    if np.shape(figsize) != (2,) or not all(np.isfinite(inches) and inches > 0 for inches in figsize):
+        raise ValueError(f"figsize={figsize!r} must be width and height in inches, both positive")

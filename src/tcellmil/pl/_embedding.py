@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
+    from matplotlib.colorbar import Colorbar
 
 
 def place_cells(adata: AnnData, basis: str) -> np.ndarray:
@@ -31,6 +32,14 @@ def draw_cells(ax: Axes, place: np.ndarray, values: np.ndarray, **scatter: objec
     return ax.scatter(
         *place[order].T, c=values[order], s=point_size(len(place)), linewidths=0, rasterized=True, **scatter
     )
+
+
+def color_bar(points: PathCollection, ax: Axes, label: str, *, both_ends: bool) -> Colorbar:
+    """A bar of what colours mean, with pointed ends where values go beyond it."""
+    ends = "both" if both_ends else "neither"
+    bar = ax.figure.colorbar(points, ax=ax, label=label, shrink=0.8, aspect=25, extend=ends)
+    bar.outline.set_visible(False)
+    return bar
 
 
 def point_size(n_cells: int) -> float:

@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
-from tcellmil.pl._canvas import shorten
+from tcellmil.pl._panels import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

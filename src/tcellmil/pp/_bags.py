@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcellmil._checks import check_adata, check_obs_column
+from tcellmil._checks import check_adata, check_count, check_obs_column
+from tcellmil._docs import documented
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def subsample_bags(
     adata: AnnData, sample_key: str, n_cells: int = 600, seed: int = 0, copy: bool = False
 ) -> AnnData | None:
@@ -33,8 +35,7 @@ def subsample_bags(
         Highest number of cells of a sample, at least 1.
     seed
         Seed of the draw, at least 0.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(copy)s
 
     Returns
     -------
@@ -49,7 +50,7 @@ def subsample_bags(
 
     References
     ----------
-    600 cells a patient is the choice of Tsui et al. (2025), section 2.2.
+    600 cells per patient is the choice of Tsui et al. (2025), section 2.2.
 
     Examples
     --------
@@ -61,8 +62,7 @@ def subsample_bags(
     """
     check_adata(adata)
     sample = check_obs_column(adata, sample_key, "sample_key")
-    if n_cells < 1:
-        raise ValueError(f"n_cells={n_cells} must be at least 1")
+    n_cells = check_count(n_cells, "n_cells")
     n_missing = int(sample.isna().sum())
     if n_missing:
         raise ValueError(
@@ -78,7 +78,7 @@ def subsample_bags(
             n_whole += 1
             keep[members] = True
             continue
-        # A stream for each sample, and members by name, so that nothing else in the table moves the draw.
+        # One stream per sample, and members by name, so that nothing else in the table changes the draw.
         rng = np.random.default_rng([seed, zlib.crc32(str(name).encode())])
         by_name = members[np.argsort(adata.obs_names[members].to_numpy())]
         keep[rng.choice(by_name, n_cells, replace=False)] = True

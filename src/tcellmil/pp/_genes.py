@@ -1,4 +1,4 @@
-"""Genes that tell who a patient is, not how the patient's cells work."""
+"""Genes that identify a patient rather than the state of the cells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil._checks import check_adata, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ Y_MOUSE = frozenset(
 Y_FAMILY = re.compile(r"(TTTY\d+[A-D]?|NCRNA00185|TSPY\d+|RBMY\d\w*|FAM197Y\d+P?|CSPG4P\d+Y)$")
 
 
+@documented
 def drop_nuisance_genes(
     adata: AnnData, tcr: bool = True, ig: bool = True, sex: bool = True, copy: bool = False
 ) -> AnnData | None:
-    """Remove clonotype and sex genes, on which a model could recognise a patient.
+    """Remove clonotype and sex genes, by which a model could recognise a patient.
 
     Reads ``adata.var_names`` (gene symbols, human or mouse), removes genes in place and logs how many of each kind.
     Constant genes (``TRAC``, ``TRBC1``, ``IGHM``, ``IGKC``, ...) stay: they mark a cell type, not a clone.
@@ -60,8 +62,7 @@ def drop_nuisance_genes(
         Remove V, D and J segments of the immunoglobulins.
     sex
         Remove *XIST*, *TSIX* and the genes of the male-specific region of the Y chromosome.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(copy)s
 
     Returns
     -------

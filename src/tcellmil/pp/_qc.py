@@ -10,16 +10,22 @@ import numpy as np
 from scipy import sparse
 
 from tcellmil._checks import check_adata, check_layer, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
+from tcellmil._matrix import count_not_finite, holds_whole_numbers, row_blocks, value_range
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from tcellmil._matrix import Block, Matrix
+
 # exp(30) counts do not exist in a cell: whatever reaches this is no logarithm.
 MAX_LOG = 30
+CELLS = 10_000  # of a sparse matrix, described at a time
 
 
+@documented
 def qc(
     adata: AnnData,
     max_mito: float = 15.0,
@@ -45,10 +51,8 @@ def qc(
         Lowest and highest number of genes with a count above 0.
     mito_prefix
         How the names of mitochondrial genes begin.
-    layer
-        Layer with the counts; ``adata.X`` by default.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(layer)s
+    %(copy)s
 
     Returns
     -------
@@ -77,12 +81,15 @@ def qc(
     ['n_genes_by_counts', 'pct_counts_mt']
     """
     check_adata(adata)
+    if not adata.n_obs:
+        raise ValueError("adata has no cells; there is nothing to filter")
     if not 0 <= max_mito <= 100:
         raise ValueError(f"max_mito={max_mito} must be a percentage between 0 and 100")
     if not 0 <= min_genes <= max_genes:
         raise ValueError(f"min_genes={min_genes} must be between 0 and max_genes={max_genes}")
     is_mito = adata.var_names.str.startswith((mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix))
-    metrics = _metrics(_values(adata, layer, linear=is_mito.any()), is_mito)
+    matrix, log_base = _checked_values(adata, layer, linear=is_mito.any())
+    metrics = _metrics(matrix, log_base, is_mito)
 
     failed = {
         f"over {max_mito:g}% mitochondrial counts": metrics["pct_counts_mt"] > max_mito,
@@ -109,20 +116,20 @@ def qc(
     return adata if copy else None
 
 
-def _values(adata: AnnData, layer: str | None, linear: bool) -> np.ndarray | sparse.spmatrix:
-    """Return the values of ``X`` or of the layer; with ``linear``, within each cell proportional to counts."""
+def _checked_values(adata: AnnData, layer: str | None, linear: bool) -> tuple[Matrix, float | None]:
+    """Return ``X`` or the layer, and the base of its logarithm if that has to be undone, as with ``linear`` it has."""
     matrix = check_layer(adata, layer)
     name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
-    values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds {int((~np.isfinite(values)).sum())} NaN or infinite values; remove them first")
-    if values.size and values.min() < 0:
+    low, high = value_range(matrix)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} holds {count_not_finite(matrix)} NaN or infinite values; remove them first")
+    if low < 0:
         raise ValueError(
-            f"{name} holds negative values (smallest {values.min():.3g}), so it is scaled, not counts; "
+            f"{name} holds negative values (smallest {low:.3g}), so it is scaled, not counts; "
             "name a layer with counts: layer=..."
         )
-    if not linear or not values.size or values.max() > MAX_LOG or np.array_equal(values, np.rint(values)):
-        return matrix
+    if not linear or high > MAX_LOG or holds_whole_numbers(matrix):
+        return matrix, None
 
     base = adata.uns.get("log1p", {}).get("base") or np.e
     warnings.warn(
@@ -130,20 +137,33 @@ def _values(adata: AnnData, layer: str | None, linear: bool) -> np.ndarray | spa
         "for the mitochondrial percentage. Name a layer with counts if there is one: layer=...",
         stacklevel=3,
     )
-    natural = matrix.astype(np.float64) * np.log(base)
-    return natural.expm1() if sparse.issparse(natural) else np.expm1(natural)
+    return matrix, base
 
 
-def _metrics(values: np.ndarray | sparse.spmatrix, is_mito: np.ndarray) -> pd.DataFrame:
+def _metrics(matrix: Matrix, log_base: float | None, is_mito: np.ndarray) -> pd.DataFrame:
     import pandas as pd
     import scanpy as sc
     from anndata import AnnData
 
-    # On an AnnData of its own: scanpy wants the mask in `var`, and the user's stays as it is until the end.
+    # On AnnDatas of its own: scanpy wants the mask in `var`, and the user's stays as it is until the end.
     genes = pd.DataFrame({"mt": is_mito}, index=pd.RangeIndex(len(is_mito)).astype(str))
-    # scanpy 1.11 counts genes of a sparse matrix, not of a sparse array.
-    table = AnnData(sparse.csr_matrix(values) if sparse.issparse(values) else values, var=genes)
-    metrics, _ = sc.pp.calculate_qc_metrics(table, qc_vars=["mt"], percent_top=None, log1p=False)
+    options = {"qc_vars": ["mt"], "percent_top": None, "log1p": False}
+    size = CELLS if sparse.issparse(matrix) else None
+    if isinstance(matrix, np.ndarray) and not matrix.flags.c_contiguous:
+        # It stays whole: numpy adds up one row of such an array in another order than several.
+        size = max(1, len(matrix))
+    blocks = row_blocks(matrix, size)
+    tables = (AnnData(_linear(block, log_base), var=genes) for _, block in blocks)
+    metrics = pd.concat([sc.pp.calculate_qc_metrics(table, **options)[0] for table in tables], ignore_index=True)
     if not is_mito.any():
         metrics["pct_counts_mt"] = np.nan
     return metrics
+
+
+def _linear(block: Block, log_base: float | None) -> np.ndarray | sparse.csr_matrix:
+    """A copy, without the logarithm: scanpy drops stored zeros in place."""
+    if log_base is not None:
+        natural = block.astype(np.float64) * np.log(log_base)
+        block = natural.expm1() if sparse.issparse(natural) else np.expm1(natural)
+    # scanpy 1.11 counts genes of a sparse matrix, not of a sparse array.
+    return sparse.csr_matrix(block, copy=True) if sparse.issparse(block) else block

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 from scipy import sparse
 
+from tcellmil._matrix import row_blocks
 from tcellmil.regulons._expression import check_values
 
-DENSE_CHUNK = 1_000  # rows of a dense matrix that are made sparse at a time
+if TYPE_CHECKING:
+    from tcellmil._matrix import Block, Matrix
+
 RADIX_BITS = 11  # of the values, sorted in one pass
 RADIX_MASK = (1 << RADIX_BITS) - 1
 
 
 def aucell(
-    X: np.ndarray | sparse.spmatrix | sparse.sparray,
+    X: Matrix,
     weights: np.ndarray | sparse.spmatrix | sparse.sparray,
     auc_threshold: float = 0.05,
 ) -> np.ndarray:
@@ -38,16 +41,17 @@ def aucell(
         \qquad m = \max(a, \min(b, k)),
 
     which is the exact expectation of pySCENIC's score over its random tie breaking: nothing is random. All zeros of
-    a cell, stored or not, are one tie group. They share one height, so they cost one constant a cell, and no row is
-    ever made dense.
+    a cell, stored or not, are one tie group. They share one height, so they cost one constant per cell, and no row
+    is ever made dense.
 
     Parameters
     ----------
     X
         Expression, cells x genes, at least 0: counts or log-normalised, any monotone transform gives the same scores.
-        Sparse (CSR is used as it is, other formats are converted) or dense (converted a block of rows at a time).
+        An array, a sparse matrix (CSR is used as it is, other formats are converted), a matrix of a backed AnnData
+        or a dask array; of the last two, a block of rows at a time is read.
     weights
-        Weight of each gene in each regulon, genes x regulons, at least 0, with one positive weight a regulon.
+        Weight of each gene in each regulon, genes x regulons, at least 0, with one positive weight per regulon.
     auc_threshold
         Share of the ranking that counts, in (0, 1]. As in pySCENIC, ``k = round(auc_threshold * n_genes) - 1``.
 
@@ -86,12 +90,13 @@ def aucell(
     k = rank_cutoff(n_genes, auc_threshold)
     scores = np.empty((n_cells, weights.shape[1]), dtype=np.float32)
     regulon_sum = np.asarray(weights.sum(axis=0)).ravel()
-    for start, block in _csr_blocks(X):
+    for rows, block in row_blocks(X):
+        block = _canonical_csr(block)
         _score_cells(
             *(_order_bits(block.data), block.indices, block.indptr),
             *(weights.data, weights.indices.astype(np.int32), weights.indptr.astype(np.int32)),
             *(regulon_sum, k, n_genes),
-            scores[start : start + block.shape[0]],
+            scores[rows],
         )
     return scores
 
@@ -122,17 +127,14 @@ def _checked_weights(weights: np.ndarray | sparse.spmatrix, n_genes: int) -> spa
     return weights
 
 
-def _csr_blocks(X: np.ndarray | sparse.spmatrix) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """Yield the first row and the CSR matrix of each block: a sparse matrix whole, a dense one in pieces."""
-    if sparse.issparse(X):
-        X = X.tocsr()
-        if not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
-        yield 0, X
-    else:
-        for start in range(0, X.shape[0], DENSE_CHUNK):
-            yield start, sparse.csr_matrix(np.asarray(X[start : start + DENSE_CHUNK]))
+def _canonical_csr(block: Block) -> sparse.csr_matrix | sparse.csr_array:
+    """CSR with every entry stored once; the block itself stays as it is."""
+    if not sparse.issparse(block):
+        return sparse.csr_matrix(block)
+    if not block.has_canonical_format:
+        block = block.copy()
+        block.sum_duplicates()
+    return block
 
 
 def _order_bits(data: np.ndarray) -> np.ndarray:

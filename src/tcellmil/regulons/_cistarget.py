@@ -1,13 +1,15 @@
-"""cisTarget: keep of each module the targets that have a motif of the module's transcription factor."""
+"""cisTarget: keep the targets of each module that have a motif of its transcription factor."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from tcellmil._checks import some
+from tcellmil._docs import documented
 from tcellmil.regulons._aucell import rank_cutoff
 
 MOTIF_COLUMNS = [
@@ -20,12 +22,13 @@ BATCH = 100  # modules whose AUCs are held at a time
 CHUNK = 1_000  # motifs whose recovery curves are held at a time
 
 
+@documented
 def recovery_auc(
     rankings: pd.DataFrame, modules: Mapping[str, Sequence[str]], auc_threshold: float = 0.05
 ) -> pd.DataFrame:
     """Area under the recovery curve of every module in every motif ranking, by rustscenic.
 
-    The same measure as :func:`tcellmil.regulons.aucell`, of unweighted genes, in rankings that are given.
+    The same measure as :func:`tcellmil.regulons.aucell`, with unweighted genes and given rankings.
 
     Parameters
     ----------
@@ -33,8 +36,7 @@ def recovery_auc(
         Motifs x genes, whole numbers: the rank of each gene for each motif, from 0.
     modules
         Genes of each module; those that are not ranked are left out.
-    auc_threshold
-        Share of the ranking that counts, in (0, 1].
+    %(auc_threshold)s
 
     Returns
     -------
@@ -55,7 +57,7 @@ def recovery_auc(
     # rustscenic rounds a half up, pySCENIC to even; from the rounded number of ranks both get the same.
     n_ranks = rank_cutoff(rankings.shape[1], auc_threshold) + 1
     with warnings.catch_warnings():
-        # Its warnings are about NES, which is computed elsewhere, and coverage, which prune_modules looks after.
+        # Its warnings are about NES, which is computed elsewhere, and coverage, which prune_modules checks.
         warnings.filterwarnings("ignore", module=r"rustscenic|tcellmil\.regulons")
         long = cistarget.enrich(
             rankings, list(modules.items()), top_frac=n_ranks / rankings.shape[1], auc_threshold=0.0
@@ -65,6 +67,7 @@ def recovery_auc(
     return wide.rename_axis(index=rankings.index.name, columns=None)
 
 
+@documented
 def prune_modules(
     modules: pd.DataFrame,
     rankings: pd.DataFrame,
@@ -77,7 +80,7 @@ def prune_modules(
 ) -> pd.DataFrame:
     r"""Find the motifs that are enriched in a module and annotated to its factor, and the targets that they support.
 
-    For a module, the recovery AUC of every motif is made a normalised enrichment score, its distance from the mean
+    For a module, the recovery AUC of every motif becomes a normalised enrichment score, its distance from the mean
     over all motifs in standard deviations. A motif counts if :math:`\mathrm{NES} \ge` ``nes_threshold`` and it is
     annotated to the factor. Its *leading edge* are the genes up to the rank at which its recovery curve is farthest
     above the mean plus two standard deviations of all motifs' curves.
@@ -91,12 +94,10 @@ def prune_modules(
     annotations
         DataFrame ``TF, MotifID, MotifSimilarityQvalue, OrthologousIdentity, Annotation``
         (:func:`tcellmil.io.read_motif_annotations`).
-    nes_threshold
-        Lowest enrichment. Among ``n`` motifs it cannot exceed ``sqrt(n - 1)``: a small database finds nothing.
-    auc_threshold
-        Share of the ranking that the AUC looks at.
+    %(nes_threshold)s
+    %(auc_threshold)s
     rank_threshold
-        Ranks that the recovery curve looks at.
+        Number of ranks that the recovery curve covers.
     min_coverage
         Share of a module's genes that must be ranked; other modules are left out.
     name
@@ -104,7 +105,7 @@ def prune_modules(
 
     Returns
     -------
-    DataFrame in the columns of pySCENIC's motif table, a row a motif and module: ``TF, MotifID, AUC, NES,
+    DataFrame with the columns of pySCENIC's motif table, one row per motif and module: ``TF, MotifID, AUC, NES,
     MotifSimilarityQvalue, OrthologousIdentity, Annotation, Context`` (a frozenset), ``RankAtMax, TargetGenes``
     (a list of gene and importance, by rank). Empty if nothing is enriched.
 
@@ -154,8 +155,42 @@ def prune_modules(
     return pd.DataFrame(rows, columns=MOTIF_COLUMNS)
 
 
+def enriched_motifs(
+    modules: pd.DataFrame,
+    databases: Iterable[tuple[str, pd.DataFrame]],
+    annotations: pd.DataFrame,
+    nes_threshold: float = 3.0,
+    auc_threshold: float = 0.05,
+    rank_threshold: int = 5000,
+) -> pd.DataFrame:
+    """:func:`prune_modules` with every database, each a name and its rankings; a ValueError if nothing is enriched."""
+    found, n_motifs = [], []
+    for name, rankings in databases:
+        n_motifs.append(len(rankings))
+        thresholds = nes_threshold, auc_threshold, rank_threshold
+        found.append(prune_modules(modules, rankings, annotations, *thresholds, name=name))
+    motifs = pd.concat(found, ignore_index=True)
+    if motifs.empty:
+        n_modules, factors = modules["module"].nunique(), some(modules["TF"].unique())
+        raise ValueError(
+            f"in none of {n_modules} modules (of {factors}) a motif of the module's transcription factor reaches an "
+            f"enrichment (NES) of {nes_threshold} and has a leading edge. The largest database has {max(n_motifs)} "
+            f"motifs, among which the NES cannot exceed {np.sqrt(max(n_motifs) - 1):.2f}. Check that rankings, "
+            "annotations and data are of one species and name genes alike, or lower nes_threshold"
+        )
+    return motifs
+
+
+def flat_motifs(motifs: pd.DataFrame) -> pd.DataFrame:
+    """The motif table with a number of targets in place of the targets, and text in place of sets."""
+    flat = motifs.drop(columns="TargetGenes").assign(n_targets=motifs["TargetGenes"].map(len))
+    flat["Context"] = [", ".join(sorted(context)) for context in motifs["Context"]]
+    flat["Annotation"] = flat["Annotation"].fillna("").astype(str)
+    return flat
+
+
 def union_per_tf(motifs: pd.DataFrame) -> pd.DataFrame:
-    """Make one regulon of all motifs of a factor, activating and repressing apart, as pySCENIC does.
+    """Join the targets of all motifs of a factor into one regulon, activating and repressing apart, as pySCENIC does.
 
     Parameters
     ----------

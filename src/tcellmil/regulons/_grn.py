@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,15 @@ from scipy import sparse
 from tcellmil.regulons._expression import check_values
 from tcellmil.regulons._targets import describe_names
 
+Species = Literal["human", "mouse"]
+SPECIES = get_args(Species)
 MIN_CELLS = 50  # with fewer, what the trees find is noise
 
 
 def infer_grn(
     X: np.ndarray | sparse.spmatrix | sparse.sparray,
     gene_names: Sequence[str],
-    tf_names: str | Path | Iterable[str] = "human",
+    tf_names: Species | str | Path | Iterable[str] = "human",
     seed: int = 0,
 ) -> pd.DataFrame:
     """Infer a gene regulatory network by GRNBoost2, in rustscenic's implementation.
@@ -35,14 +38,14 @@ def infer_grn(
     gene_names
         Unique name of each column of ``X``.
     tf_names
-        Transcription factors: ``"human"`` or ``"mouse"`` (the lists of pySCENIC), the path of a file with a name a
-        line, or the names. Those that are not among ``gene_names`` are left out.
+        Transcription factors: ``"human"`` or ``"mouse"`` (the lists of pySCENIC), the path of a file with one name
+        per line, or the names. Those that are not among ``gene_names`` are left out.
     seed
         Seed of the trees; one seed gives one network, on any number of threads.
 
     Returns
     -------
-    DataFrame ``TF, target, importance``, a row an edge of positive importance, sorted by importance, highest first.
+    DataFrame ``TF, target, importance``, one row per edge of positive importance, sorted by importance, highest first.
 
     Raises
     ------
@@ -92,8 +95,8 @@ def infer_grn(
     return edges.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def load_tf_names(tf_names: str | Path | Iterable[str]) -> list[str]:
-    """Names of transcription factors from ``"human"``, ``"mouse"``, a file with a name a line, or the names.
+def load_tf_names(tf_names: Species | str | Path | Iterable[str]) -> list[str]:
+    """Names of transcription factors from ``"human"``, ``"mouse"``, a file with one name per line, or the names.
 
     Examples
     --------
@@ -103,7 +106,7 @@ def load_tf_names(tf_names: str | Path | Iterable[str]) -> list[str]:
     """
     if not isinstance(tf_names, str | Path):
         return [str(name) for name in tf_names]
-    if tf_names in ("human", "mouse"):
+    if tf_names in SPECIES:
         from rustscenic.data import tfs
 
         return tfs(tf_names)
@@ -136,7 +139,7 @@ def edge_correlation(
 
     Returns
     -------
-    One correlation an edge, float64. NaN where a gene does not vary.
+    One correlation per edge, float64. NaN where a gene does not vary.
 
     Examples
     --------
@@ -157,7 +160,7 @@ def edge_correlation(
 
 @contextmanager
 def _quiet():
-    """Keep the warnings of rustscenic to itself: what matters of them is checked before, in our own words."""
+    """Hide the warnings of rustscenic: what they are about is checked before."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"rustscenic|tcellmil\.regulons")
         yield

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from tcellmil._checks import check_positive
+from tcellmil.regulons._targets import targets_from_net
+
 RHO_THRESHOLD = 0.03
+TOP_TARGETS = 50  # of a factor, where nothing prunes them
 REGULATION = {1: "activating", -1: "repressing"}
 
 
@@ -22,32 +26,33 @@ def modules_from_grn(
 ) -> pd.DataFrame:
     """Group the edges of a network into modules of a factor and its likely targets, as pySCENIC does.
 
-    Edges are first told apart by sign, activating (``rho > rho_threshold``) and repressing
+    Edges are first divided by sign, activating (``rho > rho_threshold``) and repressing
     (``rho < -rho_threshold``). Within each sign a factor gets one module for
 
     - each percentile of the importance of *all* edges: the targets above it,
     - each ``n`` of ``top_n_targets``: its ``n`` most important targets,
     - each ``n`` of ``top_n_regulators``: the genes for which it is among the ``n`` most important factors.
 
-    The factor itself joins each of its modules with weight 1: whether it regulates itself cannot be seen.
+    The factor itself joins each of its modules with weight 1, because the network cannot show whether it regulates
+    itself.
 
     Parameters
     ----------
     grn
         DataFrame ``TF, target, importance, rho``.
     percentiles, top_n_targets, top_n_regulators
-        See above; an empty sequence leaves that kind of module out.
+        Which modules to make, as above; an empty sequence leaves that kind of module out.
     min_genes
         Smallest module, the factor included.
     rho_threshold
-        Correlation that tells activation or repression from nothing, above 0.
+        Correlation above which an edge is activating, and below whose negative it is repressing; above 0.
     keep_only_activating
         Leave repressing modules out, which is pySCENIC's default.
 
     Returns
     -------
-    DataFrame ``module, TF, regulation, selection, target, importance``, a row a target of a module. ``module``
-    counts from 0; ``selection`` says how the module was chosen, in pySCENIC's words (``"top50"``).
+    DataFrame ``module, TF, regulation, selection, target, importance``, one row per target of a module.
+    ``module`` counts from 0; ``selection`` says how the module was chosen, in pySCENIC's words (``"top50"``).
 
     Raises
     ------
@@ -71,8 +76,7 @@ def modules_from_grn(
     missing = {"TF", "target", "importance", "rho"} - set(grn.columns)
     if missing:
         raise ValueError(f"grn lacks the columns {sorted(missing)}; it has {list(map(str, grn.columns))}")
-    if rho_threshold <= 0:
-        raise ValueError(f"rho_threshold={rho_threshold} must be above 0")
+    check_positive(rho_threshold, "rho_threshold")
     thresholds = dict(zip(percentiles, grn["importance"].quantile(list(percentiles)), strict=True))
     parts = []
     for sign, regulation in REGULATION.items():
@@ -87,6 +91,13 @@ def modules_from_grn(
     modules = pd.concat(parts, ignore_index=True)
     modules["module"] = modules.groupby(["regulation", "selection", "TF"], sort=False).ngroup()
     return modules[columns]
+
+
+def unpruned_targets(grn: pd.DataFrame) -> pd.DataFrame:
+    """The most important activated targets of each factor as regulons ``TF(+)``: ``regulon, target, weight``."""
+    modules = modules_from_grn(grn, percentiles=(), top_n_targets=(TOP_TARGETS,), top_n_regulators=())
+    modules = modules.assign(regulon=modules["TF"] + "(+)").rename(columns={"importance": "weight"})
+    return targets_from_net(modules)
 
 
 def _selections(

@@ -1,4 +1,4 @@
-"""The table of regulons, a row a regulon and target, and its way into a matrix."""
+"""The table of regulons, one row per regulon and target, as a table and as a matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def targets_from_net(net: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     net
-        A row an edge: ``source, target`` or ``regulon, target``, and a ``weight`` (1 where the column is missing).
+        One row per edge: ``source, target`` or ``regulon, target``, and a ``weight`` (1 where the column is missing).
         Other columns are ignored.
 
     Returns
@@ -29,7 +29,7 @@ def targets_from_net(net: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a column is missing, a name or weight is, an edge is there twice, or nothing is left.
+        If a column, a name or a weight is missing, an edge is repeated, or no edge is left.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def targets_from_net(net: pd.DataFrame) -> pd.DataFrame:
 def split_by_sign(targets: pd.DataFrame) -> pd.DataFrame:
     """Make regulons of positive weights out of signed ones, named as pySCENIC does.
 
-    Where no weight is negative the table comes back as it is. Otherwise each regulon becomes two, ``name(+)`` with
+    Where no weight is negative the table is returned unchanged. Otherwise each regulon becomes two, ``name(+)`` with
     what it activates and ``name(-)`` with what it represses, and weights become absolute.
 
     Examples

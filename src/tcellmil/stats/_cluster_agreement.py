@@ -1,8 +1,21 @@
-"""Do clusters of cells follow a label, such as the batch?"""
+"""How far clusters of cells follow a label, such as the batch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
+
+from tcellmil._checks import check_count
+from tcellmil.stats._fdr import benjamini_hochberg
+from tcellmil.stats._signed_rank import signed_rank_by_column
+
+TEST_COLUMNS = [
+    *("reference", "representation", "n_init", "median_reference", "median", "difference"),
+    *("ranksum_statistic", "ranksum_p", "ranksum_padj"),
+    *("signed_rank_statistic", "signed_rank_p", "signed_rank_padj"),
+]
 
 
 def cluster_agreement(
@@ -14,8 +27,8 @@ def cluster_agreement(
 
     .. math:: \mathrm{ARI} = \frac{c - ab / \binom{n}{2}}{(a + b) / 2 - ab / \binom{n}{2}}
 
-    It is 1 where clusters and labels are the same partition, and 0 on average where they have nothing to do with each
-    other; it can be below 0.
+    It is 1 where clusters and labels are the same partition, 0 on average where they are independent, and can be
+    below 0.
 
     Parameters
     ----------
@@ -26,7 +39,7 @@ def cluster_agreement(
     n_clusters
         Clusters of k-means, between 2 and ``n_cells``.
     n_init
-        Number of initialisations (k-means++), at least 1; each is clustered and judged by itself.
+        Number of initialisations (k-means++), at least 1; each gives one index.
     seed
         Initialisation ``i`` uses ``seed + i``.
 
@@ -62,10 +75,55 @@ def cluster_agreement(
         raise ValueError(f"x holds {int((~np.isfinite(x)).sum())} NaN or infinite values; k-means needs finite ones")
     if not 2 <= n_clusters <= len(x):
         raise ValueError(f"n_clusters={n_clusters} must be between 2 and the number of cells, {len(x)}")
-    if n_init < 1:
-        raise ValueError(f"n_init={n_init} must be at least 1")
+    check_count(n_init, "n_init")
     codes = np.unique(labels, return_inverse=True)[1]
     # Several threads add up centres in an order that changes from run to run.
     with threadpool_limits(limits=1):
         clusterings = (KMeans(n_clusters, n_init=1, random_state=seed + i).fit_predict(x) for i in range(n_init))
         return np.array([adjusted_rand_score(codes, clusters) for clusters in clusterings], dtype=float)
+
+
+def compare_agreement(agreement: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Compare the indices of :func:`cluster_agreement` between representations of the same cells.
+
+    Parameters
+    ----------
+    agreement
+        Indices by representation, each ``(n_init,)`` with the same seeds. The first one is the reference.
+
+    Returns
+    -------
+    One row per representation other than the first: ``reference``, ``representation``, ``n_init``,
+    ``median_reference``, ``median``, ``difference`` (of the medians), ``ranksum_statistic`` (Mann-Whitney's U of the
+    representation), ``ranksum_p``, ``ranksum_padj``, ``signed_rank_statistic``, ``signed_rank_p``,
+    ``signed_rank_padj``. Two-sided; adjusted by Benjamini-Hochberg over representations; NaN where all indices are the
+    same, because nothing was tested.
+    """
+    from scipy.stats import mannwhitneyu
+
+    reference, *others = agreement
+    first, rows = agreement[reference], []
+    for name in others:
+        own = agreement[name]
+        # The rank-sum test with ties, of which k-means makes many: equal optima have equal indices.
+        differ = len(np.unique([first, own])) > 1
+        ranksum = mannwhitneyu(own, first) if differ else (np.nan, np.nan)
+        signed_rank = signed_rank_by_column((own - first)[:, None])
+        rows.append(
+            {
+                "reference": reference,
+                "representation": name,
+                "n_init": len(own),
+                "median_reference": np.median(first),
+                "median": np.median(own),
+                "difference": np.median(own) - np.median(first),
+                "ranksum_statistic": ranksum[0],
+                "ranksum_p": ranksum[1],
+                "signed_rank_statistic": signed_rank[0][0],
+                "signed_rank_p": signed_rank[1][0],
+            }
+        )
+    tests = pd.DataFrame(rows, columns=TEST_COLUMNS)
+    for test in ("ranksum", "signed_rank"):
+        tests[f"{test}_padj"] = benjamini_hochberg(tests[f"{test}_p"].to_numpy(dtype=float))
+    return tests

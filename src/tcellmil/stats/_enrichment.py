@@ -6,6 +6,10 @@ import numba
 import numpy as np
 import pandas as pd
 
+from tcellmil._checks import check_count
+from tcellmil.stats._fdr import benjamini_hochberg
+from tcellmil.stats._signed_rank import signed_rank_by_column
+
 # splitmix64 (Steele, Lea & Flood 2014): a counter and three mixing steps, so each patient has its own short stream
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -32,11 +36,11 @@ def permuted_medians(
         \mathrm{excess} = \frac{\#\{m_k < m\} - \#\{m_k > m\}}{n + 1} \in (-1, 1)
 
     The p-value is one-sided, for a higher median. The observation counts as one of the permutations, so that p is
-    never 0 and the test keeps its level for any number of permutations. If groups and values have nothing to do with
-    each other, ``excess`` is uniform around 0, whatever the values are distributed like.
+    never 0 and the test keeps its level for any number of permutations. If groups and values are independent,
+    ``excess`` is uniform around 0, whatever the distribution of the values.
 
-    Cells are sorted once a patient. A permutation deals the groups out from the lowest value upwards and stops when
-    the middle of every group has come, so it needs no sorting and at most one step a cell.
+    Cells are sorted once per patient. A permutation deals the groups out from the lowest value upwards and stops when
+    the middle of every group is reached, so it needs no sorting and at most one step per cell.
 
     Parameters
     ----------
@@ -47,14 +51,14 @@ def permuted_medians(
     n_permutations
         Number of permutations, at least 1.
     min_cells
-        Groups with fewer cells in a patient are not tested there, at least 1; their cells are permuted all the same.
+        Groups with fewer cells in a patient are not tested there, but their cells are permuted too; at least 1.
     seed
         Seed of the permutations. Each patient has its own stream, seeded with this and with its name: neither the
         order of the cells, nor the other patients, nor the number of threads changes a result.
 
     Returns
     -------
-    One row a patient and group, sorted: ``patient``, ``group``, ``n_cells``, ``observed``, ``null`` (median over the
+    One row per patient and group, sorted: ``patient``, ``group``, ``n_cells``, ``observed``, ``null`` (median over the
     permutations of the group's median), ``excess``, ``p``. NaN where nothing was tested: in a group of fewer than
     ``min_cells`` cells, and in one that is all of its patient's cells.
 
@@ -79,10 +83,7 @@ def permuted_medians(
       low       2.5   5.5
     """
     values, patients, groups = _checked(values, patients, groups)
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations={n_permutations} must be at least 1")
-    if min_cells < 1:
-        raise ValueError(f"min_cells={min_cells} must be at least 1")
+    n_permutations, min_cells = check_count(n_permutations, "n_permutations"), check_count(min_cells, "min_cells")
     patient_names, patient = np.unique(patients, return_inverse=True)
     group_names, group = np.unique(groups, return_inverse=True)
     # Equal values in the order of their groups: the streams then meet the same labels in any order of the cells.
@@ -111,12 +112,32 @@ def permuted_medians(
     )
 
 
+def enrichment_over_patients(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per group: signed-rank tests over patients of what :func:`permuted_medians` found in each.
+
+    ``table`` has the columns ``difference`` (``observed`` minus ``null``) and ``padj`` too.
+    """
+    groups = table.groupby("group", sort=True)
+    stats = groups.agg(
+        n_patients=("p", "count"),
+        mean_difference=("difference", "mean"),
+        median_difference=("difference", "median"),
+        mean_excess=("excess", "mean"),
+    )
+    for measure, suffix in (("excess", ""), ("difference", "_difference")):
+        wide = table.pivot(index="patient", columns="group", values=measure).reindex(columns=stats.index)
+        stats[f"statistic{suffix}"], stats[f"p{suffix}"] = signed_rank_by_column(wide.to_numpy())
+        stats[f"padj{suffix}"] = benjamini_hochberg(stats[f"p{suffix}"].to_numpy())
+    stats["n_enriched"] = (table["padj"] < 0.05).groupby(table["group"]).sum().reindex(stats.index)
+    return stats.reset_index()
+
+
 def _checked(values, patients, groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = np.asarray(values, dtype=float)
     patients, groups = np.asarray(patients, dtype=str), np.asarray(groups, dtype=str)
     if values.ndim != 1 or values.shape != patients.shape or values.shape != groups.shape:
         raise ValueError(
-            "values, patients and groups must be one entry a cell, "
+            "values, patients and groups must have one entry per cell, "
             f"got shapes {values.shape}, {patients.shape} and {groups.shape}"
         )
     if not values.size:
@@ -163,7 +184,7 @@ def _medians(values, labels, sizes, n_groups, seen, median, state, permute):  # 
     """Fill ``median`` with the median of each group; ``labels`` are those of the sorted values, or dealt out at random.
 
     Dealing is a Fisher-Yates shuffle from the front. Its bounded draws multiply 32 random bits and shift, which
-    favours some cells by less than one part in 4 billion a cell.
+    favours some cells by less than one part in 4 billion per cell.
     """
     seen[:] = 0
     unfinished, i, n = n_groups, 0, len(values)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    r"""Adjust p-values for the false discovery rate; NaN, a test that was not made, stays NaN and counts for nothing.
+    r"""Adjust p-values for the false discovery rate; NaN, a test that was not made, stays NaN and is not counted.
 
     The i-th smallest of :math:`m` p-values becomes :math:`\min_{j \ge i} \min(1, p_{(j)} \, m / j)`.
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-SINGULAR = 1e-8  # share of the residual variance below which patients differ by nothing; the square of lme4's 1e-4
+SINGULAR = 1e-8  # share of the residual variance below which patients do not differ; the square of lme4's 1e-4
 RATIOS = np.concatenate([[0.0], np.logspace(-10, 8, 73)])  # of variances, among which the optimum is bracketed
 NO_VARIANCE = 1e-12  # of a standardised variable: what is left is rounding
 
@@ -26,7 +26,7 @@ def random_intercept(columns: np.ndarray, x: np.ndarray, patients: np.ndarray) -
     patients. Without that start it takes several times as long, and where patients do not differ
     (:math:`\lambda = 0`) it can stop far from the optimum.
 
-    The intercept takes up that patients differ in level. Cells of a patient still count as independent around it: if
+    The intercept allows for patients that differ in level. Cells of a patient still count as independent around it: if
     the *slope* differs between patients, p is too small.
 
     Parameters
@@ -40,7 +40,7 @@ def random_intercept(columns: np.ndarray, x: np.ndarray, patients: np.ndarray) -
 
     Returns
     -------
-    One row a column: ``coef``, ``se``, ``p``, ``status``. The status is
+    One row per column: ``coef``, ``se``, ``p``, ``status``. The status is
 
     - ``"ok"``;
     - ``"singular"``: the best variance of the intercept is 0, so that the estimates are those of least squares, which
@@ -120,7 +120,7 @@ def _within_patients(y: np.ndarray, x: np.ndarray, patient: np.ndarray) -> tuple
 def _best_ratio(y: np.ndarray, design: np.ndarray, patient: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """REML estimates of the ratio of variances, the fixed effects and their standard errors.
 
-    All that the likelihood needs of the cells are their sums of squares and, a patient, their sums: with the inverse
+    All that the likelihood needs of the cells are their sums of squares and their sums per patient: with the inverse
     of ``I + ratio * 11'``, which is ``I - ratio / (1 + ratio * n) * 11'``, every product is one over patients.
     """
     from scipy.optimize import minimize_scalar
@@ -166,7 +166,7 @@ def _fit_from(y, design, patient, ratio: float, fixed: np.ndarray) -> tuple[floa
         except (np.linalg.LinAlgError, ValueError) as error:
             return np.nan, np.nan, np.nan, f"failed: {error}"
         coef, se = float(result.fe_params[1]), float(result.bse_fe[1])
-    # Of what statsmodels warns of, this and the end of the search say that the estimates are not to be trusted. Its
+    # Of what statsmodels warns of, this and the end of the search mean that the estimates cannot be trusted. Its
     # "may be on the boundary" comes with every variance below 0.01, however well determined.
     no_optimum = any("not positive definite" in str(warning.message) for warning in caught)
     return coef, se, _two_sided(coef / se), "ok" if result.converged and not no_optimum else "not converged"

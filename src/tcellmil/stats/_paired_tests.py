@@ -7,8 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tcellmil.stats._bootstrap import bootstrap_differences
-from tcellmil.stats._metrics import METRICS, checked_predictions, pairs_won, weighted_metrics
+from tcellmil._checks import check_choice, check_count
+from tcellmil._docs import documented
+from tcellmil.stats._evaluation._classes import (
+    METRICS,
+    Metric,
+    bootstrap_differences,
+    checked_predictions,
+    pairs_won,
+    weighted_metrics,
+)
 
 
 def delong_test(y_true: np.ndarray, scores: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -32,7 +40,7 @@ def delong_test(y_true: np.ndarray, scores: np.ndarray, reference: np.ndarray) -
     Returns
     -------
     Difference ``AUROC(scores) - AUROC(reference)`` and the two-sided p-value. Where the variance is 0, as for two
-    scores that rank alike, p is 1 if the difference is 0, and NaN if it is not (nothing is known of its error).
+    scores that rank alike, p is 1 if the difference is 0, and NaN otherwise.
 
     Raises
     ------
@@ -77,7 +85,7 @@ def mcnemar_test(right: np.ndarray, right_reference: np.ndarray) -> tuple[float,
     Parameters
     ----------
     right, right_reference
-        ``(n_patients,)`` bool: was each patient classified rightly by one method, and by the other?
+        ``(n_patients,)`` bool: whether each patient was classified correctly by one method, and by the other.
 
     Returns
     -------
@@ -110,36 +118,35 @@ def mcnemar_test(right: np.ndarray, right_reference: np.ndarray) -> tuple[float,
     return float(right.mean() - right_reference.mean()), min(p, 1.0)
 
 
+@documented
 def swap_test(
     y_true: np.ndarray,
     proba: np.ndarray,
     reference: np.ndarray,
     *,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[Metric] = METRICS,
     n_permutations: int = 2000,
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Paired permutation test over patients: what if the two methods' predictions of a patient were swapped?
 
-    Under the null hypothesis it does not matter which method a prediction is from. For each permutation, the
-    predictions of each patient are exchanged between the methods or not, at random, and the difference d of the metric
-    is taken again; two-sided :math:`p = (1 + \#\{|d^*| \ge |d|\}) / (1 + n)`.
+    Under the null hypothesis it does not matter which method a prediction is from. Each permutation exchanges the
+    predictions of each patient between the methods or not, at random, and computes the difference d of the metric
+    again; two-sided :math:`p = (1 + \#\{|d^*| \ge |d|\}) / (1 + n)`.
 
     Parameters
     ----------
-    y_true
-        Class codes, ``(n_patients,)``.
-    proba, reference
-        Class probabilities of two methods, ``(n_patients, n_classes)``.
+    %(y_true)s
+    %(proba_reference)s
     metrics
         Which of :func:`classification_metrics`.
     n_permutations
-        Number of random exchanges.
+        Number of permutations, at least 1.
     seed
-        For the exchanges.
+        Seed of the exchanges.
     groups
-        ``(n_patients,)`` codes: rows that are exchanged together, such as several samples of a patient.
+        ``(n_patients,)`` codes: rows whose predictions are exchanged together, such as several samples of a patient.
 
     Returns
     -------
@@ -148,7 +155,7 @@ def swap_test(
     Raises
     ------
     ValueError
-        If shapes do not fit or there is no permutation.
+        If shapes do not fit, a metric is not known, or there is no permutation.
 
     Examples
     --------
@@ -163,8 +170,9 @@ def swap_test(
     _, reference = checked_predictions(y_true, reference)
     if proba.shape != reference.shape:
         raise ValueError(f"proba has shape {proba.shape}, reference {reference.shape}")
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations={n_permutations} must be at least 1")
+    n_permutations = check_count(n_permutations, "n_permutations")
+    for name in metrics:
+        check_choice(name, METRICS, "metrics")
     columns = [METRICS.index(name) for name in metrics]
     weights = np.ones((1, len(y_true)))
 
@@ -178,11 +186,12 @@ def swap_test(
         difference(np.where(swap[:, None], reference, proba), np.where(swap[:, None], proba, reference))
         for swap in swaps
     ]
-    # Rounding must not decide whether a permutation that gives the same difference counts.
+    # A permutation that gives the same difference counts, whatever rounding does to it.
     as_large = (np.abs(permuted) >= np.abs(observed) - 1e-12).sum(axis=0)
     return observed, (1 + as_large) / (1 + n_permutations)
 
 
+@documented
 def compare_predictions(
     y_true: np.ndarray,
     proba: np.ndarray,
@@ -194,27 +203,25 @@ def compare_predictions(
     n_permutations: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired interval and p-value of every metric, each by the test that fits it.
+    """Compare two methods on the same patients: interval and p-value of the difference of every metric.
 
     AUROC of two classes by :func:`delong_test`, accuracy by :func:`mcnemar_test`, all else by :func:`swap_test`. With
     groups, whose samples are not independent, all by :func:`swap_test`.
 
     Parameters
     ----------
-    y_true
-        Class codes, ``(n_patients,)``.
-    proba, reference
-        Class probabilities of two methods, ``(n_patients, n_classes)``.
+    %(y_true)s
+    %(proba_reference)s
     in_pairs
-        AUROC was taken over pairs, each ranked by networks of its own (leave-pair-out). No test here knows their
-        dependence: it gets none.
+        AUROC was computed over pairs, each ranked by networks of its own (leave-pair-out). These pairs depend on each
+        other in a way that no test here allows for, so that AUROC has no p-value.
     groups, n_boot, n_permutations, seed
         As in :func:`bootstrap_differences` and :func:`swap_test`.
 
     Returns
     -------
-    A row a metric, in the order of :func:`classification_metrics`: ``difference_ci_low``, ``difference_ci_high``, ``p``
-    and ``test`` (``"DeLong"``, ``"McNemar"``, ``"exchange"`` or empty).
+    One row per metric, in the order of :func:`classification_metrics`: ``difference_ci_low``, ``difference_ci_high``,
+    ``p`` and ``test`` (``"DeLong"``, ``"McNemar"``, ``"exchange"`` or empty).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Do several runs put the same things in the same order?"""
+"""How far several raters agree on the order of the same items."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tcellmil._checks import check_count
+
 
 class RankAgreement(NamedTuple):
-    """What :func:`rank_agreement` returns; NaN where it is not defined.
+    """Result of :func:`rank_agreement`; NaN where it is not defined.
 
     Parameters
     ----------
@@ -21,7 +23,7 @@ class RankAgreement(NamedTuple):
     top_overlap
         Mean over pairs of raters of the Jaccard index of their top items, in [0, 1].
     top_overlap_chance
-        What that index would be on average if every rater drew its top items at random.
+        Mean of that index if every rater drew its top items at random.
     """
 
     n_pairs: int
@@ -42,8 +44,8 @@ def rank_agreement(values: np.ndarray, n_top: int = 10) -> RankAgreement:
     with :math:`S` the sum of squares of the rank sums of the :math:`n` items around their mean and :math:`t` the sizes
     of the groups of ties of rater :math:`k`; and the overlap of the raters' ``n_top`` items of largest *absolute*
     value. Items that tie with the last of the top are in it too, so that the order of the items does not matter; an
-    item of value 0 never is. A rater whose values are all the same ranks nothing: its correlations are not defined and
-    count for nothing.
+    item of value 0 never is. The correlations of a rater whose values are all the same are not defined and are
+    left out.
 
     Parameters
     ----------
@@ -78,8 +80,7 @@ def rank_agreement(values: np.ndarray, n_top: int = 10) -> RankAgreement:
         raise ValueError(f"values must be (n_raters, n_items) with at least two raters, got shape {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError(f"values holds {int((~np.isfinite(values)).sum())} NaN or infinite values")
-    if n_top < 1:
-        raise ValueError(f"n_top={n_top} must be at least 1")
+    n_top = check_count(n_top, "n_top")
     rho = spearman(values, values)[np.triu_indices(len(values), 1)]
     rho = rho[np.isfinite(rho)]
     return RankAgreement(

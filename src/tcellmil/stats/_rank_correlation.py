@@ -31,7 +31,7 @@ def rank_correlation(columns: np.ndarray, y: np.ndarray) -> pd.DataFrame:
 
     Returns
     -------
-    One row a column: ``tau``, ``tau_p``, ``rho``, ``rho_p``. NaN where the column or ``y`` is constant or there are
+    One row per column: ``tau``, ``tau_p``, ``rho``, ``rho_p``. NaN where the column or ``y`` is constant or there are
     fewer than two observations; with two, only the p-values are NaN.
 
     Raises

@@ -1,4 +1,4 @@
-"""Paired changes of the patients, one test a column."""
+"""Paired changes of the patients, one test per column."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def signed_rank_by_column(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     .. math:: W = \min\Big(\sum_{d_i > 0} r_i, \; \sum_{d_i < 0} r_i\Big)
 
     and the p-value is two-sided: exact, also with ties, up to 50 changes, and from the normal approximation beyond.
-    Each column is tested by itself. (``scipy.stats.wilcoxon`` on a table chooses the method once for all columns, so
-    that a tie in one changes the p-values of the others; and with ties it is exact only up to 13 changes.)
+    Each column is tested on its own: ``scipy.stats.wilcoxon`` on a table chooses the method once for all columns, and
+    with ties it is exact only up to 13 changes.
 
     Parameters
     ----------

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tcellmil.stats._bootstrap import check_level
-from tcellmil.stats._outcome_metrics import checked_times
+from tcellmil._docs import documented
+from tcellmil.stats._evaluation._resampling import check_level
+from tcellmil.stats._evaluation._survival import checked_times
 
 
 class LogRank(NamedTuple):
-    """What :func:`logrank_test` returns.
+    """Result of :func:`logrank_test`.
 
     Parameters
     ----------
@@ -26,6 +27,7 @@ class LogRank(NamedTuple):
     p: float
 
 
+@documented
 def kaplan_meier(time: np.ndarray, event: np.ndarray, level: float = 0.95) -> pd.DataFrame:
     r"""Estimated share of patients without the event, at each time.
 
@@ -35,17 +37,14 @@ def kaplan_meier(time: np.ndarray, event: np.ndarray, level: float = 0.95) -> pd
 
     Parameters
     ----------
-    time
-        Time to the event or to the end of observation, ``(n_patients,)``, at least 0, in any unit.
-    event
-        Whether it was the event (1 or True) or the observation ended without one (0 or False: censored).
-    level
-        Coverage that the intervals aim at, in (0, 1).
+    %(time)s
+    %(event)s
+    %(level)s
 
     Returns
     -------
-    A row at time 0 before anything happened, then one for each distinct time: ``time``; ``survival``, in [0, 1], from
-    this time on; ``ci_low`` and ``ci_high`` (both 1 before the first event, NaN where nobody is left without the
+    One row for time 0, before anything happened, and one per distinct time: ``time``; ``survival``, in [0, 1], from
+    this time on; ``ci_low`` and ``ci_high`` (both 1 before the first event, NaN where no patient is left without the
     event); ``n_at_risk``, just before this time; ``n_events`` and ``n_censored``, at this time.
 
     Raises
@@ -78,7 +77,7 @@ def kaplan_meier(time: np.ndarray, event: np.ndarray, level: float = 0.95) -> pd
     leaving = np.bincount(row)
     at_risk = leaving[::-1].cumsum()[::-1]
     survival = np.cumprod(1 - events / at_risk)
-    survival[at_risk == events] = 0  # exactly, for whoever asks
+    survival[at_risk == events] = 0  # exactly, without rounding
     with np.errstate(divide="ignore", invalid="ignore"):  # no log where S is 0 or 1
         spread = np.sqrt(np.cumsum(events / (at_risk * (at_risk - events)))) / np.abs(np.log(survival))
         low, high = (survival ** np.exp(sign * norm.ppf((1 + level) / 2) * spread) for sign in (1, -1))
@@ -100,7 +99,7 @@ def kaplan_meier(time: np.ndarray, event: np.ndarray, level: float = 0.95) -> pd
 def logrank_test(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> LogRank:
     """Log-rank test that groups of patients have the same hazard at every time, by statsmodels.
 
-    It asks for groups that were formed without the outcome, and for censoring that does not depend on the outcome.
+    The groups must have been formed without the outcome, and censoring must not depend on the outcome.
 
     Parameters
     ----------
@@ -112,8 +111,8 @@ def logrank_test(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> LogR
     Raises
     ------
     ValueError
-        If shapes or values are not possible, there are fewer than two groups, or nobody had the event while patients
-        of two groups were at risk.
+        If shapes or values are not possible, there are fewer than two groups, or no patient had the event while
+        patients of two groups were at risk.
 
     References
     ----------
@@ -138,6 +137,6 @@ def logrank_test(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> LogR
         raise ValueError(f"the log-rank test compares groups, but all {len(group)} patients are in one")
     compared = [len(np.unique(code[time >= t])) > 1 for t in np.unique(time[event])]
     if not any(compared):
-        raise ValueError("nobody had the event while patients of two groups were at risk; there is nothing to compare")
+        raise ValueError("no patient had the event while two groups were at risk; there is nothing to compare")
     statistic, p = survdiff(time, event.astype(int), code)
     return LogRank(float(statistic), float(p))

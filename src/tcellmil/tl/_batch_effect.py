@@ -11,7 +11,9 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_finite, check_layer, check_obs_column, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
+from tcellmil._matrix import count_not_finite, holds_whole_numbers
 from tcellmil._params import plain
 
 if TYPE_CHECKING:
@@ -19,13 +21,9 @@ if TYPE_CHECKING:
 
 PCA = "X_pca"
 N_COMPONENTS = 50  # of a PCA that is compared with nothing
-TEST_COLUMNS = [
-    *("reference", "representation", "n_init", "median_reference", "median", "difference"),
-    *("ranksum_statistic", "ranksum_p", "ranksum_padj"),
-    *("signed_rank_statistic", "signed_rank_p", "signed_rank_padj"),
-]
 
 
+@documented
 def batch_effect(
     adata: AnnData,
     batch_key: str,
@@ -41,18 +39,18 @@ def batch_effect(
 
     Section 3.1 of the paper: the cells are clustered by k-means from 30 initialisations, and each clustering is
     compared with the batch by the adjusted Rand index (:func:`tcellmil.stats.cluster_agreement`). 1: clusters are
-    batches; 0: clusters have nothing to do with batches. Each representation is compared with the first one, by a
+    batches; 0: clusters are independent of batches. Each representation is compared with the first one, by a
     Wilcoxon rank-sum test (appendix 6.1) and by a signed-rank test of the pairs with the same seed (figure 2).
 
-    Two things that these numbers do not say. The initialisations are not samples of the data: the p-values speak of
-    the randomness of k-means *on these cells*, get smaller with ``n_init``, and carry over to no other cohort. And a
-    representation that has lost all structure has a low index as well: run the same with the cell type in place of
-    the batch, ``batch_effect(adata, "cell_type", key_added="cell_type_agreement")``, to see that structure is kept.
+    The initialisations are not samples of the data: the p-values describe the randomness of k-means *on these cells*,
+    get smaller with ``n_init``, and do not carry over to another cohort. A representation that has lost all structure
+    has a low index as well: run ``batch_effect(adata, "cell_type", key_added="cell_type_agreement")`` to see that
+    structure is kept.
 
     Reads ``obs[batch_key]`` and ``obsm``. ``"X_pca"`` that is not there is computed from ``adata.X``, which should hold
     log-normalised expression, by :func:`scanpy.pp.pca` on all genes, with as many components as the widest other
-    representation has columns (the paper). It is *not* written to ``obsm``, where scanpy's verbs would take it for
-    their own. ``"X_pca"`` that is there is used as it is, whatever its number of components.
+    representation has columns (the paper). It is *not* written to ``obsm``, where scanpy would take it for its
+    own. An ``"X_pca"`` that is there is used as it is, whatever its number of components.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ def batch_effect(
     batch_key
         Column of ``obs`` with the batch; two or more, none missing.
     reps
-        Keys of ``obsm``; the first is the one that the others are compared with.
+        Keys of ``obsm``; the others are compared with the first.
     n_clusters
         Clusters of k-means, between 2 and the number of cells.
     n_init
@@ -70,8 +68,7 @@ def batch_effect(
         Initialisation ``i`` uses ``seed + i``.
     key_added
         Key of ``uns``.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
@@ -107,6 +104,7 @@ def batch_effect(
     """
     check_adata(adata)
     from tcellmil.stats import cluster_agreement
+    from tcellmil.stats._cluster_agreement import compare_agreement
 
     reps = _checked_reps(reps)
     batch = _checked_batch(adata, batch_key)
@@ -133,7 +131,7 @@ def batch_effect(
     )
     result = {
         "ari": ari,
-        "tests": _tests(indices, reps),
+        "tests": compare_agreement(indices),
         "params": {
             **plain(batch_key=batch_key, reps=reps, n_clusters=n_clusters, n_init=n_init, seed=seed),
             "n_features": np.array([values[rep].shape[1] for rep in reps]),
@@ -183,11 +181,10 @@ def _principal_components(adata: AnnData, order: np.ndarray, n_components: int, 
     from threadpoolctl import threadpool_limits
 
     expression = check_layer(adata, None)
-    stored = expression.data if hasattr(expression, "tocsr") else np.asarray(expression)
-    if not np.isfinite(stored).all():
-        n_bad = int((~np.isfinite(stored)).sum())
+    n_bad = count_not_finite(expression)
+    if n_bad:
         raise ValueError(f"X_pca cannot be computed: adata.X holds {n_bad} NaN or infinite values; remove or fill them")
-    if not (stored % 1).any():
+    if holds_whole_numbers(expression):
         warnings.warn(
             "X_pca is computed from adata.X, which holds whole numbers only: components of raw counts follow the depth "
             "of cells; normalise first (scanpy.pp.normalize_total, scanpy.pp.log1p)",
@@ -201,35 +198,3 @@ def _principal_components(adata: AnnData, order: np.ndarray, n_components: int, 
     logger.info(f"batch_effect: X_pca is not in obsm; {n_components} components of adata.X are computed, not written")
     with threadpool_limits(limits=1):  # the last digits would depend on the number of threads
         return np.asarray(pca(expression[order], n_comps=n_components, random_state=seed))
-
-
-def _tests(indices: dict[str, np.ndarray], reps: Sequence[str]) -> pd.DataFrame:
-    from scipy.stats import mannwhitneyu
-
-    from tcellmil.stats import benjamini_hochberg, signed_rank_by_column
-
-    first, rows = indices[reps[0]], []
-    for rep in reps[1:]:
-        own = indices[rep]
-        # The rank-sum test with ties, of which k-means makes many: equal optima have equal indices.
-        differ = len(np.unique([first, own])) > 1
-        ranksum = mannwhitneyu(own, first) if differ else (np.nan, np.nan)
-        signed_rank = signed_rank_by_column((own - first)[:, None])
-        rows.append(
-            {
-                "reference": reps[0],
-                "representation": rep,
-                "n_init": len(own),
-                "median_reference": np.median(first),
-                "median": np.median(own),
-                "difference": np.median(own) - np.median(first),
-                "ranksum_statistic": ranksum[0],
-                "ranksum_p": ranksum[1],
-                "signed_rank_statistic": signed_rank[0][0],
-                "signed_rank_p": signed_rank[1][0],
-            }
-        )
-    tests = pd.DataFrame(rows, columns=TEST_COLUMNS)
-    for test in ("ranksum", "signed_rank"):
-        tests[f"{test}_padj"] = benjamini_hochberg(tests[f"{test}_p"].to_numpy(dtype=float))
-    return tests

@@ -15,11 +15,11 @@ def cell_batches(rng: list[np.random.Generator], cells: np.ndarray, batch_size: 
     Parameters
     ----------
     rng
-        One generator a seed.
+        One generator per seed.
     cells
         ``(n_seeds, n_cells)`` indices to go through.
     batch_size
-        Cells a batch; the last one may be smaller.
+        Cells per batch; the last one may be smaller.
     """
     shuffled = np.stack([g.permutation(row) for g, row in zip(rng, cells, strict=True)])
     for start in range(0, shuffled.shape[1], batch_size):
@@ -34,7 +34,7 @@ def bag_batches(
     Parameters
     ----------
     rng
-        One generator a seed.
+        One generator per seed.
     bags
         Bags to go through.
     offsets
@@ -42,7 +42,7 @@ def bag_batches(
     n_cells
         Cells drawn from a bag without replacement; a smaller bag is taken whole, ``None`` takes all.
     bags_per_batch
-        Bags a batch; the last one may be smaller.
+        Bags per batch; the last one may be smaller.
     """
     sizes = np.diff(offsets)
     width = int(sizes[bags].max())

@@ -31,7 +31,7 @@ class TrainingConfig:
 
     The defaults were chosen on simulated cohorts (:func:`tcellmil.datasets.pbmc_cohort` with seeds from 100) on which
     nothing is evaluated, and on no real patient. The paper has ``max_epochs=60``, ``lr=5e-4`` and ``lr_ae=5e-4``,
-    ``eps=1e-8``, ``n_cells_bag=None`` (600 cells a patient were drawn once) and no early stopping, and the network
+    ``eps=1e-8``, ``n_cells_bag=None`` (600 cells per patient were drawn once) and no early stopping, and the network
     ``compression="autoencoder"``.
 
     Parameters
@@ -48,10 +48,10 @@ class TrainingConfig:
     weight_decay
         Decoupled weight decay of AdamW, in both stages.
     batch_size
-        Cells a step of the autoencoder.
+        Cells per step of the autoencoder.
     bags_per_batch
-        Bags a step of the bag classifier. Where the outcome is a time to event, a step takes all of them, so that risk
-        sets are whole.
+        Bags per step of the bag classifier. Where the outcome is a time to event, a step takes all of them, so that
+        risk sets are whole.
     n_cells_bag
         Cells drawn from each bag in each epoch, without replacement, anew from all cells of the bag; a smaller bag is
         taken whole. Few cells make the bag classifier see a different patient every time, and are fast. ``None`` takes

@@ -22,7 +22,7 @@ class Epochs(IterableDataset):
     batches
         Yields the batches of the next epoch each time it is called.
     n_batches
-        Batches an epoch.
+        Batches per epoch.
     """
 
     def __init__(self, batches: Callable[[], Iterator], n_batches: int):

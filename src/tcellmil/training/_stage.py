@@ -23,7 +23,7 @@ AUTOENCODER, CLASSIFIER, VALIDATION_CELLS, VALIDATION_BAGS = range(2, 6)
 
 
 class StackedPlan(L.LightningModule):
-    """What both stages share: the manual step, a validation loss a replica, the best state of each, the history.
+    """What both stages share: the manual step, a validation loss per replica, the best state of each, the history.
 
     Parameters
     ----------

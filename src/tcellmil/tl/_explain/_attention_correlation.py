@@ -9,6 +9,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_data
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil._results import attention_of_cells, fit_part
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def attention_correlation(
     adata: AnnData,
     *,
@@ -63,12 +65,10 @@ def attention_correlation(
     min_cells
         Patients with fewer cells have no correlation of their own, at least 3: all patients count the same over
         patients, and a correlation of few cells is mostly noise.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_attention_correlation"`` by default.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
@@ -99,7 +99,7 @@ def attention_correlation(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.attention_correlation(adata)
     >>> tm.get.attention_correlation(adata).index.tolist()
     ['IRF7']
@@ -107,6 +107,7 @@ def attention_correlation(
     check_data(adata)
     from tcellmil.data._read import read_features
     from tcellmil.stats import rank_correlation
+    from tcellmil.stats._within_patients import with_mixed_model, with_tests, within_patients
     from tcellmil.tl._explain._attention_enrichment import cells_with_attention
 
     if min_cells < 3:
@@ -122,10 +123,10 @@ def attention_correlation(
         raise ValueError(f"attention is the same in all {len(seen)} cells; there is nothing to correlate with")
 
     table = pd.DataFrame({"regulon": np.array(names, dtype=object)})
-    table = _with_tests(table, rank_correlation(activity, relative), ["tau", "rho"])
-    table = _with_tests(table, _within_patients(activity, relative, patients, min_cells), ["tau_within", "rho_within"])
+    table = with_tests(table, rank_correlation(activity, relative), ["tau", "rho"])
+    table = with_tests(table, within_patients(activity, relative, patients, min_cells), ["tau_within", "rho_within"])
     if mixed_model:
-        table = _with_mixed_model(table, activity, relative, patients)
+        table = with_mixed_model(table, activity, relative, patients)
     params = plain(use_rep=use_rep, mixed_model=mixed_model, min_cells=min_cells, key=key)
     key_added = _keys.of_fit(key, _keys.ATTENTION_CORRELATION) if key_added is None else key_added
     adata = adata.copy() if copy else adata
@@ -137,46 +138,6 @@ def attention_correlation(
         + (f"; mixed models: {_counts(table['mixed_status'])}" if mixed_model else "")
     )
     return adata if copy else None
-
-
-def _with_tests(table: pd.DataFrame, results: pd.DataFrame, statistics: list[str]) -> pd.DataFrame:
-    """Beside each ``statistic`` its ``_p`` and ``_padj``; then whatever else there is in ``results``."""
-    from tcellmil.stats import benjamini_hochberg
-
-    for statistic in statistics:
-        table[statistic] = results[statistic]
-        table[f"{statistic}_p"] = results[f"{statistic}_p"]
-        table[f"{statistic}_padj"] = benjamini_hochberg(results[f"{statistic}_p"].to_numpy())
-    return table.join(results.drop(columns=table.columns, errors="ignore"))
-
-
-def _within_patients(activity, relative, patients, min_cells: int) -> pd.DataFrame:
-    """Mean correlation inside the patients, and the signed-rank tests over them; cells are sorted by patient."""
-    from tcellmil.stats import rank_correlation, signed_rank_by_column
-
-    names, starts, n_cells = np.unique(patients, return_index=True, return_counts=True)
-    correlations = np.full((2, len(names), activity.shape[1]), np.nan)  # (statistic, patient, regulon)
-    for i in np.flatnonzero(n_cells >= min_cells):
-        rows = slice(starts[i], starts[i] + n_cells[i])
-        correlations[:, i] = rank_correlation(activity[rows], relative[rows])[["tau", "rho"]].to_numpy().T
-    known = np.isfinite(correlations[0])
-    n_patients = known.sum(axis=0)
-    results = pd.DataFrame({"n_patients": n_patients})
-    for name, values in zip(("tau_within", "rho_within"), correlations, strict=True):
-        total = np.where(known, values, 0).sum(axis=0)
-        results[name] = np.where(n_patients > 0, total / np.maximum(n_patients, 1), np.nan)
-        results[f"{name}_p"] = signed_rank_by_column(values)[1]
-    return results
-
-
-def _with_mixed_model(table: pd.DataFrame, activity, relative, patients) -> pd.DataFrame:
-    from tcellmil.stats import benjamini_hochberg, random_intercept
-
-    # Softmax can round an attention down to 0, which has no logarithm: it counts as the lowest that is above 0.
-    log_relative = np.log(np.maximum(relative, relative[relative > 0].min()))
-    fits = random_intercept(activity, log_relative, patients).add_prefix("mixed_")
-    fits.insert(3, "mixed_padj", benjamini_hochberg(fits["mixed_p"].to_numpy()))
-    return table.join(fits)
 
 
 def _counts(status: pd.Series) -> str:

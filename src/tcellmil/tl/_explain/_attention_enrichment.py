@@ -9,6 +9,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_data, check_obs_column, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil._results import attention_of_cells
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def attention_enrichment(
     adata: AnnData,
     groupby: str,
@@ -40,7 +42,7 @@ def attention_enrichment(
     - *Over patients*, which are the unit: a two-sided Wilcoxon signed-rank test, a group, of ``excess``, the share of
       the permutations below the observed median less the share above.
 
-    The signed-rank test asks for changes that are symmetric about 0 when there is no effect. ``excess`` is, for any
+    The signed-rank test needs changes that are symmetric about 0 when there is no effect. ``excess`` is, for any
     distribution of attention. ``difference`` is not, because attention is skewed, nor is the ratio of the two medians:
     with attention drawn at random in 64 patients of 100 cells and groups of 4 to 40 cells, p < 0.05 came in 4 to 7% of
     1,000 cohorts with ``excess``, for each of five distributions; with ``difference`` in 4 to 42%, with the logarithm
@@ -65,12 +67,10 @@ def attention_enrichment(
         A group with fewer cells in a patient is not tested there.
     seed
         Seed of the permutations.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_attention_enrichment"`` by default.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
@@ -104,13 +104,14 @@ def attention_enrichment(
     >>> import pandas as pd, tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, max_epochs=2, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, training={"max_epochs": 2}, progress=False)
     >>> tm.tl.attention_enrichment(adata, "cell_type", n_permutations=500)
     >>> len(tm.get.attention_enrichment(adata).index.unique("patient"))
     6
     """
     check_data(adata)
     from tcellmil.stats import benjamini_hochberg, permuted_medians
+    from tcellmil.stats._enrichment import enrichment_over_patients
 
     cells = attention_of_cells(adata, key)
     groups = check_obs_column(adata, groupby, "groupby")
@@ -135,7 +136,7 @@ def attention_enrichment(
     table.insert(2, "label", table["patient"].map(label))
     table.insert(6, "difference", table["observed"] - table["null"])
     table["padj"] = benjamini_hochberg(table["p"].to_numpy())
-    stats = _over_patients(table)
+    stats = enrichment_over_patients(table)
 
     params = plain(groupby=groupby, n_permutations=n_permutations, min_cells=min_cells, seed=seed, key=key)
     key_added = _keys.of_fit(key, _keys.ATTENTION_ENRICHMENT) if key_added is None else key_added
@@ -161,21 +162,3 @@ def cells_with_attention(cells: pd.DataFrame, column: str) -> np.ndarray:
             "fit again with a cv that holds patients out"
         )
     return seen
-
-
-def _over_patients(table: pd.DataFrame) -> pd.DataFrame:
-    from tcellmil.stats import benjamini_hochberg, signed_rank_by_column
-
-    groups = table.groupby("group", sort=True)
-    stats = groups.agg(
-        n_patients=("p", "count"),
-        mean_difference=("difference", "mean"),
-        median_difference=("difference", "median"),
-        mean_excess=("excess", "mean"),
-    )
-    for measure, suffix in (("excess", ""), ("difference", "_difference")):
-        wide = table.pivot(index="patient", columns="group", values=measure).reindex(columns=stats.index)
-        stats[f"statistic{suffix}"], stats[f"p{suffix}"] = signed_rank_by_column(wide.to_numpy())
-        stats[f"padj{suffix}"] = benjamini_hochberg(stats[f"p{suffix}"].to_numpy())
-    stats["n_enriched"] = (table["padj"] < 0.05).groupby(table["group"]).sum().reindex(stats.index)
-    return stats.reset_index()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_data
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK_VALUES = 2e7  # cells x features x replicas that attention is computed for at once
 
 
+@documented
 def attention_stability(
     adata: AnnData,
     *,
@@ -51,7 +53,7 @@ def attention_stability(
     regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
 
     To read it: the replicas of different folds share most of their training patients, which makes them agree on
-    attention; but each judges other patients, so that with leave-one-out disagreement on the regulators is also a
+    attention; but each predicts other patients, so that with leave-one-out disagreement on the regulators is also a
     difference between patients. Where folds are random, seeds differ in the training patients, too. Runs that agree
     may agree on something wrong; those that do not cannot all be right.
 
@@ -68,12 +70,10 @@ def attention_stability(
         Size of the shift in median absolute deviations over all cells, above 0.
     target_class
         The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_attention_stability"`` by default.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
@@ -109,13 +109,14 @@ def attention_stability(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=3, n_seeds=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.attention_stability(adata)
     >>> tm.get.attention_stability(adata).groupby("across").size().to_dict()
     {'folds': 6, 'seeds': 6}
     """
     check_data(adata)
     from tcellmil.model._open import open_fit
+    from tcellmil.stats._replica_agreement import importance_by_rater, regulator_agreement, top_regulators
 
     if n_top < 1:
         raise ValueError(f"n_top={n_top!r} must be at least 1")
@@ -135,12 +136,12 @@ def attention_stability(
             UserWarning,
             stacklevel=2,
         )
-    groups = _groups(run_of_replica, replica, patient, changes)
-    regulators = _regulators(groups, n_top)
+    groups = importance_by_rater(run_of_replica, replica, patient, changes)
+    regulators = regulator_agreement(groups, n_top)
     result = {
         "attention": attention,
         "regulators": regulators,
-        "top": _top(groups, names[movable], n_top),
+        "top": top_regulators(groups, names[movable], n_top),
         "params": {
             **plain(n_top=n_top, n_mad=n_mad, target_class=bags.outcome.outputs[code], key=key),
             "outcome": bags.outcome.kind,
@@ -215,13 +216,13 @@ def _changes(
 
     deviation = median_absolute_deviation(bags.x)
     movable = deviation > 0
-    # Patients without a label are held out by every replica: with them, all folds would be judged by the same patients.
-    judged = stack.replicas.test & (bags.labels >= 0)
-    replica, patient = np.nonzero(judged)
+    # Patients without a label are held out by every replica: with them, folds would share patients.
+    evaluated = stack.replicas.test & (bags.labels >= 0)
+    replica, patient = np.nonzero(evaluated)
     changes = np.zeros((len(replica), movable.sum()))
     for k in np.unique(replica):
-        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * deviation[movable], judged[[k]])
-        changes[replica == k] = ((up - down) / 2)[:, judged[k], code].T
+        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * deviation[movable], evaluated[[k]])
+        changes[replica == k] = ((up - down) / 2)[:, evaluated[k], code].T
     return replica, patient, changes, movable
 
 
@@ -235,62 +236,6 @@ def _shifted(
     amounts = np.repeat(np.concatenate([size, -size])[:, None, None], bags.n_bags, axis=1)
     probabilities = perturb_bags(stack, bags, features, amounts, np.ones(len(bags.x), dtype=bool), shown_to)[1]
     return probabilities[: len(size)], probabilities[len(size) :]
-
-
-def _groups(run_of_replica, replica, patient, changes) -> dict[str, list[np.ndarray]]:
-    """Importance, ``(rater, regulon)``: across seeds a table of the runs, across folds for each run one of replicas."""
-    run = run_of_replica[replica]
-    rows = pd.DataFrame(changes)
-    by_patient = rows.groupby([run, patient]).mean()
-    by_run = by_patient.groupby(level=0).mean().to_numpy()
-    by_replica = rows.groupby(replica).mean()
-    run_of_row = run_of_replica[by_replica.index]
-    folds = [by_replica.to_numpy()[run_of_row == r] for r in np.unique(run_of_row)]
-    groups = {"seeds": [by_run], "folds": folds}
-    groups = {across: [table for table in tables if len(table) > 1] for across, tables in groups.items()}
-    return {across: tables for across, tables in groups.items() if tables}
-
-
-def _regulators(groups: dict[str, list[np.ndarray]], n_top: int) -> pd.DataFrame:
-    from tcellmil.stats import rank_agreement
-
-    rows = []
-    for across, tables in groups.items():
-        runs = pd.DataFrame([rank_agreement(table, n_top) for table in tables])
-        rows.append(
-            {
-                "across": across,
-                "n_groups": sum(map(len, tables)),
-                "n_pairs": int(runs["n_pairs"].sum()),
-                "spearman_mean": runs["spearman_mean"].mean(),
-                "spearman_min": runs["spearman_min"].min(),
-                **runs[["kendall_w", "top_overlap", "top_overlap_chance"]].mean(),
-                "n_top": int(n_top),
-                "n_regulons": tables[0].shape[1],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _top(groups: dict[str, list[np.ndarray]], names: np.ndarray, n_top: int) -> pd.DataFrame:
-    from tcellmil.stats._rank_agreement import top_items
-
-    blocks = []
-    for across, tables in groups.items():
-        values = np.concatenate(tables)
-        mean = values.mean(axis=0)
-        block = pd.DataFrame(
-            {
-                "across": across,
-                "regulon": names,
-                "importance": mean,
-                "sd": values.std(axis=0, ddof=1),
-                "share_top": top_items(values, n_top).mean(axis=0),
-                "sign_agreement": (np.sign(values) == np.sign(mean)).mean(axis=0),
-            }
-        )
-        blocks.append(block.iloc[np.lexsort((names.astype(str), -np.abs(mean)))])
-    return pd.concat(blocks, ignore_index=True)
 
 
 def _summary(attention: pd.DataFrame, regulators: pd.DataFrame) -> str:

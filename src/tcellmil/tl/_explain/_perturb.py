@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.tl._explain._perturb_table import Effects
@@ -22,25 +23,30 @@ if TYPE_CHECKING:
     from tcellmil.data import Bags
     from tcellmil.model._fitted_model import FittedModel
 
-DIRECTIONS = {"up": 1, "down": -1}
+Direction = Literal["up", "down"]
+Deviation = Literal["global", "patient"]
+Combine = Literal[1, 2]
+
+DIRECTIONS: dict[Direction, int] = {"up": 1, "down": -1}
 
 
+@documented
 def perturb(
     adata: AnnData | MuData,
     regulons: Sequence[str] | None = None,
-    directions: Sequence[str] = ("up", "down"),
+    directions: Direction | Sequence[Direction] = ("up", "down"),
     n_mad: float | Sequence[float] = 3,
-    mad: str = "global",
+    mad: Deviation = "global",
     cells: np.ndarray | pd.Series | str | None = None,
     *,
-    combine: int = 1,
+    combine: Combine = 1,
     target_class: str | None = None,
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
 ) -> AnnData | MuData | None:
-    r"""Shift one regulon in every cell, or two together, and ask the networks again.
+    r"""Shift one regulon in every cell, or two together, and predict again.
 
     Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
     3\,\mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3\,\mathrm{MAD}_j)` down, with the median absolute deviation
@@ -65,7 +71,7 @@ def perturb(
     R regulons are R (R - 1) / 2 pairs, each predicted for every patient, direction and dose. Measured with 64 patients
     of 600 cells, 154 regulons, one seed and both directions on one core: 15 s for the regulons, and 18 minutes for
     their 11781 pairs (from 435 of them), whose table has 1.5 million rows (0.3 GB in a file). Time is proportional to
-    doses, directions, replicas a patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
+    doses, directions, replicas per patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is
     enough.
@@ -89,14 +95,12 @@ def perturb(
         1: regulons alone. 2: also all pairs of them.
     target_class
         The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written; ``f"{key}_perturbation"`` by default.
     progress
         Show a progress bar over patients once it has taken a few seconds.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
@@ -135,7 +139,7 @@ def perturb(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.perturb(adata, regulons=["IRF7(+)"], n_mad=[1, 3])
     >>> len(tm.get.perturb(adata, n_mad=3, direction="up"))  # patients
     8
@@ -146,8 +150,8 @@ def perturb(
     check_data(adata)
     from tcellmil.model._open import open_fit
 
-    check_choice(mad, ("global", "patient"), "mad")
-    check_choice(combine, (1, 2), "combine")
+    check_choice(mad, get_args(Deviation), "mad")
+    check_choice(combine, get_args(Combine), "combine")
     directions = _checked_directions(directions)
     doses = _checked_doses(n_mad)
     model, bags = open_fit(adata, key)
@@ -159,10 +163,10 @@ def perturb(
     code = model.class_code(target_class)
     deviation = _deviation(bags, mad)
 
-    asked = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
-    asked |= {"directions": directions, "doses": doses, "progress": progress}
+    given = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
+    given |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
-    singles = _effects(chosen[:, None], ["regulon"], **asked)
+    singles = _effects(chosen[:, None], ["regulon"], **given)
     outcome = bags.outcome
     target = {"target_class": outcome.outputs[code]} | ({} if outcome.has_classes else {"outcome": outcome.kind})
     stats = singles.statistics().assign(**target)
@@ -170,8 +174,8 @@ def perturb(
     result = {"patients": singles.table(), "stats": stats}
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
-        logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts a patient")
-        joint = _effects(pairs, ["regulon_1", "regulon_2"], **asked)
+        logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts each")
+        joint = _effects(pairs, ["regulon_1", "regulon_2"], **given)
         joint.add_epistasis(singles)
         pair_stats = joint.statistics().assign(**target)
         result |= {"pairs": joint.table(), "pair_stats": pair_stats}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_data
+from tcellmil._checks import check_choice, check_count
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 
@@ -22,16 +23,18 @@ if TYPE_CHECKING:
     from tcellmil.model._fitted_model import FittedModel
     from tcellmil.outcomes import Outcome
 
-LEVELS = ("cell", "bag")
+Level = Literal["cell", "bag"]
+Output = Literal["probability", "logit", "value"]
 MAX_ERROR = 0.05  # of the range of the predictions
 
 
+@documented
 def shap(
     adata: AnnData | MuData,
-    level: str = "cell",
+    level: Level = "cell",
     background: int = 5000,
     *,
-    output: str | None = None,
+    output: Output | None = None,
     n_samples: int = 400,
     n_steps: int = 32,
     target_class: str | None = None,
@@ -79,21 +82,19 @@ def shap(
         against all other classes. Where the outcome is a number or a time to event there is only ``"value"``: values
         are parts of the number, in its own units, or of the log hazard, and there is no other class.
     n_samples
-        For ``level="cell"``: random points a cell. The error falls with the square root, the time is proportional.
+        For ``level="cell"``: random points per cell. The error falls with the square root, the time is proportional.
     n_steps
         For ``level="bag"``: quadrature points on each path to begin with; doubled where values do not add up.
     target_class
         The class of ``obsm`` and of ``stats``; the positive one by default. Without meaning for other outcomes.
     seed
         For the background and the points.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written: ``obsm["X_" + key_added]``, ``uns[key_added]``; ``f"{key}_shap"`` by default.
     progress
         Show a progress bar over patients.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------
@@ -135,18 +136,16 @@ def shap(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.shap(adata, level="bag", background=400, progress=False)
     >>> adata.obsm["X_tcellmil_shap"].shape == adata.obsm["X_regulons"].shape
     True
     """
-    check_data(adata)
     from tcellmil.model._open import open_fit
 
-    check_choice(level, LEVELS, "level")
+    check_choice(level, get_args(Level), "level")
     for name, value in {"background": background, "n_samples": n_samples, "n_steps": n_steps}.items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+        check_count(value, name)
     model, bags = open_fit(adata, key)
     code = model.class_code(target_class)
     output = _output(output, bags.outcome)
@@ -246,7 +245,7 @@ def _warn_of_error(additivity: pd.DataFrame, level: str) -> float:
 
 
 def _by_patient(bags: Bags, values: np.ndarray, attention: np.ndarray, names, classes) -> pd.DataFrame:
-    """Summaries over the cells of each patient, a row a patient, class and regulon."""
+    """Summaries over the cells of each patient, one row per patient, class and regulon."""
     blocks = []
     for i in range(bags.n_bags):
         own, weight = values[bags.bag(i)].astype(np.float64), attention[bags.bag(i)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from tcellmil.comparison import Method, Problem
+    from tcellmil.cv._splitters import Scheme, Splitter
 
 REFERENCE = "tcellmil"
 #: Fields that a comparison of classifiers does not take.
@@ -39,7 +40,7 @@ def benchmark(
     ablations: bool = False,
     cell_type_key: str | None = None,
     own: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
-    cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
+    cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
     seed: int = 0,
     network: dict | None = None,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from tcellmil.cv._splitters import Scheme, Splitter
+
 
 @documented
 @takes_fields()
@@ -23,7 +25,7 @@ def fit_mil(
     adata: AnnData | MuData,
     fields: Fields,
     *,
-    cv: str | int | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
+    cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
     seed: int = 0,
     calibration: Literal["temperature"] | None = None,

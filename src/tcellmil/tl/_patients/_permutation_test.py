@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.outcomes._base import LOWER_IS_BETTER
@@ -27,6 +28,7 @@ BLOCK = 192
 MAX_DRAWS = 1000
 
 
+@documented
 def permutation_test(
     adata: AnnData,
     n_permutations: int = 100,
@@ -61,17 +63,14 @@ def permutation_test(
         weighted kappa for ordered classes, Pearson's correlation for numbers, concordance for times to event.
     within_cohorts
         Shuffle labels within each cohort, where the model has cohorts: what is tested is then the prediction beyond
-        what the cohort tells.
+        what follows from the cohort.
     seed
         For the permutations.
-    key
-        Name of the fitted result.
+    %(key)s
     key_added
         Name of what is written in ``uns``; ``f"{key}_permutation_test"`` by default.
-    progress
-        Show a progress bar.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(progress)s
+    %(copy)s
 
     Returns
     -------
@@ -94,7 +93,7 @@ def permutation_test(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, max_epochs=3, progress=False)
+    >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.permutation_test(adata, n_permutations=4, progress=False)
     >>> tm.get.permutation_test(adata).columns.tolist()
     ['value', 'null_mean', 'null_sd', 'p', 'n_permutations']

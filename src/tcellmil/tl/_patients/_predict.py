@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_data
+from tcellmil._docs import documented
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tcellmil.model import TcellMIL
 
 
+@documented
 def predict(
     adata: AnnData | MuData,
     model: AnnData | MuData | TcellMIL,
@@ -39,8 +41,7 @@ def predict(
         Name of the result in ``model``, where that is no TcellMIL.
     key_added
         Name of the result in ``adata``.
-    copy
-        Return a changed copy instead of changing ``adata``.
+    %(copy)s
 
     Returns
     -------

@@ -10,17 +10,20 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_layer, check_result
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.regulons import edge_correlation, infer_grn
+from tcellmil.regulons._grn import Species
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@documented
 def grn(
     adata: AnnData,
-    tf_names: str | Path | Iterable[str] = "human",
+    tf_names: Species | str | Path | Iterable[str] = "human",
     layer: str | None = None,
     seed: int = 0,
     key_added: str = _keys.GRN,
@@ -36,15 +39,13 @@ def grn(
     adata
         Cells x genes, counts or log-normalised, sparse or dense.
     tf_names
-        ``"human"``, ``"mouse"``, the path of a file with a name a line, or the names.
-    layer
-        Layer with the expression; ``adata.X`` by default.
+        ``"human"``, ``"mouse"``, the path of a file with one name per line, or the names.
+    %(layer)s
     seed
         Seed of the trees.
     key_added
         Key of ``adata.uns``.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(copy)s
 
     Returns
     -------
@@ -59,7 +60,8 @@ def grn(
     KeyError
         If the layer does not exist.
     ValueError
-        If ``adata`` is a view, backed, or has names twice; if values are not finite; if no factor is among the genes.
+        If ``adata`` is a view, backed, or its names are not unique; if values are not finite; if no factor is among the
+        genes.
 
     References
     ----------

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from tcellmil import _keys
-from tcellmil._checks import check_adata, some
+from tcellmil._checks import check_adata
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
-from tcellmil.io import read_motif_annotations, read_rankings
-from tcellmil.io._rankings import GENOMES
-from tcellmil.regulons import modules_from_grn, prune_modules, union_per_tf
+from tcellmil.io._rankings import Annotations, Rankings, read_databases
+from tcellmil.regulons import modules_from_grn, union_per_tf
+from tcellmil.regulons._cistarget import enriched_motifs, flat_motifs
 from tcellmil.tl._scenic._grn import edges_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Rankings = pd.DataFrame | str | Path
 
-
+@documented
 def prune(
     adata: AnnData,
     rankings: Rankings | Sequence[Rankings],
-    annotations: pd.DataFrame | str | Path | None = None,
+    annotations: Annotations | None = None,
     grn_key: str = _keys.GRN,
     nes_threshold: float = 3.0,
     auc_threshold: float = 0.05,
@@ -41,7 +37,7 @@ def prune(
 
     Reads ``adata.uns[grn_key]`` (:func:`tcellmil.tl.grn`), groups it into modules
     (:func:`tcellmil.regulons.modules_from_grn`), looks for motifs that are enriched in a module and annotated to its
-    factor (:func:`tcellmil.regulons.prune_modules`), and writes the union of their targets a factor to
+    factor (:func:`tcellmil.regulons.prune_modules`), and writes the union of the targets of each factor to
     ``adata.uns[key_added]``. The next step is ``tl.regulons(adata, net=adata.uns["prune"]["targets"])``.
 
     Parameters
@@ -56,20 +52,17 @@ def prune(
         Can be left out with ``"hg38"`` and ``"mm10"``.
     grn_key
         Key of ``adata.uns`` with the network: what :func:`tcellmil.tl.grn` wrote, or a table of edges.
-    nes_threshold
-        Lowest normalised enrichment score.
-    auc_threshold
-        Share of the ranking that the enrichment looks at.
+    %(nes_threshold)s
+    %(auc_threshold)s
     rank_threshold
-        Ranks that the recovery curve looks at.
+        Number of ranks that the recovery curve covers.
     min_genes
         Smallest module.
     keep_only_activating
         Leave out what correlates negatively with the factor, pySCENIC's default. Otherwise there are ``TF(-)`` too.
     key_added
         Key of ``adata.uns``.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(copy)s
 
     Returns
     -------
@@ -112,12 +105,11 @@ def prune(
     check_adata(adata)
     edges = edges_of(adata, grn_key)
     modules = modules_from_grn(edges, min_genes=min_genes, keep_only_activating=keep_only_activating)
-    motifs = enriched_motifs(modules, rankings, annotations, nes_threshold, auc_threshold, rank_threshold)
+    databases, annotations = read_databases(rankings, annotations)
+    motifs = enriched_motifs(modules, databases, annotations, nes_threshold, auc_threshold, rank_threshold)
     targets = union_per_tf(motifs)
+    flat = flat_motifs(motifs)
 
-    flat = motifs.drop(columns="TargetGenes").assign(n_targets=motifs["TargetGenes"].map(len))
-    flat["Context"] = [", ".join(sorted(context)) for context in motifs["Context"]]
-    flat["Annotation"] = flat["Annotation"].fillna("").astype(str)
     params = plain(rankings=rankings, annotations=annotations, grn_key=grn_key, nes_threshold=nes_threshold)
     params |= plain(auc_threshold=auc_threshold, rank_threshold=rank_threshold, min_genes=min_genes)
     params |= plain(keep_only_activating=keep_only_activating)
@@ -128,46 +120,3 @@ def prune(
         *(modules["module"].nunique(), targets["regulon"].nunique(), len(targets), len(motifs)),
     )
     return adata if copy else None
-
-
-def enriched_motifs(
-    modules: pd.DataFrame,
-    rankings: Rankings | Sequence[Rankings],
-    annotations: pd.DataFrame | str | Path | None,
-    nes_threshold: float = 3.0,
-    auc_threshold: float = 0.05,
-    rank_threshold: int = 5000,
-) -> pd.DataFrame:
-    """Read what is a path, and look for motifs in every database; raise a ValueError if there are none at all."""
-    rankings = [rankings] if isinstance(rankings, pd.DataFrame | str | Path) else list(rankings)
-    if annotations is None:
-        genomes = [source for source in rankings if isinstance(source, str) and source in GENOMES]
-        if not genomes:
-            raise ValueError(
-                "annotations are missing: give the motif2TF table that belongs to the rankings (motifs-*.tbl), "
-                "it says which transcription factor binds a motif"
-            )
-        annotations = genomes[0]
-    if not isinstance(annotations, pd.DataFrame):
-        annotations = read_motif_annotations(annotations)
-    found, n_motifs = [], []
-    for source in rankings:
-        table = source if isinstance(source, pd.DataFrame) else read_rankings(source)
-        name = "" if isinstance(source, pd.DataFrame) else Path(source).name.split(".")[0]
-        n_motifs.append(len(table))
-        found.append(
-            prune_modules(
-                *(modules, table, annotations, nes_threshold, auc_threshold, rank_threshold),
-                name=name,
-            )
-        )
-    motifs = pd.concat(found, ignore_index=True)
-    if motifs.empty:
-        n_modules, factors = modules["module"].nunique(), some(modules["TF"].unique())
-        raise ValueError(
-            f"in none of {n_modules} modules (of {factors}) a motif of the module's transcription factor reaches an "
-            f"enrichment (NES) of {nes_threshold} and has a leading edge. The largest database has {max(n_motifs)} "
-            f"motifs, among which the NES cannot exceed {np.sqrt(max(n_motifs) - 1):.2f}. Check that rankings, "
-            "annotations and data are of one species and name genes alike, or lower nes_threshold"
-        )
-    return motifs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,43 +12,40 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_choice, check_layer, check_mudata, is_mudata, some
+from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._params import plain
-from tcellmil.io import read_gmt, read_motifs
-from tcellmil.io._motifs import tidy_motifs
-from tcellmil.regulons import (
-    aucell,
-    edge_correlation,
-    infer_grn,
-    modules_from_grn,
-    split_by_sign,
-    targets_from_net,
-    union_per_tf,
-)
+from tcellmil.io import read_net
+from tcellmil.io._net import Net, net_name
+from tcellmil.io._rankings import Annotations, Rankings, read_databases
+from tcellmil.regulons import aucell, edge_correlation, infer_grn, modules_from_grn, split_by_sign, union_per_tf
 from tcellmil.regulons._aucell import rank_cutoff
+from tcellmil.regulons._cistarget import enriched_motifs
 from tcellmil.regulons._expression import check_values
+from tcellmil.regulons._grn import Species
+from tcellmil.regulons._modules import unpruned_targets
 from tcellmil.regulons._targets import keep_covered, weight_matrix
+from tcellmil.tl._scenic._decouple import decouple
 from tcellmil.tl._scenic._grn import edges_of
-from tcellmil.tl._scenic._prune import enriched_motifs
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
-    from scipy import sparse
+
+    from tcellmil._matrix import Matrix
 
 AUCELL = "aucell"
 MIN_RANKS = 20  # a cutoff below this many genes makes AUCell coarse
-TOP_TARGETS = 50  # of a factor, when nothing prunes them
-PRIORS = ("collectri", "dorothea")
 
 
+@documented
 def regulons(
     adata: AnnData | MuData,
-    net: pd.DataFrame | str | Path | None = None,
+    net: Net | None = None,
     *,
-    rankings: pd.DataFrame | str | Path | None = None,
-    annotations: pd.DataFrame | str | Path | None = None,
-    tf_names: str | Path | Iterable[str] = "human",
+    rankings: Rankings | Sequence[Rankings] | None = None,
+    annotations: Annotations | None = None,
+    tf_names: Species | str | Path | Iterable[str] = "human",
     grn_key: str | None = None,
     method: str = AUCELL,
     layer: str | None = None,
@@ -64,27 +61,25 @@ def regulons(
     """Score how active each regulon, a transcription factor and its targets, is in each cell.
 
     Reads ``adata.X`` or a layer; writes the scores to ``adata.obsm["X_" + key_added]`` and what they stand for to
-    ``adata.uns[key_added]``. Of a MuData it reads a modality, and adds the scores as another one. Where the regulons
-    come from:
+    ``adata.uns[key_added]``. Of a MuData it reads a modality, and adds the scores as another one. The regulons
+    come from
 
-    - ``net``: from there, nothing is inferred.
-    - ``rankings`` and ``annotations``, the whole of SCENIC: network, modules, and of each module the targets that
+    - ``net``, if given: nothing is inferred.
+    - ``rankings`` and ``annotations``, all steps of SCENIC: network, modules, and the targets of each module that
       have a motif of the factor (:func:`tcellmil.tl.grn`, :func:`tcellmil.regulons.modules_from_grn`,
       :func:`tcellmil.tl.prune`).
-    - neither: network and modules, unpruned, with a warning, since co-expression alone does not tell direct targets
-      from indirect ones. Of the modules of a factor, only its 50 most important activated targets are used, weighted
-      by importance. The union of all modules, which pruning starts from, would hold a large part of the genes
-      wherever a few hundred were measured, and would say nothing about the factor.
+    - otherwise the unpruned network, with a warning, since co-expression alone does not distinguish direct targets
+      from indirect ones: the 50 most important activated targets of each factor, weighted by importance.
 
     Parameters
     ----------
     adata
         Cells x genes, counts or log-normalised, sparse or dense; or a MuData with a modality of them.
     net
-        A DataFrame ``source, target`` and optionally ``weight``; the ``targets`` that this function wrote for another
-        data set; a motif table of pySCENIC (a path or a DataFrame); the path of a GMT file; or ``"collectri"`` or
-        ``"dorothea"``, downloaded by decoupler.
-        AUCell knows no signs. A net with negative weights is split as pySCENIC names it: ``TF(+)``, the activated
+        Anything that :func:`tcellmil.io.read_net` reads: a DataFrame ``source, target`` and optionally ``weight``; a
+        motif table of pySCENIC or its path; the path of a GMT file; ``"collectri"`` or ``"dorothea"``; or the
+        ``targets`` that this function wrote for another data set.
+        AUCell has no signs. A net with negative weights is split, with the names of pySCENIC: ``TF(+)``, the activated
         targets, and ``TF(-)``, the repressed ones. Pass ``net[net.weight > 0]`` for the activated ones only.
     rankings, annotations
         Motif database, see :func:`tcellmil.tl.prune`.
@@ -95,22 +90,18 @@ def regulons(
     method
         ``"aucell"``, or any method of decoupler by name (``"ulm"``, ``"mlm"``, ``"viper"``, ``"zscore"``, ...). Those
         use signed weights: the net is not split.
-    layer
-        Layer with the expression; ``adata.X`` by default.
+    %(layer)s
     min_targets
         Targets that a regulon needs among ``adata.var_names``; regulons with fewer are left out.
-    auc_threshold
-        Share of a cell's ranking that AUCell looks at, in (0, 1].
-    nes_threshold
-        Enrichment that a motif needs when pruning.
+    %(auc_threshold)s
+    %(nes_threshold)s
     seed
         Seed of the network inference. Scoring is not random.
     mod
         The modality with the expression, where ``adata`` is a MuData; ``"rna"`` by default.
     key_added
         Key of ``adata.uns``, and with ``"X_"`` before it of ``adata.obsm``; in a MuData, the modality that is added.
-    copy
-        Return a changed copy and leave ``adata`` as it is.
+    %(copy)s
     **method_kwargs
         Passed to the method of decoupler.
 
@@ -134,8 +125,8 @@ def regulons(
     TypeError
         If ``mod`` is given for an AnnData.
     ValueError
-        If ``adata`` is a view, backed or has names twice; the method is not known; ``net`` has not the columns it
-        needs; no regulon has ``min_targets`` targets among the genes; values are not finite, or negative with
+        If ``adata`` is a view, backed or its names are not unique; the method is not known; ``net`` lacks a
+        column; no regulon has ``min_targets`` targets among the genes; values are not finite, or negative with
         AUCell; or ``key_added`` is another modality.
 
     References
@@ -163,7 +154,7 @@ def regulons(
         _warn_if_coarse(rank_cutoff(adata.n_vars, auc_threshold), adata.n_vars)
 
     if net is not None:
-        targets, source = _read_net(net)
+        targets, source = read_net(net), net_name(net)
     else:
         edges = _network(adata, X, tf_names, grn_key, seed)
         targets, source = _infer_targets(edges, rankings, annotations, nes_threshold)
@@ -175,7 +166,7 @@ def regulons(
     if method == AUCELL:
         scores = aucell(X, weight_matrix(targets, names, adata.var_names), auc_threshold)
     else:
-        scores, names = _decouple(adata, X, targets, method, min_targets, method_kwargs)
+        scores, names = decouple(X, adata.obs_names, adata.var_names, targets, method, min_targets, method_kwargs)
         targets = targets[targets["regulon"].isin(names)].reset_index(drop=True)
 
     params = plain(net=net, rankings=rankings, annotations=annotations, tf_names=tf_names, grn_key=grn_key)
@@ -242,50 +233,17 @@ def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:
 def _warn_if_coarse(k: int, n_genes: int) -> None:
     if k < MIN_RANKS:
         warnings.warn(
-            f"AUCell looks at the first {k + 1} of {n_genes} genes only, so that scores are coarse; "
+            f"AUCell uses the first {k + 1} of {n_genes} genes only, so that scores are coarse; "
             "raise auc_threshold, or keep more genes",
             UserWarning,
             stacklevel=3,
         )
 
 
-def _read_net(net: pd.DataFrame | str | Path) -> tuple[pd.DataFrame, str]:
-    """Return the table of regulons that ``net`` stands for, and what to call it."""
-    if isinstance(net, pd.DataFrame):
-        if "TargetGenes" in net.columns.get_level_values(-1):
-            return union_per_tf(tidy_motifs(net)), "motif table"
-        return targets_from_net(net), "net"
-    if not isinstance(net, str | Path):
-        raise TypeError(f"net must be a DataFrame, a path, or one of {', '.join(PRIORS)}, got {type(net).__name__}")
-    if net in PRIORS:
-        return targets_from_net(_download_prior(net)), str(net)
-    path = Path(net)
-    if not path.is_file():
-        raise ValueError(f"net={str(net)!r} is neither a file nor one of {', '.join(PRIORS)}")
-    if ".gmt" in path.suffixes:
-        return targets_from_net(read_gmt(path)), path.name
-    header = pd.read_csv(path, sep=None, engine="python", nrows=0).columns
-    if "Enrichment" in header:
-        return union_per_tf(read_motifs(path)), path.name
-    return targets_from_net(pd.read_csv(path, sep=None, engine="python")), path.name
-
-
-def _download_prior(name: str) -> pd.DataFrame:
-    import decoupler
-
-    try:
-        return getattr(decoupler.op, name)()
-    except OSError as error:
-        raise ConnectionError(
-            f"net={name!r} is downloaded by decoupler, which failed ({error}). Where there is a network, save "
-            f"decoupler.op.{name}().to_csv('{name}.csv'), and pass the path of that file as net"
-        ) from error
-
-
 def _network(
     adata: AnnData,
-    X: np.ndarray | sparse.spmatrix,
-    tf_names: str | Path | Iterable[str],
+    X: Matrix,
+    tf_names: Species | str | Path | Iterable[str],
     grn_key: str | None,
     seed: int,
 ) -> pd.DataFrame:
@@ -297,13 +255,14 @@ def _network(
 
 def _infer_targets(
     edges: pd.DataFrame,
-    rankings: pd.DataFrame | str | Path | None,
-    annotations: pd.DataFrame | str | Path | None,
+    rankings: Rankings | Sequence[Rankings] | None,
+    annotations: Annotations | None,
     nes_threshold: float,
 ) -> tuple[pd.DataFrame, str]:
     """Return the regulons of a network, pruned if there are rankings, and what to call them."""
     if rankings is not None:
-        motifs = enriched_motifs(modules_from_grn(edges), rankings, annotations, nes_threshold)
+        databases, annotations = read_databases(rankings, annotations)
+        motifs = enriched_motifs(modules_from_grn(edges), databases, annotations, nes_threshold)
         return union_per_tf(motifs), "pruned modules"
     warnings.warn(
         "regulons are unpruned co-expression modules: the 50 most important activated targets of each factor, direct "
@@ -311,37 +270,4 @@ def _infer_targets(
         UserWarning,
         stacklevel=3,
     )
-    modules = modules_from_grn(edges, percentiles=(), top_n_targets=(TOP_TARGETS,), top_n_regulators=())
-    modules = modules.assign(regulon=modules["TF"] + "(+)").rename(columns={"importance": "weight"})
-    return targets_from_net(modules), "unpruned modules"
-
-
-def _decouple(
-    adata: AnnData,
-    X: np.ndarray | sparse.spmatrix,
-    targets: pd.DataFrame,
-    method: str,
-    min_targets: int,
-    method_kwargs: dict[str, Any],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a method of decoupler, cells x regulons, and the names of the regulons that it scored."""
-    from anndata import AnnData
-    from decoupler import mt
-
-    cells = AnnData(X, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=adata.var_names))
-    net = targets.rename(columns={"regulon": "source"})
-    try:
-        without_empty = getattr(mt, method)(cells, net, tmin=min_targets, **method_kwargs)
-    except AssertionError as error:
-        raise ValueError(f"decoupler's {method} refuses the input: {error}") from error
-    # decoupler leaves cells without counts out, and then returns the others in place of writing.
-    table = (cells if without_empty is None else without_empty).obsm[f"score_{method}"]
-    table = table.reindex(index=adata.obs_names, columns=sorted(table.columns))
-    undefined = table.isna().any(axis=1)
-    if undefined.any():
-        warnings.warn(
-            f"{method} has no score for {int(undefined.sum())} cells, which hold NaN; remove cells without counts",
-            UserWarning,
-            stacklevel=3,
-        )
-    return table.to_numpy(np.float32), table.columns.to_numpy(str)
+    return unpruned_targets(edges), "unpruned modules"

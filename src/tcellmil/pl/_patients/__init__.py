@@ -1,0 +1,1 @@
+"""Pictures of patients: how good predictions are, and for whom."""

@@ -1,0 +1,1 @@
+"""Pictures of regulons: how they were found, and their activity."""

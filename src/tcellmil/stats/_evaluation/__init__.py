@@ -1,0 +1,1 @@
+"""How well predictions match the outcomes of the patients: metrics, their intervals, calibration."""
