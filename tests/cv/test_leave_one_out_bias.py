@@ -1,7 +1,9 @@
 """Labels without signal: plain leave-one-out ranks the wrong way round, rebalanced leave-one-out does not.
 
 A draw is a cohort of noise with many random labelings, all of which are trained in one stack. What a mean AUROC is
-uncertain by is the spread between draws, because labelings of the same few patients share their geometry.
+uncertain by is the spread between draws, because labelings of the same few patients share their geometry: standard
+errors are about 0.006 of rebalanced leave-one-out (1200 labelings), 0.01 of plain leave-one-out (200, with a mean near
+0.1) and 0.007 of leave-pair-out (1200).
 """
 
 from functools import cache
@@ -26,15 +28,16 @@ TRAINING = TrainingConfig(
 
 
 @cache
-def splits_of_one_labeling(cv, n_labelings):
-    """Splits of :data:`LABELS` by as many seeds; a random labeling is a permutation of the patients.
+def splits_of_labelings(cv, n_labelings):
+    """Splits of :data:`LABELS` for each labeling; a random labeling is a permutation of the patients.
 
-    Of the pairs that are left out, those in which each patient is once: as a labeling is random, they stand for all.
+    Only rebalancing draws anything, from 20 seeds in turn. Of the pairs that are left out, those in which each patient
+    is once: as a labeling is random, they stand for all.
     """
-    splits = make_replicas(cv, LABELS, n_seeds=n_labelings)
-    if cv != "leave_pair_out":
-        return splits
-    return splits[np.arange(len(splits)).reshape(n_labelings, -1)[:, :: N_PATIENTS // 2 + 1].ravel()]
+    splits = make_replicas(cv, LABELS, n_seeds=20 if cv == "rebalanced_loo" else 1)
+    if cv == "leave_pair_out":
+        splits = splits[:: N_PATIENTS // 2 + 1]
+    return splits[np.resize(np.arange(len(splits)), n_labelings * int((splits.seed == 0).sum()))]
 
 
 def auroc_of_draw(cv, draw, n_labelings):
@@ -49,9 +52,9 @@ def auroc_of_draw(cv, draw, n_labelings):
         labels=dict.fromkeys(names, 0),  # replaced by those of each replica
         outcome=Classes("response", ("NR", "R")),
     )
-    splits = splits_of_one_labeling(cv, n_labelings)
+    splits = splits_of_labelings(cv, n_labelings)
     order = np.stack([rng.permutation(N_PATIENTS) for _ in range(n_labelings)])
-    of_replica = order[splits.seed]
+    of_replica = np.repeat(order, len(splits) // n_labelings, axis=0)
     sides = [np.take_along_axis(side, of_replica, axis=1) for side in (splits.train, splits.test)]
     replicas = Replicas(np.full(len(splits), draw), splits.fold, *sides)
     stack, _ = fit_stack(bags, replicas, NETWORK, TRAINING, labels=LABELS[of_replica], progress=False)
@@ -85,6 +88,6 @@ def test_plain_leave_one_out_is_far_below_chance():
 
 
 def test_leave_pair_out_is_at_chance():
-    mean, error = mean_and_standard_error("leave_pair_out", n_draws=10, n_labelings=100)
+    mean, error = mean_and_standard_error("leave_pair_out", n_draws=12, n_labelings=100)
     assert error < 0.008
     assert abs(mean - 0.5) < 3 * error
