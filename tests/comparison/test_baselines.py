@@ -65,7 +65,7 @@ def test_each_equals_scikit_learn_by_hand_on_the_same_splits(name, n_classes):
 
 
 @every_baseline
-def test_covariates_are_further_columns_those_that_the_training_patients_have(name):
+def test_covariates_of_training_patients_are_further_columns(name):
     """An age and a one-hot site, whose third category a single patient has."""
     if name == "gradient_boosting" and boosting_library() != "scikit-learn":
         pytest.skip("XGBoost is installed and takes the place of scikit-learn's boosting")
@@ -99,7 +99,7 @@ def test_the_covariates_of_a_held_out_patient_do_not_reach_its_replica(name, col
         assert (before[[0, 2]] != after[[0, 2]]).any()
 
 
-def test_covariates_that_tell_no_training_patients_apart_leave_the_answer_without_features(patients):
+def test_covariates_that_tell_no_training_patients_apart_change_nothing(patients):
     _, labels = patients
     found = fit_baseline(
         "logistic_regression", np.zeros((14, 0)), labels, make_replicas("loo", labels), np.ones((14, 2))

@@ -27,7 +27,7 @@ def test_residuals_sum_to_zero_and_skip_patients_without_a_number(make_bags, wit
 
 @example([0.0625, -59.0, -0.5])  # two who are near to each other, and one far from both
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
-def test_balancing_weights_are_positive_with_a_mean_of_one_and_balance_or_stop_at_half(values):
+def test_balancing_weights_balance_or_stop_at_half_the_patients(values):
     r = np.array(values)
     weights = balancing_weights(r)
     assert (weights > 0).all() and weights.mean() == pytest.approx(1)
@@ -63,7 +63,7 @@ def test_rebalanced_leave_one_out_keeps_the_mean_that_is_learned_in_place(make_b
     np.testing.assert_allclose(learned_means("rebalanced_loo"), y.mean(), atol=1e-6)
 
 
-def test_folds_have_patients_from_the_whole_range_and_equal_shares_of_events(make_bags, with_outcome):
+def test_folds_span_the_whole_range_and_share_events_equally(make_bags, with_outcome):
     bags = with_outcome(make_bags(24, labels=np.arange(24) % 2), "continuous")
     replicas = bags.replicas(4)
     rank = bags.targets[:, 0].argsort().argsort()

@@ -77,7 +77,7 @@ def test_doing_experiments_in_pieces_changes_nothing(case, monkeypatch):
     np.testing.assert_allclose(perturb_bags(stack, bags, *ask)[1], whole, atol=1e-7)
 
 
-def test_what_was_not_asked_is_nan_and_leaves_the_rest_as_it_was(case):
+def test_what_was_not_requested_is_nan_and_leaves_the_rest_as_it_was(case):
     bags, stack = case
     features, amounts = np.array([[0, 1], [2, 3]]), np.full((2, bags.n_bags, 2), 0.3)
     whole = perturb_bags(stack, bags, features, amounts, everything(bags), stack.replicas.test)[1]

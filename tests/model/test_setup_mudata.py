@@ -75,7 +75,7 @@ def test_class_and_verb_give_the_same(joint_model, mdata):
     np.testing.assert_array_equal(mdata.obsm["X_tcellmil"], joint_model.get_latent_representation())
 
 
-def test_it_is_trained_again_with_the_sizes_that_were_asked_for(joint_model, mdata):
+def test_it_is_trained_again_with_the_sizes_that_were_requested(joint_model, mdata):
     again = tm.model.TcellMIL.from_state(joint_model.to_state(), mdata)
     again.train(cv="rebalanced_loo", progress=False, **TRAINING)
     pd.testing.assert_frame_equal(again.predict(), joint_model.predict())

@@ -25,7 +25,7 @@ def test_the_maximum_is_over_the_cells_that_are_there():
     assert (share[:, 2, 1:] == 0).all()
 
 
-def test_the_cell_branch_learns_from_attention_in_positive_bags_and_nothing_else_is_positive():
+def test_the_cell_branch_learns_from_attention_in_positive_bags_only():
     logits, scores = draw(1, 2, 3, seed=1), torch.tensor([[[0.0, 1.0, 2.0], [5.0, -5.0, 0.0]]])
     labels, weights = torch.tensor([[1, 0]]), torch.ones(1, 2)
     present = torch.ones(1, 2, 3, dtype=torch.bool)

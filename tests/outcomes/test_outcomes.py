@@ -138,7 +138,7 @@ def test_strata_of_classes_are_the_classes():
         assert outcome.null_residuals(codes, None) is None
 
 
-def test_strata_of_numbers_are_ranges_of_as_many_patients_as_there_are_folds():
+def test_strata_of_numbers_are_ranges_of_as_many_patients_as_folds():
     codes, targets = np.array([0, 0, -1, 0, 0]), np.array([[4.0], [1.0], [np.nan], [3.0], [2.0]])
     assert Continuous("x").strata(codes, targets, None, 2).tolist() == [1, 0, -1, 1, 0]
     assert Continuous("x").strata(codes, targets, None, 0).tolist() == [0, 0, -1, 0, 0]
@@ -249,7 +249,7 @@ def test_patients_are_grouped_by_class_or_all_together():
     assert (EXAMPLES[1].groups, EXAMPLES[2].groups) == (("I", "II", "III"), ("all patients",))
 
 
-def test_the_level_expected_of_ordinal_classes_is_a_mean_weighted_by_probability():
+def test_the_expected_level_is_a_mean_weighted_by_probability():
     predictions = pd.DataFrame({"prob_I": [0.5, 0.0], "prob_II": [0.25, 0.0], "prob_III": [0.25, 1.0]})
     assert EXAMPLES[1].expected_level(predictions).tolist() == [0.75, 2.0]
 

@@ -63,7 +63,7 @@ def test_every_block_has_random_numbers_of_its_own(make_bags, fit):
     )
 
 
-def test_every_block_has_a_latent_of_mean_zero_and_variance_one_over_the_training_cells(make_blocks, fit):
+def test_every_block_has_a_standardised_latent_over_the_training_cells(make_blocks, fit):
     bags = make_blocks()
     stack, _ = fit(bags, bags.replicas(2))
     z = stack.encode(stack.scale(bags.x)).numpy()
@@ -137,9 +137,7 @@ def test_replicas_trained_in_several_chunks_are_the_same(make_blocks, fit, monke
 
 
 @pytest.mark.parametrize("block", [0, 1])
-def test_the_values_of_a_held_out_patient_in_any_block_reach_no_weight_of_its_replicas(
-    make_blocks, same_weights, fit, block
-):
+def test_no_value_of_a_held_out_patient_in_any_block_reaches_a_weight(make_blocks, same_weights, fit, block):
     patient = 4
     bags, changed = make_blocks(), make_blocks(change=patient, block=block)
     columns = np.array_split(np.abs(bags.x - changed.x).max(axis=0), [WIDTHS[0]])

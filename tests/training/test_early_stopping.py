@@ -51,7 +51,7 @@ def test_the_learning_rate_of_a_replica_that_waits_halves():
     assert rates == [0.5, 1.0]
 
 
-def test_a_replica_that_holds_nothing_out_runs_to_the_end_and_keeps_its_last_state():
+def test_a_replica_that_holds_nothing_out_keeps_its_last_state():
     weights, stopped, rates = run([[float("nan"), 1.0]] + [[float("nan"), 2.0]] * 5, patience=2)
     assert weights == [6, 1]
     assert stopped[-1] == [False, True]

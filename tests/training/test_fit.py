@@ -36,12 +36,12 @@ def test_over_seeds_dropout_spreads_alike_in_a_stack_and_alone(make_bags, fit):
     bags = make_bags(n_patients=6)
     replicas = bags.replicas(3, n_seeds=20)
     held_out = int(np.flatnonzero(replicas.test[0])[0])
-    judges = np.flatnonzero(replicas.test[:, held_out])
+    own = np.flatnonzero(replicas.test[:, held_out])
     options = {"dropout": 0.5, "lr": 3e-2}
     stack, _ = fit(bags, replicas, **options)
-    together = stack.select(judges).predict_bag(bags, held_out)[0][:, 1]
-    alone = np.array([fit(bags, replicas[[k]], **options)[0].predict_bag(bags, held_out)[0][0, 1] for k in judges])
-    assert len(judges) == 20
+    together = stack.select(own).predict_bag(bags, held_out)[0][:, 1]
+    alone = np.array([fit(bags, replicas[[k]], **options)[0].predict_bag(bags, held_out)[0][0, 1] for k in own])
+    assert len(own) == 20
     assert together.std() > 0.01
     assert abs(together.mean() - alone.mean()) < 1e-3
     assert ks_2samp(together, alone).pvalue > 0.5
@@ -110,7 +110,7 @@ def test_the_label_of_a_held_out_patient_reaches_no_weight_of_its_replica(make_b
     assert not same_weights(before.select(np.array([3])), after.select(np.array([3])))
 
 
-def test_the_label_of_a_held_out_patient_only_decides_whom_rebalancing_drops(make_bags, fit, same_weights):
+def test_a_held_out_label_only_decides_whom_rebalancing_drops(make_bags, fit, same_weights):
     labels = np.arange(8) % 2
     flipped = labels.copy()
     flipped[4] = 1 - flipped[4]
@@ -183,11 +183,11 @@ def test_predictions_are_means_and_spreads_over_the_replicas_shown(make_bags, fi
     stack, _ = fit(bags, bags.replicas(2, n_seeds=3))
     predicted = predict_bags(stack, bags, stack.replicas.test)
     for i in range(bags.n_bags):
-        judges = np.flatnonzero(stack.replicas.test[:, i])
-        single = np.stack([probabilities(stack.select(np.array([k])), bags)[i] for k in judges])
+        own = np.flatnonzero(stack.replicas.test[:, i])
+        single = np.stack([probabilities(stack.select(np.array([k])), bags)[i] for k in own])
         np.testing.assert_allclose(predicted.probabilities[i], single.mean(axis=0), atol=1e-6)
         np.testing.assert_allclose(predicted.sd[i], single[:, 1].std(), atol=1e-6)
-        assert predicted.n_replicas[i] == len(judges) == 3
+        assert predicted.n_replicas[i] == len(own) == 3
 
 
 def test_a_patient_that_no_replica_held_out_has_no_prediction(make_bags, fit):

@@ -54,9 +54,7 @@ def test_the_cells_of_a_held_out_patient_reach_no_weight_of_its_replicas(
 
 
 @pytest.mark.parametrize("outcome", ["continuous", "survival"])
-def test_the_outcome_of_a_held_out_patient_reaches_no_weight_of_its_replicas(
-    make_bags, fit, same_weights, with_outcome, outcome
-):
+def test_the_outcome_of_a_held_out_patient_reaches_no_weight(make_bags, fit, same_weights, with_outcome, outcome):
     bags = [with_outcome(make_bags(), outcome, change=change) for change in (None, 4)]
     replicas = bags[0].replicas("loo")
     before, after = (fit(b, replicas)[0] for b in bags)

@@ -1,4 +1,4 @@
-"""What a small cohort has by default: principal components, and more epochs; nothing else than if asked for."""
+"""What a small cohort has by default: principal components, and more epochs; what is requested is kept."""
 
 import dataclasses
 
@@ -33,7 +33,7 @@ def test_as_many_epochs_are_run(make_bags, fit, n_patients, n_epochs):
 
 @pytest.mark.parametrize("compression", ["autoencoder", "pca", None])
 @pytest.mark.parametrize("n_patients", [2, 1000])
-def test_what_was_asked_for_is_kept(compression, n_patients):
+def test_what_was_requested_is_kept(compression, n_patients):
     assert NetworkConfig(compression=compression).resolved(n_patients, 6).compression == compression
 
 
@@ -89,7 +89,7 @@ def test_principal_components_of_awkward_shapes(make_bags, fit, size, n_latent):
     assert all(np.isfinite(w).all() for w in stack.classifier.values())
 
 
-def test_the_direction_of_a_component_does_not_depend_on_the_order_of_features(make_bags, fit):
+def test_the_direction_of_a_component_is_that_of_any_order_of_features(make_bags, fit):
     bags = make_bags(n_cells=40)
     turned = dataclasses.replace(bags, x=np.ascontiguousarray(bags.x[:, ::-1]))
     replicas = bags.replicas(2)
