@@ -55,7 +55,7 @@ def build(n_patients=12, n_regulons=40, across=("seeds", "folds"), target_class=
         "attention": pd.concat(attention, ignore_index=True),
         "regulators": regulators,
         "top": pd.concat(top, ignore_index=True),
-        "params": {"n_top": 10, "target_class": target_class},
+        "params": {"key": "tcellmil", "n_top": 10, "target_class": target_class},
     }
     return adata
 
