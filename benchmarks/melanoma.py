@@ -20,7 +20,7 @@ def main(data: Path) -> None:
     tm.tl.fit_mil(adata, "sample", "response", n_seeds=5, progress=False)
     minutes = (time.perf_counter() - start) / 60
     print(f"melanoma, {adata.n_obs} cells, 19 patients, 5 seeds: {minutes:.1f} minutes (limit 3)")
-    print(tm.get.metrics(adata).round(3).to_string(index=False))
+    print(tm.get.metrics(adata).round(3).to_string())
 
 
 if __name__ == "__main__":

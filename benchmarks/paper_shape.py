@@ -28,7 +28,7 @@ def main(encoder: str, n_cells_bag: int | None) -> None:
         f"encoder={encoder!r}, n_cells_bag={n_cells_bag}: {minutes:.1f} minutes, peak {gigabytes:.1f} GB "
         "(limit for 'shared': 12 minutes)"
     )
-    print(tm.get.metrics(adata).round(3).to_string(index=False))
+    print(tm.get.metrics(adata).round(3).to_string())
 
 
 if __name__ == "__main__":

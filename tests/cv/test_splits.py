@@ -89,7 +89,7 @@ def test_leave_one_cohort_out_holds_out_whole_cohorts():
     assert (replicas.train == ~replicas.test).all()
 
 
-def test_without_cross_validation_one_replica_a_seed_trains_on_every_labelled_patient():
+def test_without_cross_validation_one_replica_per_seed_trains_on_all():
     labels = np.array([0, 1, 0, -1, 1])
     replicas = make_replicas(None, labels, n_seeds=3)
     assert (replicas.train == (labels >= 0)).all()

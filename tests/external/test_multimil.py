@@ -104,7 +104,7 @@ def test_the_other_interpreter_gets_cells_and_names_and_no_held_out_label(adata,
     assert list(found.columns) == ["NR", "R"]
 
 
-def test_nothing_of_a_held_out_patient_but_its_own_cells_changes_what_is_handed_over(adata, python, record):
+def test_a_held_out_patient_changes_nothing_but_its_own_cells(adata, python, record):
     method = tm.external.multimil(python, "patient", "response", "X_pca", continuous_covariate_keys="age")
     method(*sides(adata))
     own = (adata.obs["patient"] == "P7").to_numpy()
@@ -147,7 +147,7 @@ def test_patients_with_many_cells_are_trained_on_as_multimil_would():
     assert method._options(2000) == {"model": {"sample_batch_size": 128}, "training": {"batch_size": 256}}
 
 
-def test_a_benchmark_lists_it_under_its_representation_and_gives_it_the_seed(adata, python, record):
+def test_a_benchmark_lists_its_representation_and_gives_it_the_seed(adata, python, record):
     own = {"multimil": tm.external.multimil(python, "patient", "response", "X_pca", training={"lr": 0.01})}
     tm.tl.benchmark(
         adata,
@@ -210,7 +210,7 @@ def fake_multimil(monkeypatch):
     return scvi
 
 
-def test_the_script_calls_multimil_and_averages_the_probabilities_of_a_patients_cells(
+def test_the_script_calls_multimil_and_averages_over_a_patients_cells(
     adata, python, record, fake_multimil, monkeypatch
 ):
     train, test = sides(adata)

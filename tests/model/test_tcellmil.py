@@ -171,7 +171,7 @@ def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort,
     pd.testing.assert_frame_equal(again.predict(), model.predict())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        again.train(max_epochs=2, progress=False, accelerator="cpu")  # nothing was asked for in vain
+        again.train(max_epochs=2, progress=False, accelerator="cpu")  # no option is without effect
 
 
 @pytest.mark.parametrize(
@@ -184,15 +184,15 @@ def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort,
         ({"compression": None, "n_latent": 4}, {}, r"\['n_latent'\] have no effect with compression=None; leave them"),
     ],
 )
-def test_options_of_an_autoencoder_that_there_is_not_are_told(cohort, network, training, message):
+def test_options_of_an_autoencoder_that_is_absent_are_reported(cohort, network, training, message):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
     model = tm.model.TcellMIL(cohort, **network)
-    with pytest.warns(UserWarning, match=message) as told:
+    with pytest.warns(UserWarning, match=message) as warned:
         model.train(max_epochs=1, progress=False, accelerator="cpu", **training)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
 
 
-def test_options_that_are_read_are_not_told(cohort):
+def test_options_that_are_read_are_not_reported(cohort):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
     model = tm.model.TcellMIL(cohort, n_latent=4, n_attention=4)
     with warnings.catch_warnings():

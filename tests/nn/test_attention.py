@@ -60,7 +60,7 @@ def test_pooling_is_softmax_within_the_bag():
 @settings(max_examples=30, deadline=None)
 def test_the_order_of_cells_moves_attention_along_and_leaves_the_scores(order, batch_encoding):
     config = NetworkConfig(n_latent=4, n_attention=3, batch_encoding=batch_encoding)
-    network = StackedBagClassifier(generators(2), config, n_cohorts=2, n_classes=2).eval()
+    network = StackedBagClassifier(generators(2), config, n_cohorts=2, n_scores=2).eval()
     z, present, cohort = draw(1, 1, 8, 4), torch.arange(8)[None, None] < 6, torch.tensor([[[1.0, 0.0]]])
     scores, attention = network(z, present, cohort)
     moved_scores, moved_attention = network(z[:, :, order], present[:, :, order], cohort)
@@ -71,7 +71,7 @@ def test_the_order_of_cells_moves_attention_along_and_leaves_the_scores(order, b
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("n_hidden", 0, "n_hidden=0 must be at least 1"),
+        ("n_hidden", 0, "n_hidden=0 must be a whole number of at least 1"),
         ("dropout", 1.0, r"dropout=1.0 must be in \[0, 1\)"),
         ("dropout_mil", -0.1, "dropout_mil=-0.1"),
         ("attention", "softmax", "attention='softmax' is not known; choose from .*gated"),

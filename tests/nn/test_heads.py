@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from statsmodels.duration.hazard_regression import PHReg
 
-from tcellmil.nn import NetworkConfig
 from tcellmil.nn._heads import StackedThresholds, StackedUnits
 from tcellmil.nn._losses import bag_cox_loss, bag_squared_error
 
@@ -89,10 +88,3 @@ def test_squared_error_is_over_each_replicas_own_bags():
     outputs, targets = torch.tensor([[1.0, 5.0], [1.0, 5.0], [1.0, 5.0]]), torch.zeros(3, 2)
     found = bag_squared_error(outputs, targets, torch.tensor([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0]]))
     assert found.tolist() == [13.0, 1.0, 0.0]
-
-
-def test_an_unknown_outcome_and_two_branches_without_classes_are_refused():
-    with pytest.raises(ValueError, match="outcome='counts' is not known; choose from"):
-        NetworkConfig(outcome="counts")
-    with pytest.raises(ValueError, match="instance_weight needs two classes, the outcome is 'survival'"):
-        NetworkConfig(outcome="survival", instance_weight=1.0, n_embed=4)

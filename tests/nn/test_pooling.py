@@ -25,7 +25,7 @@ def test_the_maximum_is_over_the_cells_that_are_there():
     assert (share[:, 2, 1:] == 0).all()
 
 
-def test_the_cell_branch_learns_from_attention_in_positive_bags_and_nothing_else_is_positive():
+def test_the_cell_branch_learns_from_attention_in_positive_bags_only():
     logits, scores = draw(1, 2, 3, seed=1), torch.tensor([[[0.0, 1.0, 2.0], [5.0, -5.0, 0.0]]])
     labels, weights = torch.tensor([[1, 0]]), torch.ones(1, 2)
     present = torch.ones(1, 2, 3, dtype=torch.bool)
@@ -57,8 +57,8 @@ def test_the_attention_is_the_teacher_and_gets_no_gradient_from_the_cells():
 
 def test_the_dual_branch_is_for_two_classes():
     generators = [torch.Generator()]
-    with pytest.raises(ValueError, match=r"instance_weight needs two classes, there are 3"):
-        StackedBagClassifier(generators, NetworkConfig(n_embed=4, instance_weight=1.0), n_cohorts=0, n_classes=3)
+    with pytest.raises(ValueError, match=r"instance_weight needs two classes, the network has 3 scores"):
+        StackedBagClassifier(generators, NetworkConfig(n_embed=4, instance_weight=1.0), n_cohorts=0, n_scores=3)
 
 
 def test_an_embedding_layer_is_linear_norm_relu():
@@ -66,7 +66,7 @@ def test_an_embedding_layer_is_linear_norm_relu():
         [torch.Generator().manual_seed(0)],
         NetworkConfig(n_latent=3, n_embed=4, pooling="mean", batch_encoding=None),
         n_cohorts=0,
-        n_classes=2,
+        n_scores=2,
     )
     torch.nn.init.ones_(network.classifier.linear.weight)
     z = draw(1, 2, 5, 3)

@@ -74,6 +74,8 @@ def make_cohort(
             "seed": 0,
             "classes": classes,
             "positive_class": classes[-1],
+            "outcome": "classes",
+            "event_key": "",
         },
         "predictions": predictions,
         "metrics": bootstrap_metrics(code[labelled], proba[labelled]),
@@ -159,7 +161,7 @@ def _add_perturbation(adata, key, rng, names, base, classes, n_regulons, unmovab
     adata.uns[f"{key}_perturbation"] = {
         "patients": pd.concat(tables, ignore_index=True),
         "stats": stats,
-        "params": {"target_class": classes[-1], "outcome": "classes"},
+        "params": {"key": key, "target_class": classes[-1], "outcome": "classes"},
     }
 
 
@@ -191,7 +193,12 @@ def _add_survival(adata, rng, patients):
     columns = {"time": time, "event": event, "risk": risk, "risk_sd": 0.1, "n_cells": 30, "n_replicas": 1}
     adata.uns["survival"] = {
         "params": adata.uns["tcellmil"]["params"]
-        | {"outcome": "survival", "label_key": "days", "classes": np.array(["risk"], dtype=object)},
+        | {
+            "outcome": "survival",
+            "label_key": "days",
+            "event_key": "death",
+            "classes": np.array(["risk"], dtype=object),
+        },
         "predictions": pd.DataFrame(columns, index=pd.Index(patients, name="patient")),
         "metrics": bootstrap_survival(time, event, risk, n_boot=50),
     }
@@ -243,7 +250,7 @@ def _add_attention_tables(adata, rng, patients, regulons):
         "attention": pd.DataFrame({"patient": patients, "across": "seeds", "spearman": rng.random(len(patients))}),
         "regulators": pd.DataFrame({"across": ["seeds"], **{name: [value] for name, value in summary.items()}}),
         "top": pd.DataFrame(top | {"share_top": 0.5, "sign_agreement": 1.0}),
-        "params": {"n_top": 5, "target_class": "R"},
+        "params": {"key": "tcellmil", "n_top": 5, "target_class": "R"},
     }
 
 

@@ -80,7 +80,7 @@ def test_the_surest_are_named_and_of_equally_sure_ones_the_strongest():
     assert len(named(tm.pl.attention_correlation(adata, "tau", n_top=99, show=False))) == 6
 
 
-def test_p_values_too_low_for_a_float_are_triangles_at_the_lowest_that_is_not():
+def test_p_values_too_low_for_a_float_are_triangles():
     adata = correlated(n_regulons=6)
     adata.uns["tcellmil_attention_correlation"]["regulons"]["tau_padj"] = [0, 1e-310, 1e-307, 1e-10, 0.5, 1]
     ax = tm.pl.attention_correlation(adata, "tau", show=False)

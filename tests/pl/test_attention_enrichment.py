@@ -85,7 +85,7 @@ def test_points_are_the_patients_observed_and_permuted_joined(cohort, enriched):
     assert next(points, None) is None
 
 
-def test_observed_boxes_are_filled_with_the_colour_of_the_class_and_permuted_ones_white(cohort, enriched):
+def test_observed_boxes_are_filled_and_permuted_ones_white(cohort, enriched):
     ax = tm.pl.attention_enrichment(enriched(cohort, n_patients=12), show=False)
     faces = [plt.matplotlib.colors.to_hex(box.get_facecolor()).upper() for box in ax.patches]
     colors = class_colors(["NR", "R"])

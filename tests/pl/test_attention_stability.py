@@ -55,7 +55,7 @@ def build(n_patients=12, n_regulons=40, across=("seeds", "folds"), target_class=
         "attention": pd.concat(attention, ignore_index=True),
         "regulators": regulators,
         "top": pd.concat(top, ignore_index=True),
-        "params": {"n_top": 10, "target_class": target_class},
+        "params": {"key": "tcellmil", "n_top": 10, "target_class": target_class},
     }
     return adata
 
@@ -96,7 +96,7 @@ def test_title_says_how_far_the_runs_agree_and_what_chance_would_give():
     assert folds == "12 folds, Spearman 0.34\ntop 10 shared 25%, by chance 14%"
 
 
-def test_without_arguments_it_is_the_top_of_the_verb_over_seeds_or_else_over_folds():
+def test_without_arguments_it_is_the_top_of_the_verb_over_seeds():
     assert "seeds" in tm.pl.attention_stability(build(), show=False)[1].get_title()
     left, right = tm.pl.attention_stability(build(across=("folds",)), show=False)
     assert "folds" in right.get_title() and names_of(left) == ["between folds"] and len(names_of(right)) == 10

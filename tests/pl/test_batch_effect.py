@@ -134,7 +134,7 @@ def test_what_is_missing_is_named_and_opens_no_figure(adata):
         tm.pl.batch_effect(adata, result_key="absent")
     with pytest.raises(KeyError, match=r"basis='tsne' is not in adata.obsm; there are \['X_umap'"):
         tm.pl.batch_effect(adata, "tsne")
-    with pytest.raises(ValueError, match="'run' has 41 batches; at most 40 can be told apart. Leave basis out"):
+    with pytest.raises(ValueError, match="'run' has 41 batches; at most 40 can be distinguished. Leave basis out"):
         tm.pl.batch_effect(build(n_batches=41), "umap")
     del adata.obs["run"]
     assert isinstance(tm.pl.batch_effect(adata, show=False), Axes)  # the indices need no column

@@ -47,6 +47,8 @@ def compared():
                 "cv": "loo",
                 "classes": np.array(classes, dtype=object),
                 "positive_class": classes[-1],
+                "outcome": "classes",
+                "label_key": "response",
             },
         }
         return adata

@@ -20,7 +20,7 @@ def _expected(adata, direction, n_top):
 
 @pytest.mark.parametrize("n_regulons", [2, 40, 300])
 @pytest.mark.parametrize("n_patients", [6, 64])
-def test_top_regulons_are_drawn_from_the_most_positive_to_the_most_negative(cohort, n_regulons, n_patients):
+def test_top_regulons_are_drawn_from_the_most_positive_down(cohort, n_regulons, n_patients):
     adata = cohort(n_patients=n_patients, n_regulons=n_regulons, n_replicas=1)
     for ax, direction in zip(tm.pl.perturb(adata, n_top=5, show=False), ["up", "down"], strict=True):
         highest, lowest = _expected(adata, direction, 5)

@@ -61,7 +61,7 @@ def test_a_line_goes_through_the_medians_and_its_band_to_the_quartiles(dosed, n_
                 assert at_dose.min() == pytest.approx(low) and at_dose.max() == pytest.approx(high)
 
 
-def test_the_regulons_are_those_with_the_largest_change_at_any_dose_and_direction(dosed):
+def test_the_regulons_are_those_with_the_largest_change_anywhere(dosed):
     adata = dosed(n_regulons=30)
     stats = adata.uns["tcellmil_perturbation"]["stats"]
     largest = stats["median_delta"].abs().groupby(stats["regulon"]).max().nlargest(4).index

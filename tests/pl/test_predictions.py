@@ -8,7 +8,7 @@ import pytest
 import tcellmil as tm
 from tcellmil.stats import bootstrap_ordinal, bootstrap_regression, bootstrap_survival
 
-KINDS = ("classes", "ordered", "continuous", "survival")
+KINDS = ("classes", "ordinal", "continuous", "survival")
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def build(cohort):
     """A cohort of the other tests with another outcome in place of its classes."""
 
     def make(outcome, n_patients=16, cohorts=("A", "B", ""), n_unknown=0, metrics=True, **kwargs):
-        if outcome in ("classes", "ordered"):
-            classes = ("low", "mid", "high") if outcome == "ordered" else ("NR", "R")
+        if outcome in ("classes", "ordinal"):
+            classes = ("low", "mid", "high") if outcome == "ordinal" else ("NR", "R")
             kwargs = {"classes": classes, "n_unlabelled": n_unknown} | kwargs
             adata = cohort(n_patients=n_patients, n_regulons=2, **kwargs)
             fit = adata.uns["tcellmil"]
             table = fit["predictions"]
-            if outcome == "ordered":
+            if outcome == "ordinal":
                 known = table[table["label"] != ""]
                 code = known["label"].map(classes.index).to_numpy()
                 fit["metrics"] = bootstrap_ordinal(code, known[[f"prob_{c}" for c in classes]].to_numpy(), n_boot=50)
@@ -85,7 +85,7 @@ def test_own_axes_are_drawn_on(build, outcome):
     ("outcome", "metric", "name"),
     [
         ("classes", "auroc", "AUROC"),
-        ("ordered", "weighted_kappa", "Weighted kappa"),
+        ("ordinal", "weighted_kappa", "Weighted kappa"),
         ("continuous", "pearson", "Pearson correlation"),
         ("survival", "concordance", "Concordance"),
     ],
@@ -126,7 +126,7 @@ def test_unlabelled_patients_have_a_place_of_their_own(build):
 
 
 def test_levels_are_means_of_the_levels_by_their_probabilities(build):
-    adata = build("ordered")
+    adata = build("ordinal")
     ax, table = tm.pl.predictions(adata, show=False), tm.get.predictions(adata)
     expected = table["prob_mid"] + 2 * table["prob_high"]
     np.testing.assert_allclose(np.sort(points(ax)[:, 1]), np.sort(expected))

@@ -118,7 +118,7 @@ def test_cells_without_a_group_are_left_out():
     assert ax.get_title(loc="left").endswith("100 cells")
 
 
-def test_cells_without_a_score_and_scores_that_are_all_the_same_are_drawn_as_they_are():
+def test_missing_scores_and_scores_that_are_all_the_same_are_drawn():
     adata = build(3)
     adata.obsm["X_regulons"][:, 1] = 0.25
     adata.obsm["X_regulons"][:5, 2] = np.nan

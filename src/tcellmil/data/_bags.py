@@ -185,6 +185,7 @@ class Bags:
     def replicas(self, cv: object, *, n_seeds: int = 1, seed: int = 0) -> Replicas:
         """Split the patients; the arguments are those of :func:`tcellmil.cv.make_replicas`."""
         splitter = splitter_for(cv)
+        self.outcome.targets_for(self.targets, 1)  # raises where they are missing
         return make_replicas(
             splitter,
             self.labels,

@@ -43,7 +43,7 @@ def batch_effect(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.batch_effect` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.batch_effect`.
     basis
         Embeddings in ``adata.obsm``, one or several, such as ``("X_umap_pca", "X_umap_regulons")``; ``"umap"`` stands
         for ``obsm["X_umap"]``. The first two columns are drawn. None by default.
@@ -56,7 +56,7 @@ def batch_effect(
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or there is no such embedding.
+        If there is no such result, or there is no such embedding.
     ValueError
         If there are more than 40 batches to colour by.
 
@@ -98,7 +98,7 @@ def _batches(adata: AnnData, batch_key: str) -> pd.Series:
     batch = check_obs_column(adata, batch_key, "batch_key")
     if batch.nunique() > MAX_BATCHES:
         raise ValueError(
-            f"{batch_key!r} has {batch.nunique()} batches; at most {MAX_BATCHES} can be told apart. Leave basis out"
+            f"{batch_key!r} has {batch.nunique()} batches; at most {MAX_BATCHES} can be distinguished. Leave basis out"
         )
     batch = batch.astype("category").cat.remove_unused_categories()
     return batch.cat.rename_categories(batch.cat.categories.astype(str))

@@ -17,7 +17,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 
 from tcellmil._checks import some
 from tcellmil._docs import documented
-from tcellmil.pl._palette import check_palette, colormap, colors_of
+from tcellmil.pl._palette import checked_palette, colormap, colors_of
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -90,7 +90,7 @@ class Canvas:
         figsize: tuple[float, float] | None = None,
         title: str | None = None,
     ):
-        check_palette(palette)
+        palette = checked_palette(palette)
         _check_save(save)
         _check_figsize(figsize, ax)
         #: Whether the figure is the picture's own, not the caller's.
@@ -183,7 +183,7 @@ class Canvas:
     def discard(self) -> None:
         """Close the own figure, of a picture that could not be drawn."""
         if self.own and self._axes is not None:
-            plt.close(self._axes[0].figure)
+            plt.close(self._axes[0].get_figure(root=True))
 
     def finish(self, show: bool | None) -> Axes | np.ndarray:
         """Save, show as scanpy does, and give back the axes: a single one as it is.
@@ -194,7 +194,7 @@ class Canvas:
         if self._title is not None and not self.own:
             _set_title(self._axes[0], self._title)
         if self._save is not None:
-            self._axes[0].figure.savefig(self._save, dpi=DPI, bbox_inches="tight")
+            self._axes[0].get_figure(root=True).savefig(self._save, dpi=DPI, bbox_inches="tight")
         if show is None:
             from scanpy import settings
 
@@ -211,7 +211,7 @@ def _set_title(panel: Axes, title: str) -> None:
     pad, legend = plt.rcParams["axes.titlepad"], panel.get_legend()
     if legend is not None:
         above = legend.get_window_extent().y1 - panel.get_window_extent().y1
-        pad = max(pad, 72 * above / panel.figure.dpi)
+        pad = max(pad, 72 * above / panel.figure.dpi + 3)
     panel.set_title(title, fontsize="large", pad=pad)
 
 

@@ -30,19 +30,21 @@ def cycled(names: Iterable[str]) -> dict[str, str]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
-def check_palette(palette: str | Sequence[str] | Mapping[str, str] | None) -> None:
+def checked_palette(palette: str | Iterable[str] | Mapping[str, str] | None) -> str | list | Mapping | None:
     """Raise unless this is colours, colours by name, or the name of a colormap."""
     if palette is None:
-        return
+        return None
     if isinstance(palette, str):
         _named(palette, 1)
-        return
+        return palette
     if not isinstance(palette, Iterable):
         raise TypeError(f"palette={palette!r} must be a list of colours, a dict name -> colour or a colormap's name")
-    colors = list(palette.values() if isinstance(palette, Mapping) else palette)
+    palette = palette if isinstance(palette, Mapping) else list(palette)
+    colors = list(palette.values()) if isinstance(palette, Mapping) else palette
     wrong = [color for color in colors if not is_color_like(color)]
     if wrong or not colors:
         raise ValueError(f"palette has {some(wrong)}, which are no colours" if wrong else "palette has no colours")
+    return palette
 
 
 def colors_of(palette: str | Sequence[str], names: Sequence[str]) -> list:

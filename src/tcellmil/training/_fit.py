@@ -68,6 +68,7 @@ def fit_stack(
     labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
     targets = bags.outcome.targets_for(bags.targets, len(replicas)) if targets is None else targets
     bags.outcome.check_training(training.early_stopping)
+    _check_branches(bags, network)
     bags.outcome.check_replicas(targets, replicas.train, replicas.fold)
     if encoders_of is not None:
         check_same_encoders(encoders_of, bags, replicas, network)
@@ -113,6 +114,14 @@ def fit_stack(
         replicas=replicas,
     )
     return stack, _with_splits(histories, replicas)
+
+
+def _check_branches(bags: Bags, network: NetworkConfig) -> None:
+    """Raise a ValueError where cells have a classifier of their own and there are not two classes."""
+    outcome = bags.outcome
+    if network.instance_weight > 0 and outcome.n_scores != 2:
+        what = f"there are {outcome.n_scores}" if outcome.n_scores > 2 else f"the outcome is {outcome.kind!r}"
+        raise ValueError(f"instance_weight needs two classes, {what}; use instance_weight=0")
 
 
 class _Shared:

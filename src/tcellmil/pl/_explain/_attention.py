@@ -47,8 +47,7 @@ def attention(
 
     Parameters
     ----------
-    adata
-        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    %(adata_of_fit)s
     basis
         Embedding in ``adata.obsm``: ``"umap"`` for ``obsm["X_umap"]``, or any key. The first two columns are drawn.
     groupby
@@ -65,7 +64,7 @@ def attention(
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or there is no such embedding or column.
+        If there is no such result, or there is no such embedding or column.
     ValueError
         If ``groupby`` is a column of numbers with many values, or ``color_scale`` is not known.
 

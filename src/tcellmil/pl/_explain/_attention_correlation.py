@@ -54,7 +54,7 @@ def attention_correlation(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.attention_correlation` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.attention_correlation`.
     statistic
         Which effect and p-value: ``"tau_within"``, ``"rho_within"`` (over patients), ``"tau"``, ``"rho"`` (over all
         cells) or ``"mixed"`` (mixed model).
@@ -70,7 +70,7 @@ def attention_correlation(
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or the mixed models were not fitted.
+        If there is no such result, or the mixed models were not fitted.
     ValueError
         If ``statistic`` is not known or ``n_top`` is below 0.
 

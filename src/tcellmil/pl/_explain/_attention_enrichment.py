@@ -53,7 +53,7 @@ def attention_enrichment(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.attention_enrichment` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.attention_enrichment`.
     %(key)s
     %(result_key)s
 

@@ -42,7 +42,7 @@ def attention_stability(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.attention_stability` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.attention_stability`.
     n_top
         At most this many regulons, as many as the top of :func:`tcellmil.tl.attention_stability` by default.
     across

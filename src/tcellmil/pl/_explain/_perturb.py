@@ -44,7 +44,7 @@ def perturb(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.perturb` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.perturb`.
     n_top
         At most this many regulons with a positive and as many with a negative change.
     %(key)s
@@ -54,7 +54,7 @@ def perturb(
 
     Returns
     -------
-    An array of axes, one a direction; the axes alone if there is one direction.
+    An array of axes, one per direction; the axes alone if there is one direction.
 
     Raises
     ------

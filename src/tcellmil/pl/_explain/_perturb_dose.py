@@ -45,7 +45,7 @@ def perturb_dose(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.perturb` wrote to, with several ``n_mad``.
+        AnnData with a result of :func:`tcellmil.tl.perturb`, with several ``n_mad``.
     n_top
         At most this many regulons, those with the largest absolute median change at any dose in any direction.
     %(key)s
@@ -55,12 +55,12 @@ def perturb_dose(
 
     Returns
     -------
-    An array of axes, one a direction; the axes alone if there is one direction.
+    An array of axes, one per direction; the axes alone if there is one direction.
 
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or a regulon was not perturbed.
+        If there is no such result, or a regulon was not perturbed.
     ValueError
         If ``n_top`` is below 1, or there is one dose only.
 

@@ -52,7 +52,7 @@ def regulators(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.shap` and :func:`tcellmil.tl.attention_correlation` wrote to.
+        AnnData with results of :func:`tcellmil.tl.shap` and :func:`tcellmil.tl.attention_correlation`.
     n_top
         Name at most this many regulons, those that stand out on both axes (by the sum of the ranks of the absolute
         values), as far as there is room.

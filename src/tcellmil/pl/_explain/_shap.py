@@ -54,12 +54,12 @@ def shap(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.shap` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.shap`.
     n_top
         At most this many regulons; with ``basis``, three unless given by ``regulons``.
     basis
-        Embedding in ``adata.obsm``: ``"umap"`` for ``obsm["X_umap"]``, or any key. A panel a regulon, colours from the
-        99th percentile of the absolute values to its negative.
+        Embedding in ``adata.obsm``: ``"umap"`` for ``obsm["X_umap"]``, or any key. One panel per regulon, colours from
+        the 99th percentile of the absolute values to its negative.
     by
         ``"label"``: values of the target class, a box for the patients of each label. ``"output"``: a box for the
         values of each class, over all patients (as in the paper; with two classes they mirror each other). Where the
@@ -74,12 +74,12 @@ def shap(
 
     Returns
     -------
-    The axes; with ``basis`` an array, one a regulon, if there are several.
+    The axes; with ``basis`` an array, one per regulon, if there are several.
 
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or a regulon or the embedding is not there.
+        If there is no such result, or a regulon or the embedding is not there.
     ValueError
         If an option is not known or ``n_top`` is below 1.
 

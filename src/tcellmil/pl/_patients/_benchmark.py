@@ -31,7 +31,7 @@ def benchmark(
     canvas: Canvas,
     result_key: str | None = None,
 ) -> None:
-    """Draw metrics of compared methods with their 95% intervals, a panel a metric.
+    """Draw metrics of compared methods with their 95% intervals, one panel per metric.
 
     Reads ``uns[key]``. Rows are in the order of the first metric, the best first; colours are representations. The
     dotted line is at the reference, whose name is marked; a star is at methods that differ from it with p < 0.05
@@ -40,7 +40,7 @@ def benchmark(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.benchmark` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.benchmark`.
     metrics
         One metric, or several.
     methods

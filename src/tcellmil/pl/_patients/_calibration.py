@@ -32,8 +32,7 @@ def calibration(
 
     Parameters
     ----------
-    adata
-        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    %(adata_of_fit)s
     %(keys)s
     n_bins
         Number of bins.

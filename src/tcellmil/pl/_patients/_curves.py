@@ -45,8 +45,7 @@ def roc(
 
     Parameters
     ----------
-    adata
-        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    %(adata_of_fit)s
     %(benchmark_methods)s
     %(keys_of_curves)s
 
@@ -93,8 +92,7 @@ def prc(
 
     Parameters
     ----------
-    adata
-        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    %(adata_of_fit)s
     %(benchmark_methods)s
     %(keys_of_curves)s
 

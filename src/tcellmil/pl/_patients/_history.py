@@ -36,13 +36,12 @@ def history(
 
     Parameters
     ----------
-    adata
-        Cells that :func:`tcellmil.tl.fit_mil` wrote to.
+    %(adata_of_fit)s
     %(key)s
 
     Returns
     -------
-    An array of axes, one a stage; the axes alone if the model has no autoencoder.
+    An array of axes, one per stage; the axes alone if the model has no autoencoder.
 
     Raises
     ------

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COLORS = {"higher is better": BLUE, "lower is better": VERMILLION}
 #: Panels: metrics that share a scale, and their unit; that of a number is its own.
 SCALES = {"Score": tuple(SCORES), "Brier score": ("brier",), "Error in levels": ("mae_levels",), "": ("mae", "rmse")}
+#: The panel of metrics whose scale is not known, such as those of a further kind of outcome.
+OTHER = "Value"
 
 
 @picture
@@ -37,8 +39,7 @@ def metrics(
 
     Parameters
     ----------
-    adata
-        AnnData with a result of :func:`tcellmil.tl.fit_mil`.
+    %(adata_of_fit)s
     metrics
         Only this metric, or these; all by default.
     %(key)s
@@ -69,6 +70,8 @@ def metrics(
             check_choice(metric, table.index.tolist(), "metrics")
         table = table.loc[wanted]
     scales = {unit: [name for name in table.index if name in members] for unit, members in SCALES.items()}
+    known = [name for members in scales.values() for name in members]
+    scales[OTHER] = [name for name in table.index if name not in known]
     scales = {unit: members for unit, members in scales.items() if members}
     named = [SCORES.get(name, ERRORS.get(name, name)) for name in table.index]
 
@@ -81,7 +84,7 @@ def metrics(
         color = canvas.colors(COLORS)[better]
         _draw(panel, table.loc[members], color)
         unit = unit or f"Error of {shorten(outcome_of_fit(adata, key).label_key, 24)}"
-        panel.set_xlabel(f"{unit} ({better})")
+        panel.set_xlabel(unit if unit == OTHER else f"{unit} ({better})")
     axes[0].set_title(f"n = {plural(int(table['n'].max()), 'patient')}", fontsize="medium", loc="left")
 
 

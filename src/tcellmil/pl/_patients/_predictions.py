@@ -52,7 +52,7 @@ def predictions(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.fit_mil` or :func:`tcellmil.tl.predict` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.fit_mil` or :func:`tcellmil.tl.predict`.
     target_class
         For classes: the one whose probability is drawn, the positive one by default; of ordered classes, its
         probability in place of the expected level.

@@ -50,7 +50,7 @@ def regulons(
     Parameters
     ----------
     adata
-        Cells that :func:`tcellmil.tl.regulons` wrote to.
+        AnnData with a result of :func:`tcellmil.tl.regulons`.
     regulons
         Only these; all by default.
     n_top
@@ -66,7 +66,7 @@ def regulons(
     Raises
     ------
     KeyError
-        If nothing was written under ``key``, or there is no such regulon or column.
+        If there is no such result, or there is no such regulon or column.
     ValueError
         If ``n_top`` is below 1, or ``groupby`` has more than 8 values or none.
 

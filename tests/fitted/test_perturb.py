@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from tcellmil.cv import perturb_bags
+from tcellmil.fitted import perturb_bags
 
 
 @pytest.fixture(scope="module", params=["scores in [0, 1]", "a standardised representation"])
-def case(request, make_bags, fit, split):
+def case(request, make_bags, fit):
     """Bags with two seeds of a fold each, in either scaling."""
     unit_interval = request.param == "scores in [0, 1]"
     bags = make_bags(unit_interval=unit_interval)
-    stack, _ = fit(bags, split(4, bags, n_seeds=2), unit_interval=unit_interval)
+    stack, _ = fit(bags, bags.replicas(4, n_seeds=2))
     return bags, stack
 
 
@@ -27,7 +27,7 @@ def by_hand(stack, bags, i, features, amounts, touched):
         x = alone.scale(bags.x[bags.bag(i)])
         mask = touched[bags.bag(i)]
         for j, amount in zip(features, amounts, strict=True):
-            x[0, mask, j] = (x[0, mask, j] + np.float32(amount) / alone.scaling.scale[0, j]).clamp(-1, 1)
+            x[0, mask, j] = (x[0, mask, j] + np.float32(amount) / alone.encoders.scaling.scale[0, j]).clamp(-1, 1)
         proba.append(alone.classify(alone.encode(x)[:, None], bags.cohort_onehot[i])[0][0, 0])
     return np.mean(proba, axis=0)
 
@@ -73,11 +73,11 @@ def test_doing_experiments_in_pieces_changes_nothing(case, monkeypatch):
     amounts = np.random.default_rng(2).normal(0, 0.4, (4, bags.n_bags, 2))
     ask = (features, amounts, everything(bags), stack.replicas.test)
     whole = perturb_bags(stack, bags, *ask)[1]
-    monkeypatch.setattr("tcellmil.cv._perturb._CHUNK_VALUES", 1)
+    monkeypatch.setattr("tcellmil.fitted._perturb._CHUNK_VALUES", 1)
     np.testing.assert_allclose(perturb_bags(stack, bags, *ask)[1], whole, atol=1e-7)
 
 
-def test_what_was_not_asked_is_nan_and_leaves_the_rest_as_it_was(case):
+def test_what_was_not_requested_is_nan_and_leaves_the_rest_as_it_was(case):
     bags, stack = case
     features, amounts = np.array([[0, 1], [2, 3]]), np.full((2, bags.n_bags, 2), 0.3)
     whole = perturb_bags(stack, bags, features, amounts, everything(bags), stack.replicas.test)[1]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tcellmil.cv import StackedAdamW
+from tcellmil.training import StackedAdamW
 
 
 def start(*shapes):
@@ -34,7 +34,7 @@ def test_every_slice_moves_as_by_torch_adamw_with_its_own_learning_rate():
             torch.testing.assert_close(p[k], own, atol=1e-5, rtol=1e-5)
 
 
-def test_a_replica_that_stands_still_is_left_bit_for_bit_and_goes_on_as_if_nothing_had_been():
+def test_a_replica_that_stands_still_is_left_bit_for_bit_and_goes_on():
     params = start((2, 3, 4))
     optimizer = StackedAdamW(params, 2, 1e-2)
     oracle_weight = params[0].detach()[1].clone().requires_grad_()

@@ -5,18 +5,18 @@ import pytest
 import shap
 import torch
 
-from tcellmil.cv import explain_bag, explain_cells
-from tcellmil.cv._explain import background_bags, background_cells
+from tcellmil.fitted import explain_bag, explain_cells
+from tcellmil.fitted._explain import background_bags, background_cells
 
 BAG = {"background": 120, "n_steps": 8, "output": "probability", "seed": 0}
 CELL = {"background": 60, "n_samples": 600, "output": "probability", "seed": 0}
 
 
 @pytest.fixture(scope="module")
-def fitted(make_bags, split, fit):
+def fitted(make_bags, fit):
     """A network that has moved: attention is uneven and probabilities are spread."""
     bags = make_bags(n_patients=10, n_cells=15)
-    stack, _ = fit(bags, split("loo", bags), max_epochs=40, max_epochs_ae=10, lr=2e-2, early_stopping="none")
+    stack, _ = fit(bags, bags.replicas("loo"), max_epochs=40, max_epochs_ae=10, lr=2e-2, early_stopping="none")
     return bags, stack
 
 
@@ -45,7 +45,7 @@ def test_values_of_a_bag_add_up_to_its_prediction_minus_the_background(fitted, i
     np.testing.assert_allclose(found.error, [found.values.sum(axis=(0, 2)) - change], atol=1e-5)
 
 
-def test_values_of_a_bag_are_expected_gradients_as_the_shap_library_draws_them(fitted):
+def test_values_of_a_bag_are_those_that_the_shap_library_draws(fitted):
     """Independent oracle: the library's sampler on whole bags, with the same background bags."""
     bags, stack = fitted
     own, i = held_out(stack, 1), 1
@@ -72,8 +72,8 @@ def test_values_of_cells_add_up_up_to_the_error_of_drawing(fitted):
     assert found.values.shape == (15, 2, 6) and found.output.shape == (15, 2)
     span = np.ptp(found.output[:, 1])
     assert np.abs(found.error).mean() < 0.05 * span
-    more = explain_cells(held_out(stack, 2), bags, 2, **CELL | {"n_samples": 6000})
-    assert np.abs(more.error).mean() < np.abs(found.error).mean()
+    more = explain_cells(held_out(stack, 2), bags, 2, **CELL | {"n_samples": 1800})
+    assert np.abs(more.error).mean() < 0.75 * np.abs(found.error).mean()  # half, up to chance
 
 
 def test_a_cell_is_explained_as_a_bag_of_one(fitted):
@@ -97,9 +97,9 @@ def test_values_of_two_classes_mirror_each_other(fitted, explain):
 def test_a_feature_that_the_networks_ignore_gets_nothing(fitted):
     bags, stack = fitted
     own = held_out(stack, 4)
-    first = next(name for name in own.encoder if name.endswith("encoder.0.weight"))
-    own.encoder[first] = own.encoder[first].copy()
-    own.encoder[first][:, 3] = 0
+    first = next(name for name in own.encoders.weights if name.endswith("encoder.0.weight"))
+    own.encoders.weights[first] = own.encoders.weights[first].copy()
+    own.encoders.weights[first][:, 3] = 0
     for found in (explain_bag(own, bags, 4, **BAG), explain_cells(own, bags, 4, **CELL)):
         assert (found.values[..., 3] == 0).all() and (found.values[..., 0] != 0).any()
 

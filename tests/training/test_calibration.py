@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from tcellmil.cv import TrainingConfig, fit_temperatures
-from tcellmil.cv._calibration import best_temperature, inner_replicas
 from tcellmil.nn import NetworkConfig
+from tcellmil.training import TrainingConfig, fit_temperatures
+from tcellmil.training._calibration import best_temperature, inner_replicas
 
 NETWORK = NetworkConfig(compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4, dropout=0.0)
 TRAINING = TrainingConfig(max_epochs=10, max_epochs_ae=2, lr=1e-2, eps=1e-8, accelerator="cpu")
 
 
 def temperatures(bags, replicas):
-    return fit_temperatures(bags, replicas, NETWORK, TRAINING, unit_interval=False, progress=False)
+    return fit_temperatures(bags, replicas, NETWORK, TRAINING, progress=False)
 
 
 @settings(max_examples=30, deadline=None)
@@ -39,9 +39,9 @@ def test_logits_that_are_twice_as_large_are_twice_as_hot():
     assert best_temperature(2 * logits, labels) == pytest.approx(2 * best_temperature(logits, labels), rel=1e-3)
 
 
-def test_inner_folds_split_the_training_patients_and_nobody_else(make_bags, split):
+def test_inner_folds_split_the_training_patients_and_nobody_else(make_bags):
     bags = make_bags(n_patients=10)
-    replicas = split("rebalanced_loo", bags)
+    replicas = bags.replicas("rebalanced_loo")
     inner, owner = inner_replicas(replicas, bags.labels, 3)
     for k in range(len(replicas)):
         own = owner == k
@@ -51,33 +51,33 @@ def test_inner_folds_split_the_training_patients_and_nobody_else(make_bags, spli
         assert not (inner.train[own] & ~replicas.train[k]).any()
 
 
-def test_inner_folds_keep_groups_together(make_bags, split):
+def test_inner_folds_keep_groups_together(make_bags):
     bags = make_bags(n_patients=12)
     groups = np.array([0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5])
-    inner, _ = inner_replicas(split("loo", bags), bags.labels, 2, groups)
+    inner, _ = inner_replicas(bags.replicas("loo"), bags.labels, 2, groups)
     for train, test in zip(inner.train, inner.test, strict=True):
         assert not set(groups[train]) & set(groups[test])
 
 
-def test_a_held_out_patient_does_not_reach_its_replicas_temperature(make_bags, split):
+def test_a_held_out_patient_does_not_reach_its_replicas_temperature(make_bags):
     bags, changed = make_bags(n_patients=10), make_bags(n_patients=10, change=4)
-    replicas = split("loo", bags)
+    replicas = bags.replicas("loo")
     before, after = temperatures(bags, replicas), temperatures(changed, replicas)
     assert before[4] == after[4]
     assert (before[:4] != after[:4]).all()
 
 
-def test_too_few_training_patients_are_named(make_bags, split):
+def test_too_few_training_patients_are_named(make_bags):
     bags = make_bags(n_patients=8, labels=[0, 1, 0, 1, 0, 0, 0, 0])
     with pytest.raises(ValueError, match=r"needs two training patients of every class, fold 'P01' has 1; use cal"):
-        inner_replicas(split("loo", bags), bags.labels, 3)
+        inner_replicas(bags.replicas("loo"), bags.labels, 3)
 
 
-def test_labels_of_each_replica_are_as_those_of_the_bags(make_bags, split):
+def test_labels_of_each_replica_are_as_those_of_the_bags(make_bags):
     """Two replicas with labels of their own, together, are each as the one trained on bags with these labels."""
     bags = make_bags(n_patients=10)
-    replicas, labels = split("loo", bags)[:2], np.stack([bags.labels, np.roll(bags.labels, 1)])
-    together = fit_temperatures(bags, replicas, NETWORK, TRAINING, unit_interval=False, labels=labels, progress=False)
+    replicas, labels = bags.replicas("loo")[:2], np.stack([bags.labels, np.roll(bags.labels, 1)])
+    together = fit_temperatures(bags, replicas, NETWORK, TRAINING, labels=labels, progress=False)
     for k in range(2):
         alone = temperatures(replace(bags, labels=labels[k]), replicas[k : k + 1])
         np.testing.assert_allclose(together[k], alone[0], rtol=1e-4)

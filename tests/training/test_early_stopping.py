@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from tcellmil.cv import StackedAdamW
-from tcellmil.cv._early_stopping import BestState
+from tcellmil.training import StackedAdamW
+from tcellmil.training._early_stopping import BestState
 
 
 class Stack(nn.Module):
@@ -51,26 +51,26 @@ def test_the_learning_rate_of_a_replica_that_waits_halves():
     assert rates == [0.5, 1.0]
 
 
-def test_a_replica_that_holds_nothing_out_runs_to_the_end_and_keeps_its_last_state():
+def test_a_replica_that_holds_nothing_out_keeps_its_last_state():
     weights, stopped, rates = run([[float("nan"), 1.0]] + [[float("nan"), 2.0]] * 5, patience=2)
     assert weights == [6, 1]
     assert stopped[-1] == [False, True]
     assert rates[0] == 1.0
 
 
-def test_a_stack_stops_when_its_last_replica_does(make_bags, fit, split):
+def test_a_stack_stops_when_its_last_replica_does(make_bags, fit):
     bags = make_bags(n_patients=10)
     options = {"early_stopping": "both", "patience": 2, "max_epochs": 400, "max_epochs_ae": 400, "lr": 5e-2}
-    _, history = fit(bags, split(2, bags, n_seeds=2), **options)
+    _, history = fit(bags, bags.replicas(2, n_seeds=2), **options)
     n_epochs = history.groupby(["stage", "replica"])["epoch"].max() + 1
     assert (n_epochs < 400).all()
     assert (n_epochs > options["patience"]).all()
 
 
-def test_only_the_autoencoder_stops_early_where_so_asked(make_bags, fit, split):
+def test_only_the_autoencoder_stops_early_where_so_asked(make_bags, fit):
     bags = make_bags()
     options = {"early_stopping": "autoencoder", "patience": 1, "max_epochs": 15, "max_epochs_ae": 300, "lr": 5e-2}
-    _, history = fit(bags, split(2, bags), **options)
+    _, history = fit(bags, bags.replicas(2), **options)
     epochs = history.groupby("stage")["epoch"].max() + 1
     assert epochs["autoencoder"] < 300
     assert epochs["mil"] == 15
@@ -78,7 +78,7 @@ def test_only_the_autoencoder_stops_early_where_so_asked(make_bags, fit, split):
     assert np.isfinite(held_out["autoencoder"]).all() and held_out["mil"].isna().all()
 
 
-def test_stopping_on_patients_needs_two_of_each_class(make_bags, fit, split):
+def test_stopping_on_patients_needs_two_of_each_class(make_bags, fit):
     bags = make_bags(n_patients=4)
     with pytest.raises(ValueError, match="needs at least 2 training patients of every class, a fold has 1"):
-        fit(bags, split("loo", bags), early_stopping="both")
+        fit(bags, bags.replicas("loo"), early_stopping="both")

@@ -11,8 +11,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from tcellmil.cv import composition, fit_baseline, make_replicas
-from tcellmil.cv._baselines import BASELINES, boosting_library
+from tcellmil.comparison import composition, fit_baseline
+from tcellmil.comparison._baselines import BASELINES, boosting_library
+from tcellmil.cv import make_replicas
 
 every_baseline = pytest.mark.parametrize("name", BASELINES)
 
@@ -54,8 +55,9 @@ def test_each_equals_scikit_learn_by_hand_on_the_same_splits(name, n_classes):
     labels = np.arange(12) % n_classes
     x = rng.normal(size=(12, 4)) + labels[:, None]
     replicas = make_replicas("rebalanced_loo" if n_classes == 2 else 3, labels, n_seeds=2)
+    replicas = replicas[[0, len(replicas) // 2, len(replicas) - 1]]  # of both seeds
     found = fit_baseline(name, x, labels, replicas)
-    for k in (0, len(replicas) // 2, len(replicas) - 1):
+    for k in range(3):
         train, test = replicas.train[k], replicas.test[k]
         expected = by_hand(name, x[train], labels[train], x[test], int(replicas.seed[k]))
         np.testing.assert_allclose(found[k, test], expected, rtol=1e-10, atol=1e-12)
@@ -63,7 +65,7 @@ def test_each_equals_scikit_learn_by_hand_on_the_same_splits(name, n_classes):
 
 
 @every_baseline
-def test_covariates_are_further_columns_those_that_the_training_patients_have(name):
+def test_covariates_of_training_patients_are_further_columns(name):
     """An age and a one-hot site, whose third category a single patient has."""
     if name == "gradient_boosting" and boosting_library() != "scikit-learn":
         pytest.skip("XGBoost is installed and takes the place of scikit-learn's boosting")
@@ -97,7 +99,7 @@ def test_the_covariates_of_a_held_out_patient_do_not_reach_its_replica(name, col
         assert (before[[0, 2]] != after[[0, 2]]).any()
 
 
-def test_covariates_that_tell_no_training_patients_apart_leave_the_answer_without_features(patients):
+def test_covariates_that_tell_no_training_patients_apart_change_nothing(patients):
     _, labels = patients
     found = fit_baseline(
         "logistic_regression", np.zeros((14, 0)), labels, make_replicas("loo", labels), np.ones((14, 2))
@@ -111,19 +113,19 @@ def test_the_values_of_a_held_out_patient_do_not_reach_its_replica(name, patient
     x, labels = patients
     probe = np.append(labels, -1)
     features = np.vstack([x, x.mean(axis=0) + 0.1])
-    replicas = make_replicas("loo", probe)
+    replicas = make_replicas("loo", probe)[2:7]
     changed = features.copy()
     changed[4] = 100.0
     before, after = (fit_baseline(name, f, probe, replicas)[:, -1] for f in (features, changed))
-    np.testing.assert_array_equal(before[4], after[4])
+    np.testing.assert_array_equal(before[2], after[2])
     if name not in ("majority", "decision_tree", "random_forest", "gradient_boosting"):
-        assert (before[np.arange(14) != 4] != after[np.arange(14) != 4]).all()
+        assert (before[[0, 1, 3, 4]] != after[[0, 1, 3, 4]]).all()
 
 
 @every_baseline
 def test_probabilities_add_up_and_repeat(name, patients):
     x, labels = patients
-    replicas = make_replicas(4, labels, n_seeds=2)
+    replicas = make_replicas(4, labels, n_seeds=2)[1::3]  # of both seeds
     found = fit_baseline(name, x, labels, replicas)
     np.testing.assert_allclose(found[replicas.test].sum(axis=-1), 1)
     np.testing.assert_array_equal(found, fit_baseline(name, x, labels, replicas))
@@ -142,7 +144,7 @@ def test_pseudobulk_and_composition_are_means_over_the_cells_of_a_bag(make_bags)
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("lasso", 0.0, r"baseline 'lasso' is not known; choose from"),
+        ("lasso", 0.0, r"baseline='lasso' is not known; choose from"),
         ("svc", np.nan, r"features hold 1 NaN or infinite"),
     ],
 )

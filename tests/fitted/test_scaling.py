@@ -3,13 +3,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcellmil.cv import Bags, Scaling, median_absolute_deviation
-from tcellmil.cv._scaling import scale_cells
+from tcellmil.data import Bags
+from tcellmil.fitted import Scaling, median_absolute_deviation
+from tcellmil.fitted._scaling import scale_cells
+from tcellmil.outcomes import Classes
 
 
 def bags_of(x, sizes):
     return Bags.from_cells(
-        x, np.repeat(np.arange(len(sizes)).astype(str), sizes), np.arange(len(x)).astype(str), n_classes=2
+        x,
+        np.repeat(np.arange(len(sizes)).astype(str), sizes),
+        np.arange(len(x)).astype(str),
+        outcome=Classes("response", ("NR", "R")),
     )
 
 
@@ -46,20 +51,6 @@ def test_a_feature_that_is_constant_in_training_stays_finite():
     out = scaled(x, scaling)[0]
     assert torch.isfinite(out).all()
     assert (out[:8, 1] == 0).all()
-
-
-def test_bags_do_not_depend_on_the_order_of_the_table():
-    rng = np.random.default_rng(0)
-    x, patients, cells = rng.normal(size=(20, 3)), np.repeat(["b", "a", "c", "d"], 5), np.arange(20).astype(str)
-    order = rng.permutation(20)
-    labels = {"a": 0, "b": 1, "c": 0}
-    bags = Bags.from_cells(x, patients, cells, labels=labels, n_classes=2)
-    shuffled = Bags.from_cells(x[order], patients[order], cells[order], labels=labels, n_classes=2)
-    assert np.array_equal(bags.x, shuffled.x)
-    assert bags.names.tolist() == shuffled.names.tolist() == ["a", "b", "c", "d"]
-    assert bags.labels.tolist() == [0, 1, 0, -1]
-    np.testing.assert_allclose(bags.to_input_order(bags.x), x, rtol=1e-6)
-    np.testing.assert_allclose(shuffled.to_input_order(shuffled.x), x[order], rtol=1e-6)
 
 
 def test_median_absolute_deviation_is_that_of_scipy():
