@@ -1,4 +1,4 @@
-"""A small cohort with a representation, and a model fitted on it."""
+"""The shared cohort with a representation that has no names, and a model fitted on it."""
 
 import pytest
 
@@ -6,11 +6,9 @@ import tcellmil as tm
 
 
 @pytest.fixture(scope="session")
-def cohort_once():
-    adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=30, n_cohorts=2)
-    patients = adata.obs["patient"].astype(str)
-    adata.obs["response"] = patients.map({p: "R" if i % 2 else "NR" for i, p in enumerate(sorted(patients.unique()))})
-    adata.obsm["X_small"] = adata.X[:, :6].toarray()
+def cohort_once(make_cohort):
+    adata = make_cohort()
+    adata.obsm["X_small"] = adata.obsm.pop("X_regulons")
     return adata
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:From 0.4 .update:FutureWarning")
 
 def build_mudata(cohort):
     rna = cohort.copy()
-    prot = ad.AnnData(rna.X[::-1, 6:10].toarray(), obs=rna.obs.iloc[::-1][["cohort"]].copy())
+    prot = ad.AnnData(rna.obsm["X_pca"][::-1, :4].copy(), obs=rna.obs.iloc[::-1][["cohort"]].copy())
     prot.var_names = list("wxyz")
     with mudata.set_options(pull_on_update=False):
         mdata = mudata.MuData({"rna": rna, "prot": prot})
