@@ -1,5 +1,5 @@
 # make demo   install into .venv, run the main job on the embedded cohort, write demo/
-# make test   install into .venv, run the whole test suite
+# make test   install into .venv, run the whole test suite, a worker per core
 # make lint   ruff
 # make docs   build the documentation into docs/_build/html
 # make bench  speed and memory benchmarks, as ratios measured in one run
@@ -33,7 +33,7 @@ demo: $(VENV)/.base
 	$(BIN)/python -m tcellmil.demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

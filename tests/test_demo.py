@@ -7,6 +7,8 @@ from anndata import read_h5ad
 import tcellmil as tm
 from tcellmil import demo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 import tcellmil as tm
 
+pytestmark = pytest.mark.slow
+
 
 def fitted(effect: float, seed: int = 0, **fit) -> ad.AnnData:
     adata = tm.datasets.pbmc_cohort(effect=effect, seed=seed)

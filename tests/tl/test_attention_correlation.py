@@ -87,7 +87,7 @@ def test_mixed_models_are_of_log_relative_attention(attended):
     pd.testing.assert_frame_equal(got, expected.add_prefix("mixed_"), rtol=1e-6)
 
 
-def test_slopes_that_differ_between_patients_around_zero_convince_cells_but_not_patients(attended):
+def test_slopes_around_zero_convince_cells_but_not_patients(attended):
     """Why the p-values over patients are those to read."""
     table = correlated(attended(n_patients=20, slopes=np.zeros(60), spread=0.6))
     share = {name: (table[f"{name}_p"] < 0.05).mean() for name in ("tau", "mixed", "tau_within", "rho_within")}
@@ -95,7 +95,7 @@ def test_slopes_that_differ_between_patients_around_zero_convince_cells_but_not_
     assert share["tau_within"] < 0.15 and share["rho_within"] < 0.15
 
 
-def test_patients_with_few_cells_and_constant_regulons_have_no_correlation_of_their_own(attended):
+def test_few_cells_and_constant_regulons_have_no_correlation_of_their_own(attended):
     adata = attended()
     few = adata.obs["patient"].value_counts()
     first = adata.obs["patient"] == few.index[0]
@@ -216,7 +216,7 @@ def test_a_fitted_cohort_and_new_patients_are_correlated_as_they_come(fitted, ma
         ({"patients": 1}, {}, ValueError, r"needs at least two patients, there is \['P00'\]"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(attended, change, options, error, message):
+def test_what_cannot_be_answered_is_explained_and_nothing_written(attended, change, options, error, message):
     adata = attended(n_patients=change.get("patients", 4))
     if "attention" in change:
         adata.obs["tcellmil_attention"] = change["attention"]
@@ -228,7 +228,7 @@ def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(att
     assert set(adata.uns) == before
 
 
-def test_attention_that_is_the_same_everywhere_has_nothing_to_correlate_with(attended):
+def test_constant_attention_has_nothing_to_correlate_with(attended):
     adata = attended(n_patients=4)
     adata.obs["tcellmil_attention"] = 1 / adata.uns["tcellmil"]["predictions"]["n_cells"].max()
     adata.uns["tcellmil"]["predictions"]["n_cells"] = 8

@@ -85,10 +85,12 @@ def p_of_cohorts(table, column):
     return signed_rank_by_column(table[column].to_numpy().reshape(24, 500))[1]
 
 
+@pytest.mark.slow
 def test_p_over_patients_is_uniform_without_an_effect(cohorts_without_effect):
     assert kstest(p_of_cohorts(cohorts_without_effect, "excess"), "uniform").pvalue > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cohorts_without_effect", ["two kinds of cells"], indirect=True)
 def test_the_difference_of_medians_would_find_effects_that_are_not_there(cohorts_without_effect):
     """Why the test is on the excess."""
@@ -232,7 +234,7 @@ def test_a_fitted_cohort_is_tested_as_it_comes(fitted):
         ({"groupby": "none"}, ValueError, r"groupby='none' has 0 groups among the cells with attention"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(attended, options, error, message):
+def test_what_cannot_be_answered_is_explained_and_nothing_written(attended, options, error, message):
     adata = attended(n_patients=4)
     adata.obs["same"], adata.obs["none"] = "x", np.nan
     before = set(adata.uns)

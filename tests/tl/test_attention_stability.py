@@ -62,7 +62,7 @@ def by_replica(fitted_once):
 
 
 @pytest.mark.parametrize("patient", ["P0", "P5"])
-def test_attention_across_seeds_is_between_the_replicas_that_held_the_patient_out(compared, patient):
+def test_across_seeds_replicas_that_held_the_patient_out_are_compared(compared, patient):
     row = (
         compared.uns["tcellmil_attention_stability"]["attention"]
         .set_index(["across", "patient"])
@@ -75,7 +75,7 @@ def test_attention_across_seeds_is_between_the_replicas_that_held_the_patient_ou
 
 
 @pytest.mark.parametrize("patient", ["P0", "P5"])
-def test_attention_across_folds_is_with_those_of_the_seed_that_trained_on_the_patient(compared, patient):
+def test_across_folds_attention_is_compared_with_replicas_trained_on_it(compared, patient):
     row = (
         compared.uns["tcellmil_attention_stability"]["attention"]
         .set_index(["across", "patient"])
@@ -145,7 +145,7 @@ def test_the_other_class_has_the_opposite_importance(compared):
     np.testing.assert_allclose(one["regulators"]["kendall_w"], other["regulators"]["kendall_w"])
 
 
-def test_seeds_of_networks_that_learned_agree_on_the_regulon_that_marks_responders(make_cohort, fit_quickly):
+def test_seeds_that_learned_agree_on_the_regulon_that_marks_responders(make_cohort, fit_quickly):
     adata = make_cohort()
     fit_quickly(adata, cv=4, n_seeds=3, training={"max_epochs": 40})
     tm.tl.attention_stability(adata, n_top=1)

@@ -22,7 +22,7 @@ def both(both_once):
     return both_once.copy()
 
 
-def test_probabilities_are_divided_on_the_logit_scale_by_each_replicas_temperature(both):
+def test_logits_are_divided_by_each_replicas_temperature(both):
     temperature = tm.get.model(both, key="cooled").module.temperature
     plain, cooled = (tm.get.predictions(both, key=key) for key in ("tcellmil", "cooled"))
     assert len(temperature) == 12 and not np.allclose(temperature, 1)
@@ -30,7 +30,7 @@ def test_probabilities_are_divided_on_the_logit_scale_by_each_replicas_temperatu
     np.testing.assert_array_equal(both.obs["cooled_attention"], both.obs["tcellmil_attention"])
 
 
-def test_a_calibrated_model_survives_a_file_and_is_perturbed_and_explained_as_such(both, tmp_path):
+def test_a_calibrated_model_is_stored_perturbed_and_explained_as_such(both, tmp_path):
     both.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     for adata in (both, back):

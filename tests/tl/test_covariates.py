@@ -63,9 +63,7 @@ def test_a_held_out_patients_covariates_reach_no_weight_of_its_replica(make_coho
 
 
 @pytest.mark.parametrize("batch_encoding", ["concat", "film", None])
-def test_covariates_go_through_files_perturbation_explanation_and_new_patients(
-    make_cohort, fit_quickly, tmp_path, batch_encoding
-):
+def test_covariates_reach_files_perturbation_shap_and_new_patients(make_cohort, fit_quickly, tmp_path, batch_encoding):
     adata = with_covariates(make_cohort(n_patients=8))
     network = {
         "compression": "autoencoder",

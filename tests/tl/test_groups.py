@@ -30,7 +30,7 @@ def test_leave_one_out_leaves_one_group_out():
         assert len(set(GROUPS[test])) == 1 and (train | test).all()
 
 
-def test_rebalanced_drops_as_many_samples_of_the_other_class_as_are_held_out():
+def test_rebalancing_drops_as_many_samples_of_others_as_are_held_out():
     replicas = make_replicas("rebalanced_loo", LABELS, groups=GROUPS)
     for train in replicas.train:
         assert (train & (LABELS == 0)).sum() == (train & (LABELS == 1)).sum()
@@ -106,7 +106,7 @@ def test_bad_groups_are_named(samples, fit_quickly, change, key, error, message)
     assert "tcellmil" not in samples.uns
 
 
-def test_an_unlabelled_sample_is_not_predicted_by_replicas_that_trained_on_its_group():
+def test_replicas_trained_on_a_group_do_not_predict_its_unlabelled_sample():
     labels, groups = np.array([0, 1, 0, 1, 0, 1, -1]), np.array([0, 1, 2, 3, 4, 5, 0])
     replicas = make_replicas("loo", labels, groups=groups)
     judges = replicas.test[:, 6]

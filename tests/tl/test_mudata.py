@@ -88,7 +88,7 @@ def test_modalities_together_are_representations_of_an_anndata_together(make_mud
     fit_quickly(adata, use_rep=["X_regulons", "X_prot"], cv=2)
     same_result(mdata, adata)
     np.testing.assert_array_equal(mdata.obsm["X_tcellmil"], adata.obsm["X_tcellmil"])
-    of_adata, of_mdata = (tm.get.model(data).feature_names().tolist() for data in (adata, mdata))
+    of_adata, of_mdata = (tm.get.model(data).fitted.feature_names().tolist() for data in (adata, mdata))
     assert of_adata == of_mdata == NAMES
 
 
@@ -97,7 +97,7 @@ def test_one_modality_is_fitted_as_the_same_anndata(make_mudata, make_cohort, fi
     fit_quickly(mdata, use_rep={"regulons": "X"}, cv=2)
     fit_quickly(adata, cv=2)
     same_result(mdata, adata)
-    assert tm.get.model(mdata).feature_names().tolist() == tm.get.model(adata).feature_names().tolist()
+    assert tm.get.model(mdata).fitted.feature_names().tolist() == tm.get.model(adata).fitted.feature_names().tolist()
 
 
 def test_by_default_the_modality_of_regulons_is_read(make_mudata, fit_quickly):
@@ -105,17 +105,17 @@ def test_by_default_the_modality_of_regulons_is_read(make_mudata, fit_quickly):
     fit_quickly(named, use_rep={"regulons": "X"}, cv=2)
     fit_quickly(default, cv=2)
     same_result(named, default)
-    assert tm.get.model(default).schema.unit_interval == (True,)
+    assert tm.get.model(default).schema.fields.scaling == ("unit_interval",)
 
 
 def test_keys_of_modalities_and_of_the_mudata_itself_go_together(make_mudata, fit_quickly):
     mdata = make_mudata()
     mdata.obsm["X_joint"] = np.random.default_rng(2).normal(size=(mdata.n_obs, 3))
     fit_quickly(mdata, use_rep=["X_joint", "prot:X_pca"], cv=2)
-    names = tm.get.model(mdata).feature_names().tolist()
+    names = tm.get.model(mdata).fitted.feature_names().tolist()
     assert names == ["joint:0", "joint:1", "joint:2", "prot:0", "prot:1"]
     fit_quickly(mdata, use_rep={"prot": ["X", "X_pca"]}, cv=2, key_added="two")
-    assert tm.get.model(mdata, key="two").feature_names()[[0, 4]].tolist() == ["prot:X:CD3", "prot:X_pca:0"]
+    assert tm.get.model(mdata, key="two").fitted.feature_names()[[0, 4]].tolist() == ["prot:X:CD3", "prot:X_pca:0"]
 
 
 def test_columns_of_a_modality_are_found_by_its_name(make_mudata, fit_quickly):
@@ -136,6 +136,7 @@ def test_columns_of_a_modality_are_found_by_its_name(make_mudata, fit_quickly):
     assert tm.get.attention(mdata)["sample"].tolist() == tm.get.attention(plain)["sample"].tolist()
 
 
+@pytest.mark.slow
 def test_a_second_modality_that_knows_the_label_helps(make_mudata):
     mdata = make_mudata(n_patients=12)
     rng = np.random.default_rng(3)
@@ -165,7 +166,7 @@ def test_a_file_holds_everything(fitted_mudata, tmp_path):
     model, again = tm.get.model(fitted_mudata), tm.get.model(read)
     pd.testing.assert_frame_equal(model.predict(), again.predict(), check_exact=True)
     pd.testing.assert_frame_equal(tm.get.metrics(read), tm.get.metrics(fitted_mudata))
-    assert again.feature_names().tolist() == NAMES
+    assert again.fitted.feature_names().tolist() == NAMES
     tm.tl.perturb(read, regulons=["prot:CD8"])
     assert tm.get.perturb(read).reset_index()["patient"].nunique() == 8
 
@@ -326,7 +327,7 @@ def test_regulons_with_a_mudata_are_fitted_and_written(expressed, net, fit_quick
     tm.tl.regulons(expressed, net=net, key_added="scores")
     expressed.obs[["patient", "response"]] = expressed["rna"].obs[["patient", "response"]]
     fit_quickly(expressed, use_rep={"scores": "X", "prot": "X"}, cv=2)
-    assert tm.get.model(expressed).schema.unit_interval == (True, False)
+    assert tm.get.model(expressed).schema.fields.scaling == ("unit_interval", "standard")
     expressed.write_h5mu(tmp_path / "with_regulons.h5mu")
     read = mudata.read_h5mu(tmp_path / "with_regulons.h5mu")
     pd.testing.assert_frame_equal(tm.get.model(read).predict(), tm.get.predictions(expressed))
@@ -475,7 +476,7 @@ def test_a_column_that_only_a_modality_has_is_pointed_to(make_mudata, fit_quickl
     check_refused(lambda data: fit_quickly(data, use_rep=BOTH), mdata, KeyError, message)
 
 
-def test_a_copy_of_a_column_that_is_out_of_date_is_refused_and_can_be_brought_up_to_date(make_mudata, fit_quickly):
+def test_an_outdated_copy_of_a_column_is_refused_and_can_be_updated(make_mudata, fit_quickly):
     mdata = make_mudata()
     labels = mdata["rna"].obs["response"].astype(str)
     mdata.obs["rna:response"] = labels.to_numpy()
@@ -508,9 +509,9 @@ def test_each_representation_has_an_encoder_and_a_scaling(make_cohort, fit_quick
     adata = make_cohort()
     fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2)
     model = tm.get.model(adata)
-    assert model.module.blocks == (6, 5) and model.schema.unit_interval == (True, False)
+    assert model.module.encoders.blocks == (6, 5) and model.schema.fields.scaling == ("unit_interval", "standard")
     assert adata.obsm["X_tcellmil"].shape == (120, 11)
-    assert model.feature_names()[[0, 6]].tolist() == ["regulons:TF0(+)", "pca:0"]
+    assert model.fitted.feature_names()[[0, 6]].tolist() == ["regulons:TF0(+)", "pca:0"]
     assert tm.get.predictions(adata).shape[0] == 8
 
 

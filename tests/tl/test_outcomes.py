@@ -97,7 +97,7 @@ def test_new_patients_need_no_outcome(adata, outcome):
 
 
 @every_outcome
-def test_the_same_seed_gives_the_same_and_the_order_of_cells_does_not_matter(adata, outcome):
+def test_the_order_of_cells_does_not_matter_with_the_same_seed(adata, outcome):
     shuffled = adata[np.random.default_rng(1).permutation(adata.n_obs)].copy()
     for cells in (adata, shuffled):
         fit(cells, outcome)
@@ -126,7 +126,7 @@ def test_half_known_times_count_as_unknown_where_that_was_asked_for(adata, colum
     assert (tm.get.metrics(adata)["n"] == 11).all()
 
 
-def test_new_patients_with_outcomes_that_cannot_be_read_are_predicted_with_a_warning(adata):
+def test_unreadable_outcomes_of_new_patients_are_left_out_with_a_warning(adata):
     fit(adata, "survival")
     new = adata[adata.obs["patient"].isin(["P1", "P2"])].copy()
     new.obs["patient"] = "new " + new.obs["patient"].astype(str)

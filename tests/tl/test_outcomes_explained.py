@@ -79,7 +79,7 @@ def value_by_hand(adata, patient, shift=0.0, regulon=0):
 
 
 @of_values
-def test_a_perturbed_value_is_what_one_gets_by_shifting_and_predicting_again(fitted, outcome):
+def test_a_perturbed_value_is_that_of_shifting_and_predicting_by_hand(fitted, outcome):
     tm.tl.perturb(fitted, n_mad=2)
     table = tm.get.perturb(fitted, direction="up", regulons="TF0(+)").reset_index().set_index("patient")
     assert list(table.columns) == ["regulon", "direction", "n_mad", "value_base", "value", "delta"]
@@ -259,7 +259,7 @@ def test_ordered_classes_are_explained_as_classes(explained, outcome):
         ),
     ],
 )
-def test_a_question_that_does_not_fit_the_outcome_is_explained_and_nothing_written(fitted, outcome, call, message):
+def test_what_does_not_fit_the_outcome_is_explained_and_nothing_written(fitted, outcome, call, message):
     before = set(fitted.uns) | set(fitted.obsm)
     with pytest.raises(ValueError, match=message):
         call(fitted)

@@ -131,7 +131,7 @@ def calibrated_once(make_cohort, fit_quickly):
     return adata
 
 
-def test_a_calibrated_null_keeps_the_order_of_patients_and_changes_how_sure_it_is(calibrated_once):
+def test_a_calibrated_null_keeps_the_order_and_changes_probabilities(calibrated_once):
     plain, cooled = (tm.get.permutation_test(calibrated_once, "null", key=k) for k in ("tcellmil", "cooled"))
     for metric in ("auroc", "auprc", "accuracy"):
         np.testing.assert_array_equal(plain[metric], cooled[metric])

@@ -137,7 +137,7 @@ def test_a_mask_a_series_in_any_order_and_a_query_agree(fitted):
         pd.testing.assert_frame_equal(table, tables[0])
 
 
-def test_asking_for_some_regulons_and_directions_gives_their_rows_of_the_whole(fitted):
+def test_some_regulons_and_directions_give_their_rows_of_the_whole(fitted):
     tm.tl.perturb(fitted)
     whole = fitted.uns["tcellmil_perturbation"]["patients"]
     tm.tl.perturb(fitted, regulons=["TF3(+)", "TF1(+)"], directions=["down"])
@@ -224,7 +224,7 @@ def test_patients_without_a_cell_that_is_shifted_have_no_epistasis(fitted):
     np.testing.assert_allclose(largest.drop("P4"), 0, atol=1e-6)
 
 
-def test_pairs_are_named_in_the_order_of_the_model_however_they_are_asked_for(fitted):
+def test_pairs_are_in_the_order_of_the_model_however_they_are_requested(fitted):
     tables = []
     for regulons in (["TF0(+)", "TF2(+)", "TF3(+)"], ["TF3(+)", "TF0(+)", "TF2(+)", "TF3(+)"]):
         tm.tl.perturb(fitted, regulons=regulons, combine=2)
@@ -304,7 +304,7 @@ def test_the_log_counts_experiments_and_what_could_not_be_moved(fitted, caplog):
         ({"key": "other"}, KeyError, r"adata.uns\['other'\] holds no fitted model; run tcellmil.tl.fit_mil first"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_explained_and_nothing_written(fitted, options, error, message):
+def test_what_cannot_be_answered_is_explained_and_nothing_written(fitted, options, error, message):
     before = set(fitted.uns)
     with pytest.raises(error, match=message):
         tm.tl.perturb(fitted, **options)

@@ -114,7 +114,7 @@ def test_three_classes_have_values_of_their_own(make_cohort, fit_quickly):
     )
 
 
-def test_unlabelled_patients_are_explained_too_and_left_alone_in_backgrounds(make_cohort, fit_quickly):
+def test_unlabelled_patients_are_explained_and_not_in_backgrounds(make_cohort, fit_quickly):
     adata = make_cohort()
     adata.obs["response"] = adata.obs["response"].astype(object).where(adata.obs["patient"] != "P7", None)
     fit_quickly(adata, cv=3, unlabelled="predict")

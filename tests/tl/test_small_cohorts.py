@@ -48,7 +48,7 @@ def test_everything_that_reads_a_model_reads_one_without_an_autoencoder(make_coh
     back = anndata.read_h5ad(tmp_path / "result.h5ad")
     for data in (adata, back):
         tm.tl.perturb(data)
-    tm.tl.shap(back, "bag", progress=False)
+    tm.tl.shap(back, "bag", background=100, progress=False)
     tm.tl.attention_stability(back)
     pd.testing.assert_frame_equal(
         tm.get.perturb(adata, "stats").reset_index(), tm.get.perturb(back, "stats").reset_index(), check_dtype=False

@@ -66,7 +66,8 @@ def benchmark(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> tm.tl.benchmark(adata, "patient", "response", methods=["gaussian_nb", "majority"], reps=["X_regulons"], cv=2)
+    >>> compared = {"methods": ["gaussian_nb", "majority"], "reps": ["X_regulons"]}
+    >>> tm.tl.benchmark(adata, "patient", "response", **compared, cv=2, n_boot=100, n_permutations=100)
     >>> len(tm.pl.benchmark(adata, show=False))
     3
     """

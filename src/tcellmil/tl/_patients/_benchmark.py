@@ -133,8 +133,8 @@ def benchmark(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> methods = ["mil_linear", "logistic_regression", "majority"]
-    >>> tm.tl.benchmark(adata, "patient", "response", methods=methods, reps=["X_regulons"], cv=2, progress=False)
+    >>> compared = {"methods": ["mil_linear", "logistic_regression", "majority"], "reps": ["X_regulons"], "cv": 2}
+    >>> tm.tl.benchmark(adata, "patient", "response", **compared, n_boot=100, n_permutations=100, progress=False)
     >>> tm.get.benchmark(adata, metric="auroc").index.unique("method").tolist()
     ['mil_linear', 'logistic_regression', 'majority']
     """
