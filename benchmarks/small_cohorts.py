@@ -30,33 +30,33 @@ COMPRESSIONS = {
 EPOCHS = {f"epochs_{n}": f"{n} epochs" for n in (60, 30, 120, 240)}
 
 INTRODUCTION = """\
-AUROC by {n_folds} stratified folds on {n_seeds} cohorts of `pbmc_cohort` a row, seeds {first} to {last}, which no
+AUROC by {n_folds} stratified folds on {n_seeds} cohorts of `pbmc_cohort` per row, seeds {first} to {last}, which no
 test and no accuracy table uses; in brackets the difference to the first column, paired by cohort, with its standard
 error. The features are the 59 regulons that are inferred from the cells, or, where it says so, 100 or 200 sets of
-genes of which one is planted, or the 765 genes themselves. What was planted is a shift of a regulon in the
-simulation; {{doc}}`accuracy` has cohorts that had no part in these choices, and a real one, on which the autoencoder
-did better, within wide intervals. {{func}}`tcellmil.tl.benchmark` with `methods="ablations"` compares the same on
-yours."""
+genes of which one is planted, or the 765 genes themselves. The planted effect is a shift of a regulon in the
+simulation; {{doc}}`accuracy` has cohorts that were not used for these choices, and a real one, on which the autoencoder
+did better, within wide intervals. {{func}}`tcellmil.tl.benchmark` with `methods="ablations"` makes the same comparison
+on your own."""
 
 OF_COMPRESSION = """## Does the autoencoder help?
 
-- **With 16 to 24 patients the autoencoder costs accuracy.** As many principal components, fitted in each fold as it
-  would be, are behind it in no row, and most ahead where patients are fewest or one feature carries the signal.
-- **With 48 patients or more it hardly matters**; what difference there is, is again in favour of principal components.
-- **It helps where features are many and each carries little**: on single genes it is ahead of using them as they are.
+- **With 16 to 24 patients the autoencoder costs accuracy.** As many principal components, also fitted within each
+  fold, are at least as good in every row, and most clearly better with the fewest patients or one informative feature.
+- **With 48 patients or more it hardly matters**; the small differences again favour principal components.
+- **It helps with many features that each carry little signal**: on single genes it is better than no compression.
   Principal components do as well there.
-- A layer in its place that is trained with the labels (64 wide, under gated attention) is behind both on average.
+- A layer in its place that is trained with the labels (64 wide, with gated attention) is worse than both on average.
 
 So `compression="auto"`, the default of {class}`tcellmil.nn.NetworkConfig`, is principal components for fewer than 48
-labelled patients, and from there on the autoencoder of the published system. Between 24 and 48 patients nothing was
-measured."""
+labelled patients, and the autoencoder of the paper for 48 or more. Nothing was measured between 24 and 48
+patients."""
 
 OF_EPOCHS = """## How long to train?
 
-The paper has 60 epochs. In a small cohort an epoch has few steps, 3 with 24 patients, and longer training is better
-where the signal is weak, up to 120 epochs; with 48 patients or more it is not. So `max_epochs` is 120 for fewer than
-48 labelled patients and else 60, unless it is given. All of this page is about two classes; other outcomes have the
-same defaults, unmeasured. The columns are with the default compression of each row."""
+The paper uses 60 epochs. In a small cohort an epoch has few steps, 3 with 24 patients, and longer training is better
+where the signal is weak, up to 120 epochs; with 48 patients or more it is not. So `max_epochs` defaults to 120 for
+fewer than 48 labelled patients and to 60 otherwise. This page is about two classes only; other outcomes have the
+same defaults, but were not measured. All columns use the default compression of each row."""
 
 #: Name, and what differs from the cohort that pbmc_cohort simulates by default.
 COHORTS = {

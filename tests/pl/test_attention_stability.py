@@ -51,6 +51,8 @@ def build(n_patients=12, n_regulons=40, across=("seeds", "folds"), target_class=
         }
     )
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
+    classes = np.array(["NR", target_class], dtype=object)
+    adata.uns["tcellmil"] = {"params": {"outcome": "classes", "label_key": "response", "classes": classes}}
     adata.uns["tcellmil_attention_stability"] = {
         "attention": pd.concat(attention, ignore_index=True),
         "regulators": regulators,

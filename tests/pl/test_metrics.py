@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 import tcellmil as tm
 from tcellmil.pl._palette import BLUE, VERMILLION
-from tcellmil.stats import bootstrap_ordered, bootstrap_regression
+from tcellmil.stats import bootstrap_ordinal, bootstrap_regression
 
 
 def drawn(panel):
@@ -33,7 +33,7 @@ def test_every_metric_has_its_value_interval_and_words(cohort):
 def test_errors_of_each_unit_have_a_scale_of_their_own(cohort):
     adata, rng = cohort(n_patients=24, classes=("low", "mid", "high"), n_regulons=2), np.random.default_rng(0)
     fit = adata.uns["tcellmil"]
-    fit["metrics"] = bootstrap_ordered(rng.permutation(24) % 3, rng.dirichlet(np.ones(3), 24), n_boot=20)
+    fit["metrics"] = bootstrap_ordinal(rng.permutation(24) % 3, rng.dirichlet(np.ones(3), 24), n_boot=20)
     labels = [panel.get_xlabel() for panel in tm.pl.metrics(adata, show=False)]
     assert labels == [f"{unit} is better)" for unit in SCALES]
     fit["metrics"] = bootstrap_regression(rng.normal(50, 9, 24), rng.normal(50, 9, 24), n_boot=20)
