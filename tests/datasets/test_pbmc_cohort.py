@@ -104,7 +104,7 @@ def test_effect_sets_how_well_driver_cells_stand_out(effect, lowest, highest):
     assert lowest <= np.mean(auroc) <= highest
 
 
-def test_driver_cells_tell_the_response_better_than_the_mean_over_all_cells():
+def test_driver_cells_predict_better_than_the_mean_over_all_cells():
     bulk, driver = [], []
     for seed in range(5):
         adata = tm.datasets.pbmc_cohort(effect=1, seed=seed)

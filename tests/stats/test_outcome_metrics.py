@@ -193,7 +193,7 @@ def test_ordinal_metrics_are_those_of_the_classes_and_two_of_sklearn(drawn):
 
 @settings(max_examples=60, deadline=None)
 @given(ordinal())
-def test_weighted_ordinal_metrics_equal_those_of_sklearn_with_sample_weight(drawn):
+def test_weighted_ordinal_metrics_are_sklearns_with_sample_weight(drawn):
     y, proba, rng = drawn
     counts = _counts(rng, len(y))
     assume((counts @ np.eye(proba.shape[1])[y] > 0).all())

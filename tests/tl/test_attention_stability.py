@@ -191,7 +191,7 @@ def test_a_model_that_held_out_no_patient_cannot_be_compared(make_cohort):
     tm.model.TcellMIL.setup_anndata(adata, "patient", "response")
     model = tm.model.TcellMIL(adata, compression="autoencoder", n_hidden=8, n_latent=4, n_attention=2)
     model.train(n_seeds=2, max_epochs=1, max_epochs_ae=1, progress=False)
-    adata.uns["tcellmil"] = {**model.to_state(), "params": model.params()}
+    adata.uns["tcellmil"] = {**model.to_state(), "params": model.fitted.params()}
     with pytest.raises(ValueError, match="no replica of the model under 'tcellmil' held out a patient; fit with cv="):
         tm.tl.attention_stability(adata)
     assert "tcellmil_attention_stability" not in adata.uns

@@ -92,7 +92,7 @@ def test_a_standard_scaled_representation_is_shifted_on_its_own_scale(make_cohor
     bags = model.bags()
     for k, patient in enumerate(bags.names):
         alone, rows = model.module.select(np.array([k])), bags.bag(k)
-        loc, scale = (getattr(alone.scaling, name)[0] for name in ("loc", "scale"))
+        loc, scale = (getattr(alone.encoders.scaling, name)[0] for name in ("loc", "scale"))
         z = np.clip((bags.x[rows] - loc) / scale, -1, 1)
         z[:, 1] = np.clip(z[:, 1] + 2 * median_abs_deviation(bags.x[:, 1]) / scale[1], -1, 1)
         prob = alone.classify(alone.encode(alone.scale(z * scale + loc))[:, None], bags.cohort_onehot[k])[0][0, 0, 1]
@@ -266,7 +266,7 @@ def test_the_order_of_the_cells_does_not_matter(fitted):
 def test_the_log_counts_experiments_and_what_could_not_be_moved(fitted, caplog):
     with caplog.at_level("INFO", logger="tcellmil"):
         tm.tl.perturb(fitted, combine=2, n_mad=[1, 3])
-    assert "15 pairs of 6 regulons, 60 shifts a patient" in caplog.text
+    assert "15 pairs of 6 regulons, 60 shifts per patient" in caplog.text
     assert "1 of the regulons cannot be moved, their deviation is 0" in caplog.text
     assert "of 60 shifts of pairs with epistasis" in caplog.text
 

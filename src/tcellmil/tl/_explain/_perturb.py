@@ -174,7 +174,9 @@ def perturb(
     result = {"patients": singles.table(), "stats": stats}
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
-        logger.info(f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts each")
+        logger.info(
+            f"perturb: {len(pairs)} pairs of {len(chosen)} regulons, {len(pairs) * n_shifts} shifts per patient"
+        )
         joint = _effects(pairs, ["regulon_1", "regulon_2"], **given)
         joint.add_epistasis(singles)
         pair_stats = joint.statistics().assign(**target)
