@@ -39,13 +39,13 @@ def run(job: tuple) -> pd.DataFrame:
         net = pd.read_csv(Path(data) / "dorothea_hs_abc.csv.gz")
         tm.tl.regulons(adata, net=net.rename(columns={"tf": "source", "mor": "weight"}))
         sc.pp.pca(adata)
-        options |= {"reps": ["X_regulons", "X_pca"], "n_seeds": N_SEEDS, "seed": seed}
+        options |= {"use_reps": ["X_regulons", "X_pca"], "n_seeds": N_SEEDS, "seed": seed}
         tm.tl.benchmark(adata, "sample", "response", **options)
     else:
         share = {"driver_share": RARE} if kind == "rare" else {}
         adata = tm.datasets.pbmc_cohort(effect=effect, seed=seed, **share)
         tm.tl.regulons(adata)
-        options["reps"] = ["X_regulons"]
+        options["use_reps"] = ["X_regulons"]
         tm.tl.benchmark(adata, "patient", "response", "cohort", n_boot=200, n_permutations=1, **options)
     table = tm.get.benchmark(adata).join(tm.get.benchmark(adata, "methods")["seconds"]).reset_index()
     return table.assign(kind=kind, effect=effect, seed=seed)

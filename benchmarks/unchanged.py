@@ -188,13 +188,13 @@ def fits_of_other_kinds(found: Results, adata: ad.AnnData) -> None:
 
 def comparisons(found: Results, adata: ad.AnnData) -> None:
     """Methods on the same splits, and clusters beside the batch."""
-    reps = ["X_small", "X_pc"]
+    use_reps = ["X_small", "X_pc"]
     options = {"training": {"max_epochs": 4, "max_epochs_ae": 3, "accelerator": "cpu"}, "ablations": True}
     options |= {"cell_type_key": "cell_type", "categorical_covariate_keys": ["sex"], "cv": 3, "progress": False}
-    tm.tl.benchmark(adata, "patient", "response", "cohort", reps=reps, n_boot=40, n_permutations=40, **options)
+    tm.tl.benchmark(adata, "patient", "response", "cohort", use_reps=use_reps, n_boot=40, n_permutations=40, **options)
     for part in ("metrics", "methods", "predictions"):
         found.add(f"benchmark/{part}", adata.uns["benchmark"][part])
-    tm.tl.batch_effect(adata, "cohort", reps=reps, n_init=4)
+    tm.tl.batch_effect(adata, "cohort", use_reps=use_reps, n_init=4)
     for part in ("ari", "tests"):
         found.add(f"batch_effect/{part}", tm.get.batch_effect(adata, part))
 

@@ -158,7 +158,7 @@ def explored_once():
     tm.tl.fit_mil(adata, "patient", "response", **fit)
     explain(adata)
     tm.tl.batch_effect(adata, "cohort", n_init=3)
-    methods = {"methods": ["gaussian_nb", "majority"], "reps": "X_regulons", "cv": 3}
+    methods = {"methods": ["gaussian_nb", "majority"], "use_reps": "X_regulons", "cv": 3}
     tm.tl.benchmark(adata, "patient", "response", **methods, n_boot=20, n_permutations=20, progress=False)
     return adata
 

@@ -21,8 +21,8 @@ def plain(**arguments: object) -> dict[str, Plain]:
 
     Examples
     --------
-    >>> plain(layer=None, n_mad=[1, 3], reps=("X_pca",), network={"n_latent": 16})
-    {'layer': '', 'n_mad': array([1., 3.]), 'reps': array(['X_pca'], dtype=object), 'network': '{"n_latent": 16}'}
+    >>> plain(layer=None, n_mad=[1, 3], use_reps=("X_pca",), network={"n_latent": 16})
+    {'layer': '', 'n_mad': array([1., 3.]), 'use_reps': array(['X_pca'], dtype=object), 'network': '{"n_latent": 16}'}
     """
     return {name: _plain(value) for name, value in arguments.items()}
 

@@ -58,9 +58,9 @@ def test_each_representation_needs_a_scaling(make_bags, unit_interval):
 def test_the_side_is_the_cohort_beside_the_covariates():
     options = {"outcome": RESPONSE, "cohorts": {"a": 1, "b": 0}, "n_cohorts": 2, "covariates": {"a": [7], "b": [5]}}
     bags = Bags.from_cells(np.zeros((6, 1)), list("aabbcc"), list("uvwxyz"), **{**options, "covariates": None})
-    assert bags.side.tolist() == [[0, 1], [1, 0], [0, 0]] and bags.n_covariates == 0
+    assert bags.bag_covariates.tolist() == [[0, 1], [1, 0], [0, 0]] and bags.n_covariates == 0
     bags = Bags.from_cells(np.zeros((4, 1)), list("aabb"), list("uvwx"), **options)
-    assert bags.side.tolist() == [[0, 1, 7], [1, 0, 5]] and bags.side.dtype == np.float32
+    assert bags.bag_covariates.tolist() == [[0, 1, 7], [1, 0, 5]] and bags.bag_covariates.dtype == np.float32
 
 
 def test_what_is_known_of_each_patient_is_counted(make_bags):

@@ -193,7 +193,7 @@ def test_new_patients_may_be_of_unknown_classes_cohorts_and_categories(adata, ne
         warnings.simplefilter("error")
         bags = schema.encode(read(new_adata, fields, new=True), new=True)
     assert bags.labels.tolist() == [-1, 1] and bags.cohorts.tolist() == [-1, 0]
-    assert bags.side.tolist() == [[0, 0, 0, 0, 0], [1, 0, 0, 1, 0]]
+    assert bags.bag_covariates.tolist() == [[0, 0, 0, 0, 0], [1, 0, 0, 1, 0]]
 
 
 @every_outcome

@@ -154,8 +154,8 @@ def test_a_benchmark_lists_its_representation_and_gives_it_the_seed(adata, pytho
         "patient",
         "response",
         methods="majority",
-        reps="X_pca",
-        own=own,
+        use_reps="X_pca",
+        custom_methods=own,
         cv=2,
         n_seeds=2,
         seed=5,
@@ -163,7 +163,7 @@ def test_a_benchmark_lists_its_representation_and_gives_it_the_seed(adata, pytho
         n_permutations=10,
     )
     row = tm.get.benchmark(adata, "methods").reset_index().set_index("method").loc["multimil"]
-    assert (row["rep"], row["kind"]) == ("X_pca", "own")
+    assert (row["rep"], row["kind"]) == ("X_pca", "custom")
     assert json.loads(row["options"])["training"] == {"lr": 0.01}
     assert [handed(record, call)[1]["seed"] for call in range(4)] == [5, 5, 6, 6]
     for call in range(4):
@@ -304,8 +304,10 @@ def test_what_cannot_be_read_is_named_and_nothing_is_run(adata, python, record, 
 
 
 def test_by_its_name_alone_it_is_not_run(adata):
-    with pytest.raises(ImportError, match=r"'multimil', which cannot be imported beside tcellmil; pass own="):
-        tm.tl.benchmark(adata, "patient", "response", methods=["multimil"], reps="X_pca")
+    with pytest.raises(
+        ImportError, match=r"'multimil', which cannot be imported beside tcellmil; pass custom_methods="
+    ):
+        tm.tl.benchmark(adata, "patient", "response", methods=["multimil"], use_reps="X_pca")
 
 
 @pytest.mark.skipif(REAL not in os.environ, reason=f"{REAL} names no interpreter of an environment with MultiMIL")

@@ -266,8 +266,8 @@ def _add_comparisons(adata, rng, patients):
         "methods": pd.DataFrame(methods, columns=["method", "rep"]),
         "params": {"reference": "tcellmil", "reference_rep": "X_regulons"},
     }
-    reps = ["X_pca", "X_regulons"]
-    ari = {"representation": np.repeat(reps, 8), "init": np.tile(np.arange(8), 2), "ari": rng.random(16) / 2}
+    use_reps = ["X_pca", "X_regulons"]
+    ari = {"representation": np.repeat(use_reps, 8), "init": np.tile(np.arange(8), 2), "ari": rng.random(16) / 2}
     tests = {"reference": ["X_pca"], "representation": ["X_regulons"], "signed_rank_p": [0.01]}
     adata.uns["batch_effect"] = {
         "ari": pd.DataFrame(ari),

@@ -13,7 +13,7 @@ import tcellmil as tm
 HOSPITAL = "University hospital with a very long name of a town, site number"
 
 
-def build(n_batches=3, reps=("X_pca", "X_regulons"), n_cells=200, prefix="C", n_init=12):
+def build(n_batches=3, use_reps=("X_pca", "X_regulons"), n_cells=200, prefix="C", n_init=12):
     rng = np.random.default_rng(0)
     batch = rng.permutation(np.arange(n_cells) % n_batches)
     names = [f"{prefix}{i + 1}" for i in range(n_batches)]
@@ -23,18 +23,18 @@ def build(n_batches=3, reps=("X_pca", "X_regulons"), n_cells=200, prefix="C", n_
     adata = ad.AnnData(np.ones((n_cells, 2), dtype=np.float32), obs=obs)
     adata.obsm["X_umap"] = rng.normal(size=(n_cells, 2)) + 3 * batch[:, None]
     adata.obsm["X_umap_regulons"] = rng.normal(size=(n_cells, 2))
-    others = list(reps[1:])
+    others = list(use_reps[1:])
     adata.uns["batch_effect"] = {
         "ari": pd.DataFrame(
             {
-                "representation": np.repeat(np.array(reps, dtype=object), n_init),
-                "init": np.tile(np.arange(n_init), len(reps)),
-                "ari": np.concatenate([rng.normal(0.5 - 0.1 * i, 0.03, n_init) for i in range(len(reps))]),
+                "representation": np.repeat(np.array(use_reps, dtype=object), n_init),
+                "init": np.tile(np.arange(n_init), len(use_reps)),
+                "ari": np.concatenate([rng.normal(0.5 - 0.1 * i, 0.03, n_init) for i in range(len(use_reps))]),
             }
         ),
         "tests": pd.DataFrame(
             {
-                "reference": reps[0],
+                "reference": use_reps[0],
                 "representation": others,
                 "signed_rank_p": [0.0004, 0.03, np.nan][: len(others)],
                 "signed_rank_padj": [0.0008, 0.04, np.nan][: len(others)],
@@ -64,7 +64,7 @@ def test_points_are_the_indices_of_the_table_a_row_a_representation(adata):
 
 def test_one_comparison_shows_its_p_and_several_the_adjusted_one():
     assert [t.get_text() for t in tm.pl.batch_effect(build(), show=False).texts] == ["p = 4e-4"]
-    texts = tm.pl.batch_effect(build(reps=("X_pca", "X_a", "X_b", "X_c")), show=False).texts
+    texts = tm.pl.batch_effect(build(use_reps=("X_pca", "X_a", "X_b", "X_c")), show=False).texts
     assert [(t.get_text(), t.get_position()[1]) for t in texts] == [
         ("p = 8e-4", 1),
         ("p = 0.04", 2),
@@ -79,7 +79,7 @@ def test_differences_between_indices_near_zero_look_small(adata):
 
 
 def test_one_representation_is_drawn_without_a_p():
-    ax = tm.pl.batch_effect(build(reps=("X_regulons",)), show=False)
+    ax = tm.pl.batch_effect(build(use_reps=("X_regulons",)), show=False)
     assert len(ax.collections) == 1 and not ax.texts
 
 

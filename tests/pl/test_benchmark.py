@@ -14,13 +14,13 @@ from tcellmil.stats import bootstrap_metrics
 def compared():
     """An AnnData as tl.benchmark leaves it, without fitting anything."""
 
-    def build(n_methods=5, reps=("X_regulons", "X_pca"), n_patients=24, classes=("NR", "R"), seed=0):
+    def build(n_methods=5, use_reps=("X_regulons", "X_pca"), n_patients=24, classes=("NR", "R"), seed=0):
         rng = np.random.default_rng(seed)
         names = ["tcellmil", *(f"method_{i}" for i in range(1, n_methods - 1)), "a_method_with_a_name_" + 30 * "x"]
         y = np.arange(n_patients) % len(classes)
         metrics, predictions = [], []
         for method in names[:n_methods]:
-            for rep in reps:
+            for rep in use_reps:
                 logits = rng.normal(size=(n_patients, len(classes))) + np.eye(len(classes))[y]
                 p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
                 table = bootstrap_metrics(y, p, n_boot=20).assign(method=method, rep=rep, difference=0.1, p=0.2)
@@ -43,7 +43,7 @@ def compared():
             "predictions": pd.concat(predictions, ignore_index=True),
             "params": {
                 "reference": "tcellmil",
-                "reference_rep": reps[0],
+                "reference_rep": use_reps[0],
                 "cv": "loo",
                 "classes": np.array(classes, dtype=object),
                 "positive_class": classes[-1],

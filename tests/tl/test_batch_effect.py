@@ -164,7 +164,7 @@ def test_only_the_key_is_written_and_goes_through_a_file(adata, tmp_path):
     read = ad.read_h5ad(tmp_path / "cells.h5ad").uns["effect"]
     for part in ("ari", "tests"):
         pd.testing.assert_frame_equal(read[part], changed.uns["effect"][part], check_index_type=False)
-    assert read["params"]["reps"].tolist() == ["X_pca", "X_regulons"] and read["params"]["batch_key"] == "batch"
+    assert read["params"]["use_reps"].tolist() == ["X_pca", "X_regulons"] and read["params"]["batch_key"] == "batch"
 
 
 def spoil_batch(value, all_cells=False):
@@ -201,9 +201,9 @@ def as_it_is(adata):
         (as_it_is, {"batch_key": "run"}, KeyError, r"batch_key='run' is not a column of adata.obs; .*\['batch'\]"),
         (spoil_batch("A", all_cells=True), {}, ValueError, r"'batch' has one batch only, \['A'\]"),
         (spoil_batch(None), {}, ValueError, "batch_key 'batch' is missing for 3 cells; drop them or fill it in"),
-        (as_it_is, {"reps": ["X_pca", "X_umap"]}, KeyError, r"'X_umap' is not in adata.obsm; there are \['X_pca'"),
+        (as_it_is, {"use_reps": ["X_pca", "X_umap"]}, KeyError, r"'X_umap' is not in adata.obsm; there are \['X_pca'"),
         (without("X_regulons"), {}, KeyError, "'X_regulons' is not in .*run tcellmil.tl.regulons first"),
-        (as_it_is, {"reps": []}, ValueError, "reps is empty; name keys of adata.obsm"),
+        (as_it_is, {"use_reps": []}, ValueError, "use_reps is empty; name keys of adata.obsm"),
         (as_it_is, {"n_clusters": 1}, ValueError, "n_clusters=1 must be between 2 and the number of cells, 120"),
         (as_it_is, {"n_clusters": 121}, ValueError, "n_clusters=121 must be between 2 and .* 120"),
         (as_it_is, {"n_init": 1}, ValueError, "n_init=1 must be at least 2; one initialisation has no spread"),

@@ -58,7 +58,7 @@ def test_every_method_runs_on_every_representation(compared):
 
 def test_tcellmil_is_what_fit_mil_gives(make_cohort):
     adata = make_cohort(n_patients=8)
-    compare(adata, "cohort", methods=["tcellmil", "mil_mean"], reps=["X_regulons"], n_seeds=2)
+    compare(adata, "cohort", methods=["tcellmil", "mil_mean"], use_reps=["X_regulons"], n_seeds=2)
     tm.tl.fit_mil(
         adata,
         "patient",
@@ -102,7 +102,7 @@ def test_the_values_of_a_held_out_patient_reach_no_row(make_cohort):
     changed.obsm["X_regulons"][own] = rng.random((own.sum(), 6)).astype(np.float32)
     changed.obs.loc[own, "cell_type"] = "NK"
     for data in (adata, changed):
-        compare(data, "cohort", methods=EVERY, reps=["X_regulons"], cell_type_key="cell_type", cv=cv)
+        compare(data, "cohort", methods=EVERY, use_reps=["X_regulons"], cell_type_key="cell_type", cv=cv)
     before, after = (tm.get.benchmark(data, "predictions").reset_index() for data in (adata, changed))
     kept = before["patient"].isin(list(probe))
     assert kept.sum() == 2 * before["method"].nunique()
@@ -137,7 +137,7 @@ def table_of(adata, *columns):
 def test_covariates_stand_beside_the_means_and_the_shares_and_alone(make_cohort):
     adata = with_covariates(make_cohort(n_patients=10))
     methods = ["logistic_regression", "svc", "composition", "covariates", "majority"]
-    compare(adata, "cohort", methods=methods, reps=["X_regulons"], cell_type_key="cell_type", cv=3, **KEYS)
+    compare(adata, "cohort", methods=methods, use_reps=["X_regulons"], cell_type_key="cell_type", cv=3, **KEYS)
     for method, part in {"logistic_regression": ["means"], "composition": ["shares"], "covariates": []}.items():
         x, response = table_of(adata, *part, "age", "site")
         y, names = (response == "R").to_numpy().astype(int), response.index.to_numpy()
@@ -151,7 +151,9 @@ def test_covariates_stand_beside_the_means_and_the_shares_and_alone(make_cohort)
             expected = model.predict_proba(scaler.transform(x[test][:, varies]))[:, 1]
             np.testing.assert_allclose(found[names[test]], expected, rtol=1e-6)
     plain = make_cohort(n_patients=10)
-    compare(plain, "cohort", methods=methods[:-2] + ["majority"], reps=["X_regulons"], cell_type_key="cell_type", cv=3)
+    compare(
+        plain, "cohort", methods=methods[:-2] + ["majority"], use_reps=["X_regulons"], cell_type_key="cell_type", cv=3
+    )
     for method, rep in (("svc", "X_regulons"), ("composition", "")):
         assert not np.allclose(
             predictions_of(adata, method, rep)["prob_R"], predictions_of(plain, method, rep)["prob_R"]
@@ -163,7 +165,7 @@ def test_covariates_stand_beside_the_means_and_the_shares_and_alone(make_cohort)
 
 def test_with_covariates_tcellmil_is_still_what_fit_mil_gives(make_cohort, fit_quickly):
     adata = with_covariates(make_cohort(n_patients=8))
-    compare(adata, "cohort", methods=["tcellmil"], reps=["X_regulons"], cv=2, **KEYS)
+    compare(adata, "cohort", methods=["tcellmil"], use_reps=["X_regulons"], cv=2, **KEYS)
     training = {"max_epochs": 3, "max_epochs_ae": 3, "lr": TrainingConfig().lr}
     fit_quickly(adata, "cohort", cv=2, network=QUICK["network"], training=training, **KEYS)
     expected = tm.get.predictions(adata)["prob_R"]
@@ -172,7 +174,7 @@ def test_with_covariates_tcellmil_is_still_what_fit_mil_gives(make_cohort, fit_q
 
 def test_a_covariate_that_tells_the_label_shows_that_cells_add_nothing(make_cohort, tmp_path):
     adata = with_covariates(make_cohort(n_patients=16), told=8)
-    compare(adata, methods="baselines", reps=["X_regulons"], cv=4, continuous_covariate_keys="age")
+    compare(adata, methods="baselines", use_reps=["X_regulons"], cv=4, continuous_covariate_keys="age")
     auroc = tm.get.benchmark(adata, metric="auroc").reset_index().set_index("method")["value"]
     assert auroc["covariates"] == 1 and auroc["majority"] <= 0.5
     adata.write_h5ad(tmp_path / "result.h5ad")
@@ -189,7 +191,7 @@ def test_the_covariates_of_a_held_out_patient_reach_no_row(make_cohort):
     for age, site in ((60.0, "A"), (600.0, "B")):
         adata = with_covariates(make_cohort(n_patients=10))
         adata.obs.loc[adata.obs["patient"] == "P3", ["age", "site"]] = age, site
-        compare(adata, "cohort", methods=EVERY, reps=["X_regulons"], cell_type_key="cell_type", cv=cv, **KEYS)
+        compare(adata, "cohort", methods=EVERY, use_reps=["X_regulons"], cell_type_key="cell_type", cv=cv, **KEYS)
         tables.append(tm.get.benchmark(adata, "predictions").reset_index())
     before, after = tables
     kept = before["patient"].isin(list(probe))
@@ -207,7 +209,7 @@ def test_methods_of_your_own_find_covariates_in_obs(make_cohort):
         seen.append({"age", "site"} <= set(train.obs) & set(test.obs))
         return pd.DataFrame(0.5, index=test.obs["patient"].unique(), columns=["NR", "R"])
 
-    compare(adata, methods="covariates", reps=["X_regulons"], cv=2, own={"coin": own}, **KEYS)
+    compare(adata, methods="covariates", use_reps=["X_regulons"], cv=2, custom_methods={"coin": own}, **KEYS)
     assert seen == [True, True]
 
 
@@ -228,7 +230,12 @@ def test_methods_of_your_own_find_covariates_in_obs(make_cohort):
             ValueError,
             r"categorical_covariate_keys 'site' has several values within patients \['P0'.*exactly one",
         ),
-        (None, {"own": {"covariates": print}, **KEYS}, ValueError, r"own has methods of the names \['covariates'\]"),
+        (
+            None,
+            {"custom_methods": {"covariates": print}, **KEYS},
+            ValueError,
+            r"custom_methods has the names \['covariates'\]",
+        ),
     ],
 )
 def test_bad_covariates_are_named_and_nothing_is_written(make_cohort, change, keys, error, message):
@@ -236,7 +243,7 @@ def test_bad_covariates_are_named_and_nothing_is_written(make_cohort, change, ke
     if change is not None:
         change(adata.obs)
     with pytest.raises(error, match=message):
-        compare(adata, **{"methods": "baselines", "reps": ["X_regulons"]} | keys)
+        compare(adata, **{"methods": "baselines", "use_reps": ["X_regulons"]} | keys)
     assert "benchmark" not in adata.uns
 
 
@@ -270,7 +277,7 @@ def test_metrics_are_those_of_the_predictions(compared):
 
 def test_leave_pair_out_ranks_within_pairs(make_cohort):
     adata = make_cohort(n_patients=6)
-    compare(adata, methods=["mil_linear", "gaussian_nb"], reps=["X_regulons"], cv="leave_pair_out")
+    compare(adata, methods=["mil_linear", "gaussian_nb"], use_reps=["X_regulons"], cv="leave_pair_out")
     auroc = tm.get.benchmark(adata, metric="auroc").reset_index().set_index("method")
     for name in auroc.index:
         halves = auroc.loc[name, "value"] * 18  # nine pairs; a tie counts half
@@ -289,7 +296,7 @@ def test_leave_pair_out_ranks_within_pairs(make_cohort):
 
 def test_three_classes(make_cohort):
     adata = make_cohort(n_patients=12, classes=("CR", "PR", "SD"))
-    compare(adata, methods=["tcellmil", "svc", "majority"], reps=["X_regulons"], cv=3)
+    compare(adata, methods=["tcellmil", "svc", "majority"], use_reps=["X_regulons"], cv=3)
     table = tm.get.benchmark(adata, metric="auroc").reset_index().set_index("method")
     assert table.loc["svc", "test"] == "exchange" and 0 < table.loc["svc", "p"] <= 1
     assert np.allclose(predictions_of(adata, "majority", "")[["prob_CR", "prob_PR", "prob_SD"]].sum(axis=1), 1)
@@ -297,16 +304,16 @@ def test_three_classes(make_cohort):
 
 def test_methods_for_two_classes_are_left_out_of_more(make_cohort):
     adata = make_cohort(n_patients=12, classes=("CR", "PR", "SD"))
-    compare(adata, methods="mil", reps=["X_regulons"], cv=3)
+    compare(adata, methods="mil", use_reps=["X_regulons"], cv=3)
     assert "scmild" not in set(tm.get.benchmark(adata).reset_index()["method"])
     with pytest.raises(ValueError, match="methods has 'scmild', which is for two classes, there are 3"):
-        compare(adata, methods=["scmild"], reps=["X_regulons"], cv=3)
+        compare(adata, methods=["scmild"], use_reps=["X_regulons"], cv=3)
 
 
 def test_unlabelled_patients_are_predicted_and_not_judged(make_cohort):
     adata = make_cohort(n_patients=9)
     adata.obs["response"] = adata.obs["response"].astype(object).where(adata.obs["patient"] != "P8", None)
-    compare(adata, methods=["mil_mean", "svc"], reps=["X_regulons"], cv=2, unlabelled="predict")
+    compare(adata, methods=["mil_mean", "svc"], use_reps=["X_regulons"], cv=2, unlabelled="predict")
     assert (tm.get.benchmark(adata).reset_index()["n"] == 8).all()
     found = predictions_of(adata, "svc")
     assert found["prob_R"].notna().all() and found.loc["P8", "label"] == ""
@@ -323,7 +330,7 @@ def test_own_methods_get_no_label_no_other_cells_and_no_earlier_result(make_coho
         score = pd.Series(test.obsm["X_regulons"][:, 0], index=test.obs["patient"].to_numpy()).groupby(level=0).mean()
         return pd.DataFrame({"R": score, "NR": 1 - score})
 
-    compare(adata, methods="tcellmil", reps=["X_regulons"], own={"first regulon": nearest_mean})
+    compare(adata, methods="tcellmil", use_reps=["X_regulons"], custom_methods={"first regulon": nearest_mean})
     assert len(seen) == 8
     for train, test, labelled, leftovers in seen:
         assert not train & test and not labelled and not leftovers
@@ -333,7 +340,7 @@ def test_own_methods_get_no_label_no_other_cells_and_no_earlier_result(make_coho
 
 def test_without_cell_types_composition_is_left_out_of_all(make_cohort):
     adata = make_cohort()
-    compare(adata, methods="baselines", reps=["X_regulons"], cv=2)
+    compare(adata, methods="baselines", use_reps=["X_regulons"], cv=2)
     assert "composition" not in set(tm.get.benchmark(adata).reset_index()["method"])
 
 
@@ -346,7 +353,7 @@ def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path)
         )
     first, second = make_cohort(), make_cohort()
     for adata in (first, second):
-        compare(adata, methods=["mil_max", "random_forest"], reps=["X_pca"])
+        compare(adata, methods=["mil_max", "random_forest"], use_reps=["X_pca"])
     pd.testing.assert_frame_equal(tm.get.benchmark(first).reset_index(), tm.get.benchmark(second).reset_index())
 
 
@@ -355,15 +362,15 @@ def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path)
     [
         ({"methods": ["lasso"]}, ValueError, r"methods \['lasso'\] are not known; choose from tcellmil"),
         ({"methods": []}, ValueError, r"are not known; choose from"),
-        ({"reps": []}, ValueError, r"reps is empty; name keys of adata.obsm"),
-        ({"reps": ["X_scVI"]}, KeyError, r"use_rep='X_scVI' is not in adata.obsm"),
+        ({"use_reps": []}, ValueError, r"use_reps is empty; name keys of adata.obsm"),
+        ({"use_reps": ["X_scVI"]}, KeyError, r"use_rep='X_scVI' is not in adata.obsm"),
         ({"methods": "composition"}, ValueError, r"'composition', which needs cell_type_key"),
         ({"cell_type_key": "type"}, KeyError, r"cell_type_key='type' is not a column of adata.obs"),
         ({"cv": None}, ValueError, r"cv=None would hold out no patient"),
         ({"network": {"depth": 3}}, TypeError, r"network has no options \['depth'\]"),
-        ({"own": {"svc": print}}, ValueError, r"own has methods of the names \['svc'\], which are taken"),
+        ({"custom_methods": {"svc": print}}, ValueError, r"custom_methods has the names \['svc'\], which are taken"),
         (
-            {"methods": "majority", "own": {"mine": lambda a, b: 0}},
+            {"methods": "majority", "custom": {"mine": lambda a, b: 0}},
             ValueError,
             r"must return a DataFrame with a row for",
         ),
@@ -372,5 +379,5 @@ def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path)
 def test_bad_input_is_named_and_nothing_is_written(make_cohort, options, error, message):
     adata = make_cohort()
     with pytest.raises(error, match=message):
-        compare(adata, **{"reps": ["X_regulons"]} | options)
+        compare(adata, **{"use_reps": ["X_regulons"]} | options)
     assert "benchmark" not in adata.uns

@@ -126,7 +126,7 @@ def test_a_benchmark_keeps_groups_together_and_exchanges_them_whole(samples):
         "patient",
         "response",
         methods=["gaussian_nb", "majority"],
-        reps=["X_regulons"],
+        use_reps=["X_regulons"],
         cv="loo",
         group_key="donor",
         n_boot=20,

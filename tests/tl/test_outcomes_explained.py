@@ -74,7 +74,7 @@ def value_by_hand(adata, patient, shift=0.0, regulon=0):
     values = []
     for k in np.flatnonzero(model.module.replicas.test[:, i]):
         alone = model.module.select(np.array([k]))
-        values.append(alone.classify(alone.encode(alone.scale(x))[:, None], bags.side[i])[0][0, 0, 0])
+        values.append(alone.classify(alone.encode(alone.scale(x))[:, None], bags.bag_covariates[i])[0][0, 0, 0])
     return np.mean(values)
 
 
@@ -145,7 +145,7 @@ def test_shap_values_of_a_cell_are_parts_of_the_value_of_a_bag_of_one(fitted, ou
     model, bags = tm.get.model(fitted), tm.get.model(fitted).bags()
     i = list(bags.names).index("P4")
     own = model.module.select(np.flatnonzero(model.module.replicas.test[:, i]))
-    alone = own.classify(own.encode(own.scale(bags.x[bags.bag(i)]))[:, :, None], bags.side[i])[0]
+    alone = own.classify(own.encode(own.scale(bags.x[bags.bag(i)]))[:, :, None], bags.bag_covariates[i])[0]
     assert additivity.loc["P4", "output"] == pytest.approx(alone.mean(), rel=1e-4)
 
 

@@ -79,7 +79,7 @@ def test_values_of_a_held_out_patient_reach_nothing_of_its_replica(make_cohort):
 
 def test_a_comparison_records_what_it_compared(make_cohort):
     adata = make_cohort()
-    options = {"n_boot": 1, "n_permutations": 1, "progress": False, "reps": ["X_regulons"], "cv": 2}
+    options = {"n_boot": 1, "n_permutations": 1, "progress": False, "use_reps": ["X_regulons"], "cv": 2}
     methods = ["tcellmil", "autoencoder", "no_autoencoder"]
     training = {"accelerator": "cpu", "max_epochs_ae": 2}
     tm.tl.benchmark(adata, "patient", "response", methods=methods, training=training, **options)
@@ -90,7 +90,7 @@ def test_a_comparison_records_what_it_compared(make_cohort):
 
 def test_options_that_no_compared_method_reads_are_told(make_cohort):
     adata = make_cohort()
-    options = {"n_boot": 1, "n_permutations": 1, "progress": False, "reps": ["X_regulons"], "cv": 2}
+    options = {"n_boot": 1, "n_permutations": 1, "progress": False, "use_reps": ["X_regulons"], "cv": 2}
     options |= {"network": {"n_hidden": 8}, "training": {"max_epochs": 2, "lr_ae": 1e-3}}
     with pytest.warns(
         UserWarning, match=r"options \['n_hidden', 'lr_ae'\] have no effect: none of the methods"

@@ -166,8 +166,8 @@ class Bags:
         return 0 if self.covariates is None else self.covariates.shape[1]
 
     @cached_property
-    def side(self) -> np.ndarray:
-        """What the classifier knows of each patient beside the cells: cohort, then covariates; float32."""
+    def bag_covariates(self) -> np.ndarray:
+        """What the classifier reads of each patient beside the cells: one-hot cohort, then covariates; float32."""
         return self.cohort_onehot if self.covariates is None else np.hstack([self.cohort_onehot, self.covariates])
 
     @cached_property

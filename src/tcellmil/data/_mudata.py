@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_of_mudata(mdata: MuData, places: Sequence[str]) -> list[Representation]:
-    """Representations in the order of ``mdata.obs``; ``places`` as in :func:`tcellmil.data._representations.places`.
+    """Representations in the order of ``mdata.obs``; ``places`` as :func:`resolve_use_rep` finds them.
 
     Raises
     ------

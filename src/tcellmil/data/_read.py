@@ -15,7 +15,7 @@ from tcellmil._log import warn
 from ._columns import per_patient, read_categories, read_cohorts, read_groups, read_numbers, read_samples
 from ._fields import Fields
 from ._mudata import read_of_mudata
-from ._representations import Representation, joint_features, numbered, places, read_representation
+from ._representations import Representation, joint_features, numbered, read_representation, resolve_use_rep
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -86,7 +86,7 @@ def read(data: AnnData | MuData, fields: Fields, *, new: bool = False) -> Cohort
         cells=data.obs_names.to_numpy(dtype=str),
         sample=samples.to_numpy(dtype=str),
         patients=table,
-        representations=tuple(_representations(data, places(data, fields.use_rep))),
+        representations=tuple(_representations(data, resolve_use_rep(data, fields.use_rep))),
         levels=levels,
     )
 
@@ -96,7 +96,7 @@ def read_patients(
 ) -> tuple[pd.Series, pd.DataFrame, tuple[str, ...] | None]:
     """The columns alone: the patient of each cell, ``patients`` and ``levels`` of :class:`Cohort`."""
     check_data(data)
-    places(data, fields.use_rep)  # what is missing is reported first
+    resolve_use_rep(data, fields.use_rep)  # what is missing is reported first
     samples = read_samples(data, fields.sample_key)
     columns, levels = _read_outcomes(data, samples, fields, new)
     if fields.batch_key is not None:
@@ -119,7 +119,7 @@ def read_features(data: AnnData | MuData, use_rep: str | Sequence[str]) -> tuple
     KeyError, ValueError
         If one of them is not there, or is not finite.
     """
-    parts = _representations(data, places(data, use_rep))
+    parts = _representations(data, resolve_use_rep(data, use_rep))
     for part in parts:
         part.check_finite()
     names = joint_features(parts) or numbered(parts[0].place, parts[0].n_features)
@@ -135,7 +135,7 @@ def only_what_is_read(data: AnnData | MuData, fields: Fields) -> AnnData:
 
     obs = {key: check_obs_column(data, key, argument) for argument, key in fields.columns()}
     obsm, uns = {}, {}
-    for part in _representations(data, places(data, fields.use_rep)):
+    for part in _representations(data, resolve_use_rep(data, fields.use_rep)):
         obsm[part.place] = part.x
         names = {} if part.names is None else {"names": np.array(part.names, dtype=object)}
         uns[part.place.removeprefix("X_")] = {"params": {"method": part.method}, **names}

@@ -35,7 +35,7 @@ def registry_without_data(fields: Fields, model_name: str) -> dict:
 def registry_fields(data: AnnData | MuData, keys: Fields) -> list:
     """What scvi-tools notes of a model's data: each representation, the patient and the cohort.
 
-    ``keys.use_rep`` holds places, as in :func:`tcellmil.data._representations.places`.
+    ``keys.use_rep`` holds places, as in :func:`tcellmil.data._representations.resolve_use_rep`.
     """
     from scvi.data import fields
 

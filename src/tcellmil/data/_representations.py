@@ -56,7 +56,7 @@ class Representation:
         check_finite(self.x, described(self.place), self.names)
 
 
-def places(data: AnnData | MuData, use_rep: UseRep) -> tuple[str, ...]:
+def resolve_use_rep(data: AnnData | MuData, use_rep: UseRep) -> tuple[str, ...]:
     """Where each representation is: a key of ``obsm``, or ``"modality:key"`` of a MuData.
 
     Parameters

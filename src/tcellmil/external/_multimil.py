@@ -69,8 +69,8 @@ def multimil(
     sample_key, label_key
         Columns of ``obs``, as given to :func:`tcellmil.tl.benchmark`.
     use_rep
-        Key of ``obsm``; it must be one of the ``reps`` of the benchmark. MultiMIL's authors recommend an embedding that
-        is free of batch effects.
+        Key of ``obsm``; it must be one of the ``use_reps`` of the benchmark. MultiMIL's authors recommend an embedding
+        that is free of batch effects.
     continuous_covariate_keys, categorical_covariate_keys
         As in :func:`tcellmil.tl.fit_mil`; categories are those of a fold's training patients.
     model, training
@@ -107,7 +107,8 @@ def multimil(
     >>> method = tm.external.multimil(sys.executable, "patient", "response", use_rep="X_pca", training={"lr": 1e-3})
     >>> method.use_rep
     'X_pca'
-    >>> tm.tl.benchmark(adata, "patient", "response", reps=["X_pca"], own={"multimil": method})  # doctest: +SKIP
+    >>> custom = {"multimil": method}
+    >>> tm.tl.benchmark(adata, "patient", "response", use_reps=["X_pca"], custom_methods=custom)  # doctest: +SKIP
     """
     from tcellmil.data._fields import column_names
 

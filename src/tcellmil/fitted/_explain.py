@@ -90,7 +90,7 @@ def explain_cells(
     import shap
 
     rng = np.random.default_rng([seed, 3, i])
-    network = _CellNetwork(stack, bags.side[i], output)
+    network = _CellNetwork(stack, bags.bag_covariates[i], output)
     reference = stack.scale(bags.x[background_cells(bags, stack.replicas.train[0], background, rng)])[0]
     cells = stack.scale(bags.x[bags.bag(i)])[0]
     explainer = shap.GradientExplainer(network, reference, batch_size=n_samples)
@@ -122,7 +122,7 @@ def explain_bag(
         For the background.
     """
     rng = np.random.default_rng([seed, 4, i])
-    cohort = bags.side[i]
+    cohort = bags.bag_covariates[i]
     cells = stack.scale(bags.x[bags.bag(i)])[0]
     picked = background_bags(bags, stack.replicas.train[0], len(cells), background, rng)
     references = [stack.scale(bags.x[rows])[0] for rows in picked]

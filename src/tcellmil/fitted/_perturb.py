@@ -77,7 +77,7 @@ def perturb_bags(
             continue
         own, rows = stack.select(index), bags.bag(i)
         scaled = own.scale(bags.x[rows])  # (encoder or 1, cell, feature)
-        cohort = bags.side[i]
+        cohort = bags.bag_covariates[i]
         base[i] = _probabilities(own, scaled[:, None], cohort)[0]
         made = np.flatnonzero(np.isfinite(amounts[:, i]).all(axis=1))
         where = torch.from_numpy(touched[rows])

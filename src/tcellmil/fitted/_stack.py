@@ -110,7 +110,7 @@ class FittedStack:
         present = torch.ones((1, *z.shape[1:3]), dtype=torch.bool)
         side = torch.from_numpy(side).expand(1, z.shape[1], -1)
         logits, attention = self._classifier(self._of_replicas(z), present, side)
-        return self.outcome.predict(self._cooled(logits).double()).numpy(), attention.numpy()
+        return self.outcome.predict(self._scale_by_temperature(logits).double()).numpy(), attention.numpy()
 
     def logits(self, scaled: Tensor, side: np.ndarray) -> Tensor:
         """Class scores ``(replica, bag, class)`` of bags of equal size; gradients pass through to the cells.
@@ -126,7 +126,7 @@ class FittedStack:
         z = self.encoders.network.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
         present = torch.ones((1, n_bags, n_cells), dtype=torch.bool)
         side = torch.from_numpy(side).expand(1, n_bags, -1)
-        return self._cooled(self._classifier(self._of_replicas(z), present, side)[0])
+        return self._scale_by_temperature(self._classifier(self._of_replicas(z), present, side)[0])
 
     def predict_bag(self, bags: Bags, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All replicas on all cells of one bag.
@@ -137,13 +137,13 @@ class FittedStack:
         ``(n_encoders, cell, n_latent)``.
         """
         z = self.encode(self.scale(bags.x[bags.bag(i)]))
-        predicted, attention = self.classify(z[:, None], bags.side[i])
+        predicted, attention = self.classify(z[:, None], bags.bag_covariates[i])
         return predicted[:, 0], attention[:, 0], z.numpy()
 
     def _of_replicas(self, z: Tensor) -> Tensor:
         return z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]
 
-    def _cooled(self, logits: Tensor) -> Tensor:
+    def _scale_by_temperature(self, logits: Tensor) -> Tensor:
         if self.temperature is None:
             return logits
         return logits / torch.from_numpy(self.temperature.astype(np.float32))[:, None, None]

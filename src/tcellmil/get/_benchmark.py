@@ -52,7 +52,7 @@ def benchmark(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> compared = {"methods": ["gaussian_nb", "majority"], "reps": ["X_regulons"]}
+    >>> compared = {"methods": ["gaussian_nb", "majority"], "use_reps": ["X_regulons"]}
     >>> tm.tl.benchmark(adata, "patient", "response", **compared, cv=2, n_boot=100, n_permutations=100)
     >>> tm.get.benchmark(adata, "wide").index.tolist()
     [('gaussian_nb', 'X_regulons'), ('majority', '')]

@@ -79,13 +79,13 @@ def batch_effect(
     places = [place_cells(adata, name) for name in bases]
     batch = _batches(adata, batch_key) if bases else None
 
-    reps = ari["representation"].unique().tolist()
-    width, height = 3.4 + 0.075 * longest(reps, 24), 1.5 + 0.5 * len(reps)
+    use_reps = ari["representation"].unique().tolist()
+    width, height = 3.4 + 0.075 * longest(use_reps, 24), 1.5 + 0.5 * len(use_reps)
     if bases:
         columns, lines = _legend_shape(batch, (len(bases) + 1) * width)
         height = max(height, 3.4) + 0.22 * (lines + 1)
     axes = canvas.axes(len(bases) + 1, (width, height))
-    of_reps = canvas.colors(cycled(reps))
+    of_reps = canvas.colors(cycled(use_reps))
     colors = canvas.colors(_colors(batch)) if bases else {}
     for panel, name, place in zip(axes, bases, places, strict=False):
         _draw_embedding(panel, name, place, batch, colors)
@@ -142,16 +142,16 @@ def _explain_batches(canvas: Canvas, ax: Axes, colors: dict, batch_key: str, col
 def _draw_indices(ax: Axes, ari: pd.DataFrame, tests: pd.DataFrame, colors: dict, batch_key: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    reps = list(colors)
-    values = [ari.loc[ari["representation"] == rep, "ari"].to_numpy() for rep in reps]
-    draw_boxes_with_points(ax, values, range(len(reps)), list(colors.values()), 0.5, reach=0.18, size=9)
+    use_reps = list(colors)
+    values = [ari.loc[ari["representation"] == rep, "ari"].to_numpy() for rep in use_reps]
+    draw_boxes_with_points(ax, values, range(len(use_reps)), list(colors.values()), 0.5, reach=0.18, size=9)
     column = "signed_rank_padj" if len(tests) > 1 else "signed_rank_p"
     for rep, p in zip(tests["representation"], tests[column], strict=True):
-        beside_row(ax, reps.index(rep), _p_value(p), x=1.02, fontsize="small")
+        beside_row(ax, use_reps.index(rep), _p_value(p), x=1.02, fontsize="small")
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
     low, high = ax.get_xlim()
     ax.set_xlim(min(low, -0.05 * SHORTEST_AXIS), max(high, SHORTEST_AXIS))
-    name_rows(ax, [shorten(rep, 24) for rep in reps])
+    name_rows(ax, [shorten(rep, 24) for rep in use_reps])
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.set_xlabel(f"Adjusted Rand index with {shorten(batch_key, 20)}")
     ax.set_title(f"{len(values[0])} initialisations of k-means", fontsize="medium")

@@ -27,7 +27,7 @@ N_COMPONENTS = 50  # of a PCA that is compared with nothing
 def batch_effect(
     adata: AnnData,
     batch_key: str,
-    reps: Sequence[str] = (PCA, _keys.representation(_keys.REGULONS)),
+    use_reps: Sequence[str] = (PCA, _keys.representation(_keys.REGULONS)),
     n_clusters: int = 4,
     n_init: int = 30,
     *,
@@ -58,7 +58,7 @@ def batch_effect(
         Cells with a batch and representations.
     batch_key
         Column of ``obs`` with the batch; two or more, none missing.
-    reps
+    use_reps
         Keys of ``obsm``; the others are compared with the first.
     n_clusters
         Clusters of k-means, between 2 and the number of cells.
@@ -106,51 +106,51 @@ def batch_effect(
     from tcellmil.stats import cluster_agreement
     from tcellmil.stats._cluster_agreement import compare_agreement
 
-    reps = _checked_reps(reps)
+    use_reps = _checked_reps(use_reps)
     batch = _checked_batch(adata, batch_key)
     if not 2 <= n_clusters <= adata.n_obs:
         raise ValueError(f"n_clusters={n_clusters} must be between 2 and the number of cells, {adata.n_obs}")
     if n_init < 2:
         raise ValueError(f"n_init={n_init} must be at least 2; one initialisation has no spread to compare")
-    values = {rep: _representation(adata, rep) for rep in reps if rep != PCA or rep in adata.obsm}
+    values = {rep: _representation(adata, rep) for rep in use_reps if rep != PCA or rep in adata.obsm}
     order = np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")  # k-means starts from cells drawn by row
-    computed = PCA in reps and PCA not in adata.obsm
+    computed = PCA in use_reps and PCA not in adata.obsm
     if computed:
         n_components = max((x.shape[1] for x in values.values()), default=N_COMPONENTS)
         in_order = _principal_components(adata, order, n_components, seed)
         values[PCA] = np.empty_like(in_order)
         values[PCA][order] = in_order
 
-    indices = {rep: cluster_agreement(values[rep][order], batch[order], n_clusters, n_init, seed) for rep in reps}
+    indices = {rep: cluster_agreement(values[rep][order], batch[order], n_clusters, n_init, seed) for rep in use_reps}
     ari = pd.DataFrame(
         {
-            "representation": np.repeat(np.array(reps, dtype=object), n_init),
-            "init": np.tile(np.arange(n_init), len(reps)),
-            "ari": np.concatenate([indices[rep] for rep in reps]),
+            "representation": np.repeat(np.array(use_reps, dtype=object), n_init),
+            "init": np.tile(np.arange(n_init), len(use_reps)),
+            "ari": np.concatenate([indices[rep] for rep in use_reps]),
         }
     )
     result = {
         "ari": ari,
         "tests": compare_agreement(indices),
         "params": {
-            **plain(batch_key=batch_key, reps=reps, n_clusters=n_clusters, n_init=n_init, seed=seed),
-            "n_features": np.array([values[rep].shape[1] for rep in reps]),
+            **plain(batch_key=batch_key, use_reps=use_reps, n_clusters=n_clusters, n_init=n_init, seed=seed),
+            "n_features": np.array([values[rep].shape[1] for rep in use_reps]),
             "computed_pca": computed,
             "n_batches": len(np.unique(batch)),
         },
     }
     adata = adata.copy() if copy else adata
     adata.uns[key_added] = result
-    medians = ", ".join(f"{rep} {np.median(indices[rep]):.3f} ({values[rep].shape[1]} columns)" for rep in reps)
+    medians = ", ".join(f"{rep} {np.median(indices[rep]):.3f} ({values[rep].shape[1]} columns)" for rep in use_reps)
     logger.info(f"batch_effect: median adjusted Rand index with {batch_key!r}: {medians}")
     return adata if copy else None
 
 
-def _checked_reps(reps: Sequence[str]) -> list[str]:
-    reps = [reps] if isinstance(reps, str) else list(dict.fromkeys(reps))
-    if not reps:
-        raise ValueError("reps is empty; name keys of adata.obsm, such as 'X_pca', 'X_regulons'")
-    return reps
+def _checked_reps(use_reps: Sequence[str]) -> list[str]:
+    use_reps = [use_reps] if isinstance(use_reps, str) else list(dict.fromkeys(use_reps))
+    if not use_reps:
+        raise ValueError("use_reps is empty; name keys of adata.obsm, such as 'X_pca', 'X_regulons'")
+    return use_reps
 
 
 def _checked_batch(adata: AnnData, batch_key: str) -> np.ndarray:
@@ -168,7 +168,7 @@ def _checked_batch(adata: AnnData, batch_key: str) -> np.ndarray:
 def _representation(adata: AnnData, rep: str) -> np.ndarray:
     if rep not in adata.obsm:
         hint = "; run tcellmil.tl.regulons first" if rep == _keys.representation(_keys.REGULONS) else ""
-        raise KeyError(f"reps: {rep!r} is not in adata.obsm; there are {some(adata.obsm)}{hint}")
+        raise KeyError(f"use_reps: {rep!r} is not in adata.obsm; there are {some(adata.obsm)}{hint}")
     x = adata.obsm[rep]
     x = np.asarray(x.toarray() if hasattr(x, "toarray") else x)
     check_finite(x, f"obsm[{rep!r}]")

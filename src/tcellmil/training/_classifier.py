@@ -162,7 +162,7 @@ def train_classifier(
         z=z,
         encoder_of_replica=torch.from_numpy(encoder_of_replica),
         labels=torch.from_numpy(labels),
-        cohort=torch.from_numpy(bags.side),
+        cohort=torch.from_numpy(bags.bag_covariates),
         weights=torch.from_numpy((per_bag * counts).astype(np.float32)),
         validation_weights=torch.from_numpy((per_bag * held_out).astype(np.float32)),
         outcome=outcome,
@@ -205,7 +205,7 @@ def _mean_output(
     The parameters are those of :func:`train_classifier`.
     """
     network.cpu().eval()
-    side = torch.from_numpy(bags.side)
+    side = torch.from_numpy(bags.bag_covariates)
     total = torch.zeros(len(train), 1, 1, dtype=torch.float64)
     for i in np.flatnonzero(train.any(axis=0)):
         cells = z[:, None, bags.bag(i)]

@@ -66,7 +66,7 @@ def benchmark(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> compared = {"methods": ["gaussian_nb", "majority"], "reps": ["X_regulons"]}
+    >>> compared = {"methods": ["gaussian_nb", "majority"], "use_reps": ["X_regulons"]}
     >>> tm.tl.benchmark(adata, "patient", "response", **compared, cv=2, n_boot=100, n_permutations=100)
     >>> len(tm.pl.benchmark(adata, show=False))
     3
@@ -86,8 +86,8 @@ def benchmark(
     first = table[table["metric"] == metrics[0]]
     first = first.sort_values("value", ascending=metrics[0] == "brier", kind="stable")
     rows = list(first[["method", "rep"]].itertuples(index=False, name=None))
-    reps = [rep for rep in dict.fromkeys(table["rep"]) if rep]
-    colors = canvas.colors({reps[0]: BLUE} if len(reps) == 1 else cycled(reps), {NO_REP: GREY})
+    use_reps = [rep for rep in dict.fromkeys(table["rep"]) if rep]
+    colors = canvas.colors({use_reps[0]: BLUE} if len(use_reps) == 1 else cycled(use_reps), {NO_REP: GREY})
     reference = params["reference"], params["reference_rep"]
 
     axes = canvas.axes(len(metrics), (3.0 if len(metrics) > 1 else 4.2, 1.3 + 0.26 * len(rows)))
@@ -99,7 +99,7 @@ def benchmark(
     names = [shorten(method) + (" (reference)" if (method, rep) == reference else "") for method, rep in rows]
     axes[0].set_yticks(range(len(rows)), names)
     axes[0].set_title(f"n = {int(table['n'].max())} patients", fontsize="medium", loc="left")
-    if len(reps) > 1:
+    if len(use_reps) > 1:
         handles = [
             Line2D([], [], color=color, marker="o", markersize=5, label=shorten(rep, 24))
             for rep, color in colors.items()

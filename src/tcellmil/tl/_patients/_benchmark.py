@@ -26,7 +26,9 @@ REFERENCE = "tcellmil"
 #: Fields that a comparison of classifiers does not take.
 NOT_OFFERED = ("use_rep", "scaling", "outcome", "event_key", "class_order")
 #: Packages that are run in an environment of their own.
-ELSEWHERE = {"multimil": "pass own={'multimil': tcellmil.external.multimil(python, ...)}, which says how to install it"}
+ELSEWHERE = {
+    "multimil": "pass custom_methods={'multimil': tcellmil.external.multimil(...)}, which says how to install it"
+}
 
 
 @documented
@@ -35,11 +37,11 @@ def benchmark(
     adata: AnnData,
     fields: Fields,
     methods: str | Sequence[str] = "all",
-    reps: str | Sequence[str] = ("X_regulons", "X_pca"),
+    use_reps: str | Sequence[str] = ("X_regulons", "X_pca"),
     *,
     ablations: bool = False,
     cell_type_key: str | None = None,
-    own: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
+    custom_methods: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int = 1,
     seed: int = 0,
@@ -54,8 +56,8 @@ def benchmark(
     """Compare methods on the same splits of the same patients.
 
     Every method is trained anew in every fold, on that fold's training patients, and predicts those that it held out.
-    The mean over seeds is evaluated. Differences are to ``tcellmil`` on the first of ``reps`` (to the first row, where
-    it is not among the methods), with a p-value over patients: DeLong's test for AUROC, McNemar's for accuracy,
+    The mean over seeds is evaluated. Differences are to ``tcellmil`` on the first of ``use_reps`` (to the first row,
+    where it is not among the methods), with a p-value over patients: DeLong's test for AUROC, McNemar's for accuracy,
     an exchange of predictions within patients for the rest. They are not adjusted for the number of methods.
 
     Rows:
@@ -81,17 +83,17 @@ def benchmark(
     %(fields)s
     methods
         ``"all"``, ``"mil"``, ``"baselines"``, ``"ablations"``, or names as above.
-    reps
+    use_reps
         Keys of ``obsm``; every method but ``composition``, ``covariates`` and ``majority`` runs on each.
     ablations
         Add the ablations of ``tcellmil``.
     cell_type_key
         Column of ``obs`` for ``composition``; without it, that row is left out of ``"all"``.
-    own
+    custom_methods
         Your own methods by name, or adapters to other packages (:func:`tcellmil.external.multimil`):
         ``function(train, test)`` gets the cells of a fold's training patients, and of its held-out patients without
-        their labels (``obs``, ``X``, layers and ``reps``), and returns probabilities, one row per held-out patient and
-        one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it. Covariates
+        their labels (``obs``, ``X``, layers and ``use_reps``), and returns probabilities, one row per held-out patient
+        and one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it. Covariates
         are in ``obs``.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
@@ -116,7 +118,7 @@ def benchmark(
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
     - ``"predictions"``: one row per method, representation and patient;
-    - ``"params"``: the arguments (of ``own`` the names), ``classes``, and the method that the others are compared with.
+    - ``"params"``: the arguments (of ``custom_methods`` the names), ``classes``, and the method that the others are compared with.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def benchmark(
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> compared = {"methods": ["mil_linear", "logistic_regression", "majority"], "reps": ["X_regulons"], "cv": 2}
+    >>> compared = {"methods": ["mil_linear", "logistic_regression", "majority"], "use_reps": ["X_regulons"], "cv": 2}
     >>> tm.tl.benchmark(adata, "patient", "response", **compared, n_boot=100, n_permutations=100, progress=False)
     >>> tm.get.benchmark(adata, metric="auroc").index.unique("method").tolist()
     ['mil_linear', 'logistic_regression', 'majority']
@@ -146,24 +148,24 @@ def benchmark(
     from tcellmil.data._read import read
     from tcellmil.data._schema import Schema
     from tcellmil.nn import NetworkConfig
-    from tcellmil.tl._patients._own_method import OwnMethod
+    from tcellmil.tl._patients._custom_method import CustomMethod
     from tcellmil.training import TrainingConfig
 
-    network, training, own = network or {}, training or {}, dict(own or {})
+    network, training, custom_methods = network or {}, training or {}, dict(custom_methods or {})
     check_fields(network, NetworkConfig, "network")
     check_fields(training, TrainingConfig, "training")
     if cv is None:
         raise ValueError("cv=None would hold out no patient; there would be nothing to compare")
-    chosen = _chosen(methods, ablations, own)
-    reps = [reps] if isinstance(reps, str) else list(dict.fromkeys(reps))
-    if not reps:
-        raise ValueError("reps is empty; name keys of adata.obsm, such as 'X_regulons'")
+    chosen = _chosen(methods, ablations, custom_methods)
+    use_reps = [use_reps] if isinstance(use_reps, str) else list(dict.fromkeys(use_reps))
+    if not use_reps:
+        raise ValueError("use_reps is empty; name keys of adata.obsm, such as 'X_regulons'")
     types = _cell_types(adata, cell_type_key)
-    cohort, bags = read(adata, replace(fields, use_rep=reps)), {}
-    for rep in reps:
+    cohort, bags = read(adata, replace(fields, use_rep=use_reps)), {}
+    for rep in use_reps:
         own_cohort = cohort.only(rep)
         bags[rep] = Schema.learn(own_cohort, replace(fields, use_rep=rep)).encode(own_cohort)
-    first = bags[reps[0]]
+    first = bags[use_reps[0]]
     problem = Problem(
         bags,
         first.replicas(cv, n_seeds=n_seeds, seed=seed),
@@ -177,12 +179,12 @@ def benchmark(
     _warn_of_idle_options(networks, problem)
 
     on_cells = [*networks, *(method for method in chosen if method.on_cells and method not in networks)]
-    runs = [run_method(method, problem, rep) for rep in reps for method in on_cells]
+    runs = [run_method(method, problem, rep) for rep in use_reps for method in on_cells]
     runs += [run_method(method, problem) for method in chosen if not method.on_cells]
-    of_own = [OwnMethod(name, function, adata, reps, fields) for name, function in own.items()]
-    runs += [run_method(method, problem, method.rep) for method in of_own]
+    custom = [CustomMethod(name, function, adata, use_reps, fields) for name, function in custom_methods.items()]
+    runs += [run_method(method, problem, method.rep) for method in custom]
 
-    reference = next((run for run in runs if (run.method, run.rep) == (REFERENCE, reps[0])), runs[0])
+    reference = next((run for run in runs if (run.method, run.rep) == (REFERENCE, use_reps[0])), runs[0])
     splitter = splitter_for(cv)
     sizes = {"n_boot": n_boot, "n_permutations": n_permutations, "seed": seed}
     metrics = compare_runs(runs, reference, problem, in_pairs=splitter.in_pairs, **sizes)
@@ -191,8 +193,14 @@ def benchmark(
         "methods": describe_runs(runs),
         "predictions": predictions_of_runs(runs, problem),
         "params": {
-            **plain(**fields.given(without=NOT_OFFERED), methods=methods, reps=reps, ablations=ablations),
-            **plain(cell_type_key=cell_type_key, own=list(own), cv=splitter.name, n_seeds=n_seeds, seed=seed),
+            **plain(**fields.given(without=NOT_OFFERED), methods=methods, use_reps=use_reps, ablations=ablations),
+            **plain(
+                cell_type_key=cell_type_key,
+                custom_methods=list(custom_methods),
+                cv=splitter.name,
+                n_seeds=n_seeds,
+                seed=seed,
+            ),
             **plain(network=network, training=training, n_boot=n_boot, n_permutations=n_permutations),
             "classes": np.array(first.outcome.outputs, dtype=object),
             "outcome": first.outcome.kind,
@@ -211,7 +219,7 @@ def benchmark(
     return adata if copy else None
 
 
-def _chosen(methods: str | Sequence[str], ablations: bool, own: Mapping[str, Callable]) -> list[Method]:
+def _chosen(methods: str | Sequence[str], ablations: bool, custom_methods: Mapping[str, Callable]) -> list[Method]:
     """The methods by name, or an error that says which names are taken or unknown."""
     from tcellmil.comparison._methods import methods_by_name
 
@@ -220,9 +228,9 @@ def _chosen(methods: str | Sequence[str], ablations: bool, own: Mapping[str, Cal
         if name in names:
             raise ImportError(f"methods has {name!r}, which cannot be imported beside tcellmil; {how}")
     chosen = methods_by_name([*names, "ablations"] if ablations else names)
-    same = [name for name in own if any(name == method.name for method in chosen)]
+    same = [name for name in custom_methods if any(name == method.name for method in chosen)]
     if same:
-        raise ValueError(f"own has methods of the names {some(same)}, which are taken; give them other names")
+        raise ValueError(f"custom_methods has the names {some(same)}, which are taken; give them other names")
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""A method of the user's own in a comparison."""
+"""A method that the user brings to a comparison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnMethod(Method):
+class CustomMethod(Method):
     """A function of the cells of training patients, and of the held-out ones without their labels.
 
     Parameters
@@ -29,23 +29,23 @@ class OwnMethod(Method):
         How it is called.
     function
         As :func:`tcellmil.tl.benchmark` documents it.
-    adata, reps, fields
+    adata, use_reps, fields
         The cells, the representations that the function may see, and the keys.
     """
 
     name: str
     function: Callable[..., pd.DataFrame]
     adata: AnnData
-    reps: Sequence[str]
+    use_reps: Sequence[str]
     fields: Fields
-    kind: ClassVar[str] = "own"
+    kind: ClassVar[str] = "custom"
 
     @property
     def rep(self) -> str:
         """What the function reads, where it is an adapter that says so."""
         return getattr(self.function, "use_rep", "")
 
-    def fit(self, problem: Problem, rep: str) -> FittedOwn:
+    def fit(self, problem: Problem, rep: str) -> FittedCustom:
         """Call the function once per fold and seed."""
         bags, replicas = problem.patients, problem.replicas
         takes_seed = "seed" in _arguments(self.function)
@@ -54,12 +54,12 @@ class OwnMethod(Method):
         found = np.full((len(replicas), bags.n_bags, bags.n_outputs), np.nan)
         for k in range(len(replicas)):
             patients = [bags.names[side[k]] for side in (replicas.train, replicas.test)]
-            train, test = (_cells_of(self.adata, sample.isin(names), self.reps) for names in patients)
+            train, test = (_cells_of(self.adata, sample.isin(names), self.use_reps) for names in patients)
             del test.obs[self.fields.label_key]
             table = self.function(train, test, **({"seed": int(replicas.seed[k])} if takes_seed else {}))
             found[k, replicas.test[k]] = self._checked(table, pd.Index(patients[1]), classes)
         # An adapter says with which options it trains.
-        return FittedOwn(found, dict(getattr(self.function, "options", {})))
+        return FittedCustom(found, dict(getattr(self.function, "options", {})))
 
     def _checked(self, table: pd.DataFrame, patients: pd.Index, classes: list[str]) -> np.ndarray:
         if (
@@ -68,14 +68,14 @@ class OwnMethod(Method):
             or not patients.isin(table.index).all()
         ):
             raise ValueError(
-                f"own method {self.name!r} must return a DataFrame with a row for each of the patients "
+                f"custom method {self.name!r} must return a DataFrame with a row for each of the patients "
                 f"{some(patients)} and columns {some(classes)}"
             )
         return table.loc[patients, classes].to_numpy()
 
 
 @dataclass(frozen=True)
-class FittedOwn(Fitted):
+class FittedCustom(Fitted):
     """What the function predicted."""
 
     probabilities: np.ndarray
@@ -93,11 +93,11 @@ def _arguments(function: Callable) -> Sequence[str]:
         return []
 
 
-def _cells_of(adata: AnnData, mask: pd.Series, reps: list[str]) -> AnnData:
-    """Some cells, their expression, ``obs`` and ``reps``: results of earlier fits, which saw labels, stay behind."""
+def _cells_of(adata: AnnData, mask: pd.Series, use_reps: list[str]) -> AnnData:
+    """Some cells, their expression, ``obs`` and ``use_reps``; results of earlier fits saw labels and stay behind."""
     part = adata[mask.to_numpy()].copy()
     part.obs = part.obs.drop(columns=[c for key in adata.uns if (c := _keys.of_fit(key, _keys.ATTENTION)) in part.obs])
-    for key in set(part.obsm) - set(reps):
+    for key in set(part.obsm) - set(use_reps):
         del part.obsm[key]
     part.uns.clear()
     return part
