@@ -370,7 +370,7 @@ def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path)
         ({"network": {"depth": 3}}, TypeError, r"network has no options \['depth'\]"),
         ({"custom_methods": {"svc": print}}, ValueError, r"custom_methods has the names \['svc'\], which are taken"),
         (
-            {"methods": "majority", "custom": {"mine": lambda a, b: 0}},
+            {"methods": "majority", "custom_methods": {"mine": lambda a, b: 0}},
             ValueError,
             r"must return a DataFrame with a row for",
         ),

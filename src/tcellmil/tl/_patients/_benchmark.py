@@ -93,8 +93,8 @@ def benchmark(
         Your own methods by name, or adapters to other packages (:func:`tcellmil.external.multimil`):
         ``function(train, test)`` gets the cells of a fold's training patients, and of its held-out patients without
         their labels (``obs``, ``X``, layers and ``use_reps``), and returns probabilities, one row per held-out patient
-        and one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it. Covariates
-        are in ``obs``.
+        and one column per class. Called once per fold and seed; a function with an argument ``seed`` gets it.
+        Covariates are in ``obs``.
     cv, n_seeds, seed
         As in :func:`tcellmil.tl.fit_mil`.
     network, training
@@ -118,7 +118,8 @@ def benchmark(
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
     - ``"predictions"``: one row per method, representation and patient;
-    - ``"params"``: the arguments (of ``custom_methods`` the names), ``classes``, and the method that the others are compared with.
+    - ``"params"``: the arguments (of ``custom_methods`` the names), ``classes``, and the method that the others are
+      compared with.
 
     Raises
     ------
