@@ -159,3 +159,8 @@ def test_names_of_tests_are_at_most_70_characters():
     ]
     assert len(names) > 500
     assert [name for name in names if len(name) > 70] == []
+
+
+def test_every_table_has_a_picture_of_its_name():
+    objects = {"model", "shap_explanation"}
+    assert set(tm.get.__all__) - objects <= set(tm.pl.__all__)
