@@ -185,6 +185,8 @@ def shap(
 def _output(output: str | None, outcome: Outcome) -> str:
     """What is explained, or a ValueError that says what there is."""
     possible = outcome.explained
+    if output is not None and output not in get_args(Output):
+        check_choice(output, possible, "output")
     if output is not None and output not in possible:
         raise ValueError(
             f"output={output!r} does not go with outcome={outcome.kind!r}; choose from {', '.join(map(repr, possible))}"
