@@ -163,7 +163,7 @@ def test_values_that_do_not_add_up_are_warned_about(fitted):
         (
             {"output": "odds"},
             ValueError,
-            r"output='odds' does not go with outcome='classes'; choose from 'probability', 'logit'",
+            r"output='odds' is not known; choose from 'probability', 'logit'",
         ),
         ({"background": 0}, ValueError, r"background=0 must be a whole number of at least 1"),
         ({"n_samples": 2.5}, ValueError, r"n_samples=2.5 must be a whole number"),
