@@ -250,7 +250,7 @@ def test_ordered_classes_are_explained_as_classes(explained, outcome):
         (
             "ordinal",
             lambda a: tm.tl.shap(a, output="odds"),
-            "output='odds' does not go with outcome='ordinal'; choose from 'probability', 'logit'",
+            "output='odds' is not known; choose from 'probability', 'logit'",
         ),
         (
             "continuous",
