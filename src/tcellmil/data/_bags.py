@@ -129,7 +129,7 @@ class Bags:
 
     @property
     def n_outputs(self) -> int:
-        """Number of outputs of a network: the classes, or 1."""
+        """The number of classes, or 1 where a single number is predicted."""
         return len(self.outcome.outputs)
 
     @cached_property
