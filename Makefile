@@ -33,7 +33,7 @@ demo: $(VENV)/.base
 	$(BIN)/python -m tcellmil.demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
