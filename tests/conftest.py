@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
+from tcellmil._results import stored_predictions
 from tcellmil.outcomes import Classes
 
 matplotlib.use("Agg")
@@ -51,7 +52,8 @@ def build_cohort(n_patients=8, n_cells=15, classes=("NR", "R"), seed=0, prefix="
     adata = ad.AnnData(rng.poisson(1, size=(len(patient), 3)).astype(np.float32), obs=obs)
     adata.obsm["X_regulons"] = scores.astype(np.float32)
     adata.obsm["X_pca"] = rng.normal(size=(len(patient), 5)).astype(np.float32)
-    adata.uns["regulons"] = {"names": np.array(REGULONS, dtype=object), "params": {"method": "aucell"}}
+    params = {"method": "aucell", "verb": "regulons"}
+    adata.uns["regulons"] = {"names": np.array(REGULONS, dtype=object), "params": params}
     return adata
 
 
@@ -185,7 +187,7 @@ def fit_of(fitted_once):
         own |= {"outcome": outcome.kind, "classes": np.array(outcome.outputs, dtype=object)}
         own |= {"positive_class": outcome.outputs[-1]}
         predictions = pd.DataFrame(columns, index=pd.Index(np.asarray(names, dtype=object), name="patient"))
-        return {"params": params | own, "predictions": predictions}
+        return {"params": params | own, "predictions": stored_predictions(predictions, outcome)}
 
     return result
 

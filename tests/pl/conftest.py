@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tcellmil._results import OF_FIT, OWN
 from tcellmil.stats import benjamini_hochberg, bootstrap_metrics, bootstrap_survival, signed_rank_by_column
 
 
@@ -54,7 +55,7 @@ def make_cohort(
         {
             "label": np.where(labelled, classes[code], ""),
             "predicted": classes[proba.argmax(axis=1)],
-            **{f"prob_{name}": proba[:, i] for i, name in enumerate(classes)},
+            **{f"prob_{i}": proba[:, i] for i in range(len(classes))},
             "prob_sd": rng.uniform(0, 0.1, n_patients),
             "n_cells": n_cells,
             "n_replicas": 1,
@@ -76,6 +77,8 @@ def make_cohort(
             "positive_class": classes[-1],
             "outcome": "classes",
             "event_key": "",
+            "verb": "fit_mil",
+            "fit": key,
         },
         "predictions": predictions,
         "metrics": bootstrap_metrics(code[labelled], proba[labelled]),
@@ -161,7 +164,7 @@ def _add_perturbation(adata, key, rng, names, base, classes, n_regulons, unmovab
     adata.uns[f"{key}_perturbation"] = {
         "patients": pd.concat(tables, ignore_index=True),
         "stats": stats,
-        "params": {"key": key, "target_class": classes[-1], "outcome": "classes"},
+        "params": {"key": key, "target_class": classes[-1], "outcome": "classes", "verb": "perturb", "fit": key},
     }
 
 
@@ -184,6 +187,11 @@ def complete():
     _add_attention_tables(adata, rng, patients, regulons)
     _add_comparisons(adata, rng, patients)
     _add_scenic(adata, rng, regulons)
+    for verb, name in OF_FIT.items():
+        if (place := f"tcellmil_{name}") in adata.uns:
+            adata.uns[place]["params"] |= {"verb": verb, "fit": "tcellmil", "key": "tcellmil"}
+    for verb, place in OWN.items():
+        adata.uns[place]["params"]["verb"] = verb
     return adata
 
 

@@ -101,6 +101,9 @@ class RebalancedLeaveOneOut(Splitter):
     The training set of plain leave-one-out always lacks one patient of the held-out class, so that a model that learns
     only the class prior ranks every patient wrongly. Here the prior is the same in all folds. Where the outcome is a
     number, weights of the training patients have the same effect (:func:`balancing_weights`).
+
+    Where samples come in groups, each fold trains on as many samples of every class as if the largest group of one
+    class were held out: otherwise the prior would go with the size of the group.
     """
 
     name = "rebalanced_loo"
@@ -109,12 +112,21 @@ class RebalancedLeaveOneOut(Splitter):
     def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
         """As :meth:`Splitter.split`."""
         labels, rng = patients.labels, np.random.default_rng([seed, 1])
-        classes = np.unique(labels[patients.labelled])
-        for name, own in patients.groups_in_turn():
-            left_out = {c: int((labels[own] == c).sum()) for c in classes}
-            most = max(left_out.values())
+        classes, n_samples = np.unique(labels[patients.labelled], return_counts=True)
+        folds = [(name, own, (labels[own] == classes[:, None]).sum(axis=1)) for name, own in patients.groups_in_turn()]
+        most = max(left_out.max() for _, _, left_out in folds)
+        if n_samples.min() <= most:
+            raise ValueError(
+                f"cv='rebalanced_loo': the largest group has {most} samples of one class, and one class has "
+                f"{n_samples.min()} samples in all, so that no fold could train on equal shares; use cv='loo' or folds"
+            )
+        for name, own, left_out in folds:
             rest = np.setdiff1d(patients.labelled, own)
-            dropped = [_choose(rest[labels[rest] == c], most - n, rng) for c, n in left_out.items() if n < most]
+            dropped = [
+                _choose(rest[labels[rest] == c], most - n, rng)
+                for c, n in zip(classes, left_out, strict=True)
+                if n < most
+            ]
             yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
 
 
@@ -304,7 +316,5 @@ def splitter_of_record(name: str) -> Splitter | None:
 
 
 def _choose(patients: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """``n`` of the patients, or all that there are."""
-    if n == 1 and len(patients):
-        return np.array([rng.choice(patients)])
-    return rng.choice(patients, min(n, len(patients)), replace=False)
+    """``n`` of the patients."""
+    return np.array([rng.choice(patients)]) if n == 1 else rng.choice(patients, n, replace=False)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from tcellmil._checks import some
+from tcellmil._provenance import scores_at
 
 from ._representations import MATRIX, Representation, method_of, read_representation, stored_of
 
@@ -59,7 +60,8 @@ def _read(mdata: MuData, place: str) -> Representation:
     rows = adata.obs_names.get_indexer(mdata.obs_names)
     if key != MATRIX:
         found = read_representation(adata, key)
-        return replace(found, place=place, x=found.x[rows])
+        return replace(found, place=place, x=found.x[rows], checksum=scores_at(mdata, place))
     x = np.asarray(adata.X.toarray() if sparse.issparse(adata.X) else adata.X, dtype=np.float32)
     # A modality that tl.regulons added says under its own name what its matrix is.
-    return Representation(place, x[rows], [str(name) for name in adata.var_names], method_of(stored_of(adata, mod)))
+    names, method = [str(name) for name in adata.var_names], method_of(stored_of(adata, mod))
+    return Representation(place, x[rows], names, method, scores_at(mdata, place))

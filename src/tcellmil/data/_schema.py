@@ -15,7 +15,7 @@ from tcellmil.outcomes import OUTCOMES, Outcome
 from ._bags import Bags
 from ._fields import Fields
 from ._read import Cohort
-from ._representations import are_unit_intervals, joint_features, match_features
+from ._representations import are_unit_intervals, described, joint_features, match_features
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Schema:
         :func:`~tcellmil.data._representations.joint_features` makes them; empty where a single one has none.
     n_features
         Number of columns of each representation.
+    scores
+        Checksum of each representation that :func:`tcellmil.tl.regulons` scored, empty for all others.
     """
 
     fields: Fields
@@ -45,6 +47,7 @@ class Schema:
     categories: tuple[tuple[str, ...], ...]
     features: tuple[str, ...]
     n_features: tuple[int, ...]
+    scores: tuple[str, ...]
 
     @classmethod
     def learn(cls, cohort: Cohort, fields: Fields, outcome: Outcome | None = None) -> Schema:
@@ -83,6 +86,7 @@ class Schema:
             ),
             features=tuple(joint_features(parts)),
             n_features=tuple(part.n_features for part in parts),
+            scores=tuple(part.checksum for part in parts),
         )
 
     def encode(self, cohort: Cohort, *, new: bool = False) -> Bags:
@@ -107,6 +111,7 @@ class Schema:
             part.check_finite()
         if not new:
             self._check_known(table)
+            self._check_scores(cohort)
         code = {name: i for i, name in enumerate(self.cohorts)}
         codes, targets = self._outcomes(table, new)
         return Bags.from_cells(
@@ -134,6 +139,7 @@ class Schema:
             "categories": self.categories,
             "features": self.features,
             "n_features": self.n_features,
+            "scores": self.scores,
         }
 
     @classmethod
@@ -146,6 +152,7 @@ class Schema:
             categories=tuple(tuple(levels) for levels in values["categories"]),
             features=tuple(values["features"]),
             n_features=tuple(values["n_features"]),
+            scores=tuple(values["scores"]),
         )
 
     def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:
@@ -167,6 +174,15 @@ class Schema:
         if not columns:
             return None
         return dict(zip(table.index, np.column_stack(columns), strict=True))
+
+    def _check_scores(self, cohort: Cohort) -> None:
+        """Raise where regulons have been scored anew, which gives other predictions."""
+        for part, before in zip(cohort.representations, self.scores, strict=True):
+            if before and part.checksum and part.checksum != before:
+                raise ValueError(
+                    f"the regulons of {described(part.place)} have been scored anew since the model was fitted; "
+                    "fit it again, or score them as before"
+                )
 
     def _check_known(self, table: pd.DataFrame) -> None:
         """Raise where patients have classes, cohorts or categories that were not learned."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
-from tcellmil._checks import check_choice
+from tcellmil._checks import check_choice, is_mudata
 from tcellmil._docs import documented
 from tcellmil._results import regulon_activity, table_of
 
@@ -89,7 +89,9 @@ def prune(adata: AnnData, part: PrunePart = "targets", *, result_key: str | None
 
 
 @documented
-def regulons(adata: AnnData | MuData, *, result_key: str | None = None) -> pd.DataFrame:
+def regulons(
+    adata: AnnData | MuData, *, result_key: str | None = None, as_anndata: bool = False
+) -> pd.DataFrame | AnnData:
     """Activity of every regulon in every cell, as :func:`tcellmil.tl.regulons` wrote it.
 
     Parameters
@@ -97,10 +99,13 @@ def regulons(adata: AnnData | MuData, *, result_key: str | None = None) -> pd.Da
     adata
         Cells with ``obsm["X_regulons"]`` and ``uns["regulons"]``, or a MuData with a modality ``"regulons"``.
     %(own_result_key)s
+    as_anndata
+        Return an AnnData of cells x regulons, with ``obs`` and ``obsm`` of ``adata``, for scanpy's pictures and tests:
+        ``sc.pl.umap(tm.get.regulons(adata, as_anndata=True), color="IRF7(+)")``.
 
     Returns
     -------
-    A copy, one row per cell (index ``cell``) and one column per regulon; in [0, 1] for AUCell.
+    A copy, one row per cell (index ``cell``) and one column per regulon; in [0, 1] for AUCell. Or the AnnData.
 
     Raises
     ------
@@ -113,5 +118,14 @@ def regulons(adata: AnnData | MuData, *, result_key: str | None = None) -> pd.Da
     >>> tm.tl.regulons(adata, net=pd.DataFrame({"source": "IRF7", "target": adata.uns["truth"]["targets"]}))
     >>> tm.get.regulons(adata).shape
     (180, 1)
+    >>> tm.get.regulons(adata, as_anndata=True).var_names.tolist()
+    ['IRF7']
     """
-    return regulon_activity(adata, result_key)
+    table = regulon_activity(adata, result_key)
+    if not as_anndata:
+        return table
+    from anndata import AnnData
+
+    obsm = {key: value for key, value in adata.obsm.items() if not is_mudata(adata) or key not in adata.mod}
+    var = pd.DataFrame(index=pd.Index(table.columns, dtype=object))
+    return AnnData(table.to_numpy(), obs=adata.obs.copy(), var=var, obsm=obsm).copy()

@@ -15,6 +15,8 @@ from scipy import sparse
 from tcellmil import _keys
 from tcellmil._checks import check_layer
 from tcellmil._matrix import row_blocks
+from tcellmil._params import storable
+from tcellmil._provenance import checksum, record_of
 from tcellmil._results import regulon_activity
 
 if TYPE_CHECKING:
@@ -70,12 +72,12 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
     adata = AnnData(sparse.vstack(blocks).T.tocsr(), obs=obs, var=var)
     if AUC in cell_tables:
         names = np.array(cell_tables[AUC].dtype.names, dtype=str)
-        adata.obsm[_keys.representation(key_added)] = structured_to_unstructured(cell_tables[AUC], dtype=np.float32)
-        adata.uns[key_added] = {
-            "names": names,
-            "targets": _targets(gene_tables.get(MEMBERS), adata.var_names),
-            "params": {"method": "aucell", "source": Path(path).name, "n_genes": adata.n_vars},
-        }
+        scores = structured_to_unstructured(cell_tables[AUC], dtype=np.float32)
+        adata.obsm[_keys.representation(key_added)] = scores
+        params = {"method": "aucell", "source": Path(path).name, "n_genes": adata.n_vars}
+        params |= {"checksum": checksum(scores, names), **record_of("regulons")}
+        targets = _targets(gene_tables.get(MEMBERS), adata.var_names)
+        adata.uns[key_added] = storable({"names": names, "targets": targets, "params": params})
     return adata
 
 

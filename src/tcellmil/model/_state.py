@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -54,7 +55,11 @@ def to_state(model: FittedModel) -> dict:
     }
     if stack.replicas.weights is not None:
         splits["weights"] = stack.replicas.weights
-    return {"config": json.dumps(config), "weights": weights, "splits": splits}
+    state = {"config": json.dumps(config), "weights": weights, "splits": splits}
+    digest = hashlib.sha256(state["config"].encode())
+    for array in [*weights.values(), splits["train"], splits["test"]]:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return state | {"checksum": digest.hexdigest()}
 
 
 def from_state(state: dict) -> FittedModel:

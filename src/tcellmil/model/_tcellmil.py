@@ -212,9 +212,13 @@ class TcellMIL(BaseModelClass):
         bags = self.schema.encode(cohort)
         self.fitted, history = fit_model(bags, self.schema, self.network, **splits, **options)
         self._model_summary_string = f"TcellMIL with {self.module.config}"
-        self.history_table = with_named_stages(history, self.schema.fields.use_rep)
-        self.history_ = wide_history(self.history_table, self.schema.outcome)
+        self.set_history(with_named_stages(history, self.schema.fields.use_rep))
         self.is_trained_ = True
+
+    def set_history(self, table: pd.DataFrame) -> None:
+        """Set ``history`` and ``history_table`` from one row per replica, stage and epoch."""
+        self.history_table = table
+        self.history_ = wide_history(table, self.schema.outcome)
 
     def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
         """Class probabilities of patients, or their predicted number or risk.
@@ -266,7 +270,7 @@ class TcellMIL(BaseModelClass):
             data = {"mdata" if is_mudata(adata) else "adata": adata}
             method = cls._get_setup_method_args(cls=cls, **data, **schema.fields.as_dict())
             patients = read_patients(adata, schema.fields)[1]
-            fitted.check_patients(patients.index)
+            fitted = fitted.of_patients(patients.index)
             cls._register(adata, schema, patients, method)
             model = cls(adata, **network)
         model.fitted, model._given = fitted, ()
@@ -343,7 +347,7 @@ class TcellMIL(BaseModelClass):
         """The model's own patients, each by the replicas that held it out, as arrays."""
         fitted = self._fitted()
         self._check_data()
-        bags = fitted.read_again(self.adata)
+        fitted, bags = fitted.read_again(self.adata)
         return bags, fitted.out_of_fold(bags)
 
     def _fitted(self) -> FittedModel:

@@ -231,6 +231,10 @@ class Outcome(ABC):
         columns = {name: targets[:, i].astype(float) for i, name in enumerate(names)}
         return columns | {self.predicted_column: predicted[:, 0], f"{self.predicted_column}_sd": sd}
 
+    def stored_columns(self) -> dict[str, str]:
+        """Columns of predictions that hold a name of the user's: what they are called in a file."""
+        return {}
+
     @staticmethod
     def predicted_values(values: pd.Series) -> pd.Series:
         """The predicted column of some patients, as numbers."""

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 MIN_PATIENTS = 3
 
 
+def _way_out(n_classes: int) -> str:
+    """What can be done where a class is too small."""
+    if n_classes > 2:
+        return "leave the patients of that class out, or merge it with another"
+    return "or train on other patients and predict these with tl.predict; two classes cannot be merged"
+
+
 @dataclass(frozen=True)
 class Classes(Outcome):
     """Two classes or more; the last of the names is the positive one.
@@ -75,11 +82,17 @@ class Classes(Outcome):
             raise ValueError(
                 f"label_key {label_key!r} has one class only, {some(counts.index)}; a prediction needs at least two"
             )
+        if "sd" in counts.index:
+            raise ValueError(
+                f"label_key {label_key!r} has a class 'sd', whose probabilities would be in the column 'prob_sd' of "
+                "their standard deviation; rename the class"
+            )
         if counts.min() < MIN_PATIENTS:
             small = counts.index[counts < MIN_PATIENTS]
             raise ValueError(
                 f"label_key {label_key!r} has fewer than {MIN_PATIENTS} patients of class {some(small)} "
-                f"({', '.join(f'{c}: {n}' for c, n in counts.items())}); add patients or merge classes"
+                f"({', '.join(f'{c}: {n}' for c, n in counts.items())}); each class needs at least {MIN_PATIENTS}: add "
+                f"patients, {_way_out(len(counts))}"
             )
         return counts
 
@@ -126,6 +139,10 @@ class Classes(Outcome):
             **{f"prob_{name}": predicted[:, i] for i, name in enumerate(names)},
             "prob_sd": sd,
         }
+
+    def stored_columns(self) -> dict[str, str]:
+        """Probabilities by the number of the class: its name may hold what a key of a file must not."""
+        return {f"prob_{name}": f"prob_{i}" for i, name in enumerate(self.names)}
 
     @staticmethod
     def predicted_values(values: pd.Series) -> pd.Series:

@@ -11,8 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_layer, check_result
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._verbs import Result, verb
 from tcellmil.regulons import edge_correlation, infer_grn
 from tcellmil.regulons._grn import Species
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@verb()
 def grn(
     adata: AnnData,
     tf_names: Species | str | Path | Iterable[str] = "human",
@@ -28,7 +28,7 @@ def grn(
     seed: int = 0,
     key_added: str = _keys.GRN,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     """Infer which transcription factor regulates which gene, and whether it activates or represses it.
 
     Reads ``adata.X`` or a layer and writes to ``adata.uns[key_added]``. Edges come from GRNBoost2
@@ -80,13 +80,11 @@ def grn(
     tf_names = tf_names if isinstance(tf_names, str | Path) else list(tf_names)
     edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
     edges["rho"] = edge_correlation(edges, X, adata.var_names)
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = {"edges": edges, "params": plain(tf_names=tf_names, layer=layer, seed=seed)}
-    logger.info(
-        "grn: %d edges from %d transcription factors to %d targets in %d cells",
-        *(len(edges), edges["TF"].nunique(), edges["target"].nunique(), adata.n_obs),
+    message = (
+        f"{len(edges)} edges from {edges['TF'].nunique()} transcription factors to {edges['target'].nunique()} targets "
+        f"in {adata.n_obs} cells"
     )
-    return adata if copy else None
+    return Result({"edges": edges}, message, {"tf_names": tf_names})
 
 
 def edges_of(adata: AnnData, grn_key: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_choice, check_layer, check_mudata, is_mudata, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._provenance import checksum
+from tcellmil._verbs import Result, verb
 from tcellmil.io import read_net
 from tcellmil.io._net import Net, net_name
 from tcellmil.io._rankings import Annotations, Rankings, read_databases
@@ -39,6 +40,7 @@ MIN_RANKS = 20  # a cutoff below this many genes makes AUCell coarse
 
 
 @documented
+@verb(obsm=[""], modality=True)
 def regulons(
     adata: AnnData | MuData,
     net: Net | None = None,
@@ -145,7 +147,7 @@ def regulons(
     """
     data = adata
     tf_names = tf_names if isinstance(tf_names, str | Path) else list(tf_names)
-    adata = _cells(data, mod, key_added)
+    adata = _cells(data, mod)
     check_adata(adata)
     _check_method(method, method_kwargs)
     X = check_layer(adata, layer)
@@ -169,25 +171,16 @@ def regulons(
         scores, names = decouple(X, adata.obs_names, adata.var_names, targets, method, min_targets, method_kwargs)
         targets = targets[targets["regulon"].isin(names)].reset_index(drop=True)
 
-    params = plain(net=net, rankings=rankings, annotations=annotations, tf_names=tf_names, grn_key=grn_key)
-    params |= plain(method=method, layer=layer, min_targets=min_targets, auc_threshold=auc_threshold)
-    params |= plain(nes_threshold=nes_threshold, seed=seed, mod=mod, source=source, n_genes=adata.n_vars)
-    params |= plain(**method_kwargs)
-    data = data.copy() if copy else data
-    result = {"names": names, "targets": targets, "params": params}
-    if is_mudata(data):
-        _add_modality(data, key_added, adata.obs_names, scores, result)
-    else:
-        data.obsm[_keys.representation(key_added)] = scores
-        data.uns[key_added] = result
-    logger.info(
-        "regulons: %d regulons (of %d) from %s scored in %d cells by %s, median %g targets",
-        *(len(names), n_known, source, adata.n_obs, method, targets.groupby("regulon").size().median()),
+    params = {"tf_names": tf_names, "source": source, "n_genes": adata.n_vars, "checksum": checksum(scores, names)}
+    message = (
+        f"{len(names)} regulons (of {n_known}) from {source} scored in {adata.n_obs} cells by {method}, "
+        f"median {targets.groupby('regulon').size().median():g} targets"
     )
-    return data if copy else None
+    add = partial(_add_modality, cells=adata.obs_names, scores=scores) if is_mudata(data) else None
+    return Result({"names": names, "targets": targets}, message, params, {"": scores}, add=add)
 
 
-def _cells(data: AnnData | MuData, mod: str | None, key_added: str) -> AnnData:
+def _cells(data: AnnData | MuData, mod: str | None) -> AnnData:
     """The AnnData with the expression."""
     if not is_mudata(data):
         if mod is not None:
@@ -197,14 +190,10 @@ def _cells(data: AnnData | MuData, mod: str | None, key_added: str) -> AnnData:
     mod = "rna" if mod is None else mod
     if mod not in data.mod:
         raise KeyError(f"mod={mod!r} is not a modality of mdata; there are {some(data.mod)}")
-    if key_added in data.mod and "targets" not in data.mod[key_added].uns.get(key_added, {}):
-        raise ValueError(
-            f"key_added={key_added!r} is a modality that tl.regulons did not write, and would be lost; choose another"
-        )
     return data.mod[mod]
 
 
-def _add_modality(mdata: MuData, name: str, obs_names: pd.Index, scores: np.ndarray, result: dict[str, Any]) -> None:
+def _add_modality(mdata: MuData, name: str, parts: dict[str, Any], cells: pd.Index, scores: np.ndarray) -> None:
     import mudata
     from anndata import AnnData
 
@@ -213,8 +202,8 @@ def _add_modality(mdata: MuData, name: str, obs_names: pd.Index, scores: np.ndar
         if name in mdata.mod:  # first without its names: a MuData refuses names that come and go at the same time
             mdata.mod[name] = AnnData(obs=mdata.mod[name].obs[[]])
             mdata.update()
-        var = pd.DataFrame(index=pd.Index(result["names"], dtype=object))
-        mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=obs_names.copy()), var=var, uns={name: result})
+        var = pd.DataFrame(index=pd.Index(parts["names"], dtype=object))
+        mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=cells.copy()), var=var, uns={name: parts})
         mdata.update()
     finally:
         mudata.set_options(**options.opts)
