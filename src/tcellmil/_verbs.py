@@ -80,7 +80,11 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError:
+                function(*args, **kwargs)  # whose own words are better
+                raise
             bound.apply_defaults()
             given = bound.arguments
             data = given[first.name]
@@ -149,11 +153,12 @@ def _check_place(data: AnnData | MuData, name: str, place: str, obsm: Sequence[s
             f"key_added={place!r}: adata.uns[{place!r}] holds {what}, which tl.{name} would replace; choose another "
             f"key_added, or delete it first: del adata.uns[{place!r}]"
         )
-    taken = [f"obsm[{key!r}]" for key in obsm if key in data.obsm] + [f"obs[{key!r}]" for key in obs if key in data.obs]
+    taken = [f"adata.obsm[{key!r}]" for key in obsm if key in data.obsm]
+    taken += [f"adata.obs[{key!r}]" for key in obs if key in data.obs]
     if taken:
         raise ValueError(
-            f"key_added={place!r}: adata.{taken[0]} is there, which tl.{name} did not write and would replace; choose "
-            f"another key_added, or delete it first: del adata.{taken[0]}"
+            f"key_added={place!r}: {taken[0]} is there, which tl.{name} did not write and would replace; choose "
+            f"another key_added, or delete it first: del {', '.join(taken)}"
         )
 
 

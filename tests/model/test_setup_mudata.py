@@ -134,6 +134,6 @@ def test_what_is_not_there_is_named_and_leaves_no_trace(mdata, arguments, messag
 def test_other_patients_than_those_fitted_are_refused(joint_model, mdata):
     mdata.obs["patient"] = "x" + mdata.obs["patient"].astype(str)
     with pytest.raises(
-        ValueError, match="was fitted on patients .*the data has .*predict new patients with tl.predict"
+        ValueError, match="was fitted on patients .*the data also has .*or predict new ones with tl.predict"
     ):
         tm.model.TcellMIL.from_state(joint_model.to_state(), mdata)

@@ -530,7 +530,7 @@ def test_a_list_of_one_is_one(make_cohort, fit_quickly):
         ({"use_rep": ["X_pca", "X_pca"]}, ValueError, r"use_rep names \['X_pca'\] twice; each representation has one"),
         ({"use_rep": []}, ValueError, "use_rep is empty"),
         ({"use_rep": {"rna": "X_pca"}}, TypeError, "names modalities, which an AnnData does not have; pass a MuData"),
-        ({"use_rep": ["X_regulons", "X_pca"], "key_added": "pca"}, ValueError, "would overwrite use_rep='X_pca'"),
+        ({"use_rep": ["X_regulons", "X_pca"], "key_added": "pca"}, ValueError, r"adata.obsm\['X_pca'\] is there"),
     ],
 )
 def test_representations_that_cannot_be_read_are_refused(make_cohort, fit_quickly, arguments, error, message):
@@ -555,13 +555,11 @@ def test_columns_named_by_their_number_are_matched_by_name(make_cohort, fit_quic
     new = adata.copy()
     new.obs["patient"] = "new " + new.obs["patient"].astype(str)
     new.obsm["X_pca"] = named[named.columns[::-1]]
-    del new.uns["tcellmil"]
-    tm.tl.predict(new, adata)
     same = adata.copy()
     same.obs["patient"] = new.obs["patient"]
-    del same.uns["tcellmil"]
-    tm.tl.predict(same, adata)
-    pd.testing.assert_frame_equal(tm.get.predictions(new), tm.get.predictions(same))
+    for data in (new, same):
+        tm.tl.predict(data, adata, key_added="new")
+    pd.testing.assert_frame_equal(tm.get.predictions(new, key="new"), tm.get.predictions(same, key="new"))
 
 
 def test_a_scaling_that_is_no_text_is_refused(make_cohort, fit_quickly):

@@ -121,11 +121,11 @@ def test_patients_with_known_names_bring_a_warning(make_cohort, new, fitted):
 
 
 def test_without_a_fitted_model_the_verb_to_run_is_named(new, make_cohort):
-    with pytest.raises(KeyError, match="holds no fitted model; run tcellmil.tl.fit_mil first"):
+    with pytest.raises(KeyError, match="holds no fitted model; run tl.fit_mil first"):
         tm.tl.predict(new, make_cohort())
 
 
 def test_predictions_of_predict_hold_no_model(new, make_cohort, fitted):
     tm.tl.predict(new, fitted)
-    with pytest.raises(KeyError, match="holds no fitted model; run tcellmil.tl.fit_mil first"):
+    with pytest.raises(KeyError, match="holds no fitted model; run tl.fit_mil first"):
         tm.tl.perturb(new)

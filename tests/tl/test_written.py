@@ -188,5 +188,11 @@ def test_predictions_do_not_replace_a_fit(fitted, make_cohort):
     assert verb_of(new.uns["tcellmil"]) == "predict"
     with pytest.raises(ValueError, match=r"holds a result of tl\.fit_mil, which tl\.predict would replace"):
         tm.tl.predict(fitted, fitted)
-    with pytest.raises(KeyError, match=r"holds predictions of tl\.predict, and no fitted model"):
+    with pytest.raises(KeyError, match=r"holds no fitted model \(tl.predict leaves predictions only\)"):
         tm.tl.perturb(new)
+
+
+def test_a_fit_does_not_replace_what_it_reads(fitted, fit_quickly):
+    with pytest.raises(ValueError, match="key_added='tcellmil' would overwrite use_rep='X_tcellmil'"):
+        fit_quickly(fitted, use_rep="X_tcellmil")
+    fit_quickly(fitted, use_rep="X_tcellmil", key_added="again")

@@ -184,7 +184,10 @@ def takes_fields(*, without: Sequence[str] = ()) -> Callable:
                     f"{function.__name__} takes no layer; it reads representations: "
                     f"adata.obsm['X_layer'] = adata.layers[{kwargs['layer']!r}], then use_rep='X_layer'"
                 )
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}: {error}") from None
             given = {name: bound.arguments.pop(name) for name in names if name in bound.arguments}
             others = dict(bound.arguments)
             before = [others.pop(parameter.name) for parameter in own[:place]]
