@@ -161,3 +161,32 @@ def test_a_method_of_your_own_runs_beside_the_others(problem):
     predictions = predictions_of_runs(runs, problem)
     assert len(predictions) == 16 and set(predictions["label"]) == {"NR", "R"}
     np.testing.assert_allclose(predictions["prob_R"].iloc[:8], runs[0].mean[:, 1])
+
+
+def test_pairs_are_not_biased_where_pooling_is():
+    """No signal at all: the pooled AUROC of a support vector machine is below chance, that of pairs is not."""
+    from tcellmil.comparison._methods import METHODS
+    from tcellmil.comparison._pairs import auroc_of_pairs, problem_of_pairs
+    from tcellmil.cv._splitters import LeaveOneOut, LeavePairOut
+
+    pooled, pairs = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        bags = noise(rng, n_patients=16)
+        problem = Problem({"X": bags}, bags.replicas("loo"))
+        run = run_method(METHODS["svc"], problem, "X")
+        pooled.append(roc_auc_score(bags.labels, run.mean[:, 1]))
+        of_pairs = problem_of_pairs(problem, LeaveOneOut(), 0)
+        pairs.append(auroc_of_pairs(METHODS["svc"], "X", of_pairs, n_boot=2, seed=0)["value"].item())
+    assert np.mean(pooled) < 0.3
+    assert abs(np.mean(pairs) - 0.5) < 3 * np.std(pairs) / np.sqrt(len(pairs))
+    assert problem_of_pairs(problem, LeavePairOut(), 0) is None
+    assert not len(auroc_of_pairs(METHODS["random_forest"], "X", of_pairs, n_boot=2, seed=0))
+
+
+def noise(rng, n_patients):
+    x = rng.normal(size=(n_patients * 2, 5))
+    names = np.repeat([f"P{i:02d}" for i in range(n_patients)], 2)
+    labels = {f"P{i:02d}": i % 2 for i in range(n_patients)}
+    cells = np.arange(len(x)).astype(str)
+    return Bags.from_cells(x, names, cells, labels=labels, outcome=Classes("y", ("a", "b")))

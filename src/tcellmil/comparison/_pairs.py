@@ -19,10 +19,10 @@ from ._methods import Method, Problem, SimpleMethod
 
 #: Name of the metric.
 AUROC_OF_PAIRS = "auroc_pairs"
-#: Methods are trained on up to this many pairs ...
+#: Methods are trained on up to this many pairs, which takes some seconds ...
 MAX_PAIRS = 400
-#: ... and these, whose training takes 50 times as long as that of the others, on fewer.
-MAX_PAIRS_OF_SLOW, SLOW = 100, ("random_forest", "gradient_boosting")
+#: ... but for these, which take 20 times as long as the others.
+SLOW = ("random_forest", "gradient_boosting")
 
 
 def problem_of_pairs(problem: Problem, splitter: Splitter, seed: int) -> Problem | None:
@@ -36,13 +36,12 @@ def problem_of_pairs(problem: Problem, splitter: Splitter, seed: int) -> Problem
 def auroc_of_pairs(method: Method, rep: str, problem: Problem, *, n_boot: int, seed: int) -> pd.DataFrame:
     """One row: the share of pairs that were ranked rightly, with a bootstrap interval over patients.
 
-    Empty where it takes long: of networks, and of more pairs than above.
+    Empty where it takes long: of networks, forests and boosted trees, and of more pairs than above.
     """
     from tcellmil.fitted import pair_order
     from tcellmil.stats import bootstrap_metrics
 
-    limit = MAX_PAIRS_OF_SLOW if method.name in SLOW else MAX_PAIRS
-    if not isinstance(method, SimpleMethod) or len(problem.replicas) > limit:
+    if not isinstance(method, SimpleMethod) or method.name in SLOW or len(problem.replicas) > MAX_PAIRS:
         return pd.DataFrame()
     patients = problem.patients
     known = patients.labels >= 0

@@ -187,7 +187,11 @@ def takes_fields(*, without: Sequence[str] = ()) -> Callable:
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise TypeError(f"{function.__name__}: {error}") from None
+                unknown = [name for name in kwargs if name not in signature.parameters]
+                hint = f"; options of the training go into training={{{unknown[0]!r}: ...}}" if unknown else ""
+                raise TypeError(
+                    f"{function.__name__} {error}{hint if 'training' in signature.parameters else ''}"
+                ) from None
             given = {name: bound.arguments.pop(name) for name in names if name in bound.arguments}
             others = dict(bound.arguments)
             before = [others.pop(parameter.name) for parameter in own[:place]]
