@@ -16,7 +16,7 @@ from tcellmil.data import Fields
 from tcellmil.nn import NetworkConfig
 from tcellmil.training import TrainingConfig
 
-WRITTEN = {"config", "weights", "splits", "params", "predictions", "metrics", "history"}
+WRITTEN = {"config", "weights", "splits", "checksum", "params", "predictions", "metrics", "history"}
 
 
 def metric(adata, key="tcellmil"):

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tcellmil._checks import some
+from tcellmil._checks import check_choice, some
 from tcellmil._log import warn
 from tcellmil.outcomes import OUTCOMES, Outcome
 
 from ._bags import Bags
 from ._fields import Fields
 from ._read import Cohort
-from ._representations import are_unit_intervals, joint_features, match_features
+from ._representations import are_unit_intervals, joint_features, labels, match_features
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,38 @@ class Schema:
             features=tuple(values["features"]),
             n_features=tuple(values["n_features"]),
         )
+
+    def check(self) -> None:
+        """Raise a ValueError where the parts contradict each other, as no cohort makes them."""
+        keys, n = self.fields, len(self.fields.use_rep)
+        if isinstance(keys.use_rep, str | Mapping) or isinstance(keys.scaling, str) or n < 1:
+            raise ValueError(f"use_rep={keys.use_rep!r} and scaling={keys.scaling!r} must each be a list")
+        if len(set(keys.use_rep)) < n:
+            raise ValueError(f"use_rep names a representation twice: {some(keys.use_rep)}")
+        if len(keys.scaling) != n or len(self.n_features) != n:
+            found = f"{len(keys.scaling)} scalings and {len(self.n_features)} numbers of features"
+            raise ValueError(f"there are {n} representations, with {found}")
+        for scaling in keys.scaling:
+            check_choice(scaling, ("unit_interval", "standard"), "scaling")
+        if len(self.features) not in ((0, sum(self.n_features)) if n == 1 else (sum(self.n_features),)):
+            raise ValueError(f"there are {sum(self.n_features)} features with {len(self.features)} names")
+        start = 0
+        for label, n_features in zip(labels(keys.use_rep) if n > 1 else [], self.n_features, strict=False):
+            own, start = self.features[start : start + n_features], start + n_features
+            other = [name for name in own if not name.startswith(f"{label}:")]
+            if other:
+                raise ValueError(f"features {some(other, 3)} are not of the representation {label!r}")
+        if bool(self.cohorts) != (keys.batch_key is not None):
+            raise ValueError(f"batch_key is {keys.batch_key!r}, with {len(self.cohorts)} cohorts")
+        if len(self.categories) != len(keys.categorical_covariate_keys):
+            names = some(keys.categorical_covariate_keys)
+            raise ValueError(f"categorical covariates {names} have {len(self.categories)} lists of categories")
+        for what, levels in (("cohorts", self.cohorts), *(("categories", levels) for levels in self.categories)):
+            if list(levels) != sorted(set(levels)) or (what == "categories" and not levels):
+                raise ValueError(f"{what} {some(levels)} are not different names in alphabetical order")
+        if self.outcome.kind != keys.outcome:
+            raise ValueError(f"the outcome is {self.outcome.kind!r}, outcome={keys.outcome!r}")
+        self.outcome.check_learned(keys.as_dict())
 
     def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:
         if "label" not in table:
