@@ -37,7 +37,7 @@ DAMAGED = "^the fitted model is damaged or was changed by hand: .*"
             lambda w: w + 1,
             r"is \[.*\], each replica has an encoder of its own",
         ),
-        ("encoder_of_replica", lambda w: w.astype("u8") + 2**63, r"holds \d+, which is out of range"),
+        ("encoder_of_replica", lambda w: w.astype("u8") + np.uint64(2**63), r"holds \d+, which is out of range"),
     ],
 )
 def test_weights_that_no_fit_has_are_refused(fitted, state, signed, name, change, message):

@@ -167,7 +167,7 @@ def test_every_way_to_split_opens_again(make_cohort, options, grouped, unlabelle
     adata.obs["person"] = "G" + (number // 4 * 2 + number % 2).astype(str) if grouped else adata.obs["patient"]
     if unlabelled:
         adata.obs["response"] = adata.obs["response"].astype(object).where(~adata.obs["patient"].isin(["P8", "P9"]))
-    own = {"sklearn": StratifiedShuffleSplit(2, random_state=0), "own": Own()}
+    own = {"sklearn": StratifiedShuffleSplit(2, test_size=4, random_state=0), "own": Own()}
     cv = options["cv"]
     options = options | {"cv": own.get(cv, cv) if isinstance(cv, str) else cv}
     names = {"group_key": "person"} if grouped else {}
