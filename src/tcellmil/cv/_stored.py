@@ -69,19 +69,27 @@ class StoredSplits:
             fold, names = str(self.replicas.fold[neither.any(axis=1)][0]), self.names[neither.any(axis=0)]
             raise ValueError(f"fold {fold!r} neither trains on nor holds out patients, such as {some(names, 3)}")
 
+    @cached_property
+    def by_seed(self) -> list[tuple[int, np.ndarray]]:
+        """Each seed with its replicas."""
+        seeds, start = np.unique(np.sort(self.replicas.seed), return_index=True)
+        rows = np.split(np.argsort(self.replicas.seed, kind="stable"), start[1:])
+        return list(zip(seeds.tolist(), rows, strict=True))
+
     def check_each_once(self) -> None:
         """Raise a ValueError unless each seed holds out each labelled patient once."""
-        for seed in np.unique(self.replicas.seed):
-            n_times = self.held_out[self.replicas.seed == seed].sum(axis=0)
+        for seed, rows in self.by_seed:
+            n_times = self.held_out[rows].sum(axis=0)
             wrong = self.labelled & (n_times != 1)
             if wrong.any():
                 raise ValueError(f"seed {seed} holds out patients {some(self.names[wrong], 3)} not once")
 
     def check_folds(self, known: list[str]) -> None:
         """Raise a ValueError unless each seed has these folds, each once."""
-        for seed in np.unique(self.replicas.seed):
-            found = sorted(self.replicas.fold[self.replicas.seed == seed].tolist())
-            if found != sorted(known):
+        known = sorted(known)
+        for seed, rows in self.by_seed:
+            found = sorted(self.replicas.fold[rows].tolist())
+            if found != known:
                 raise ValueError(f"seed {seed} has the folds {some(found, 3)}, not {some(known, 3)}")
 
     def check_holds_out(self, k: int, expected: list[int]) -> None:

@@ -28,6 +28,9 @@ MAX_TEXT, MAX_TEXT_EACH = 2_000_000, 1_000
 #: No number of anything is larger.
 MAX_COUNT = 2**53
 
+#: No cell has more representations.
+MAX_REPRESENTATIONS = 1000
+
 #: Parts of the JSON text.
 PARTS = ("format", "schema", "network", "training", "n_cohorts", "n_covariates")
 
@@ -136,6 +139,8 @@ def _schema(values: object) -> Schema:
         _check_type(levels, Sequence[str], "schema.categories")
     if not isinstance(values["n_features"], list):
         refuse(f"schema.n_features is {reprlib.repr(values['n_features'])}, expected a list")
+    if len(values["n_features"]) > MAX_REPRESENTATIONS or len(keys["use_rep"]) > MAX_REPRESENTATIONS:
+        refuse(f"there are more than {MAX_REPRESENTATIONS} representations")
     for n in values["n_features"]:
         _check_count(n, "schema.n_features")
     try:
@@ -220,6 +225,8 @@ def _is_of(value: object, hint: object) -> bool:
     if origin is tuple or (isinstance(origin, type) and issubclass(origin, Sequence)):
         item = get_args(hint)[0]
         return isinstance(value, list | tuple) and all(_is_of(one, item) for one in value)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
     return True  # a type that only a further kind of outcome has; it checks itself
 
 
