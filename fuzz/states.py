@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "fuzz"), str(ROOT / "tests")]
 
 import hypothesis
-from _damage import Judge, damaged_folders, damaged_states, fits
+from _damage import Damaged, Judge, damaged_folders, damaged_states, fits
 from conftest import build_cohort
 
 from tcellmil.model._folder import save_folder
@@ -36,15 +36,15 @@ def play(seed, name, judge, state, folder, scratch):
 
     @hypothesis.seed(seed)
     @SETTINGS
-    @hypothesis.given(damaged_states(state))
+    @hypothesis.given(damaged_states(Damaged(state, name)))
     def states(damaged):
-        judge.state(*damaged)
+        judge.state(damaged)
 
     @hypothesis.seed(seed)
     @SETTINGS
     @hypothesis.given(damaged_folders(folder, scratch))
     def folders(damaged):
-        judge.folder(*damaged)
+        judge.folder(damaged)
 
     states()
     folders()

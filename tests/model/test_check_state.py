@@ -171,7 +171,7 @@ def hold_out_more(splits):
         (lambda s: s["fold"].__setitem__(0, "P9"), "fold 'P9' is not the name of a patient"),
         (lambda s: s["fold"].__setitem__(0, "P1"), r"fold 'P1' holds out \['P0'\], not \['P1'\]"),
         (lambda s: s["patients"].__setitem__(0, "P1"), r"patients \['P1', 'P1', .* are not different names"),
-        (lambda s: s["patients"].__setitem__(7, "A"), "are not different names in alphabetical order"),
+        (lambda s: s["patients"].__setitem__(7, "A"), "patients .* are not different names in alphabetical order"),
         (lambda s: s["seed"].__setitem__(0, 9), r"seeds are \['0', '1', '9'\], not 0 to 1"),
         (lambda s: s["seed"].__setitem__(0, 1), r"seed 0 holds out patients \['P0'\] not once"),
     ],

@@ -25,9 +25,9 @@ def test_200_damaged_states_open_to_the_same_numbers_or_are_refused(damage, fits
     judge = damage.Judge(adata, state)
 
     @SETTINGS
-    @hypothesis.given(damage.damaged_states(state))
+    @hypothesis.given(damage.damaged_states(damage.Damaged(state, kind)))
     def examine(damaged):
-        judge.state(*damaged)
+        judge.state(damaged)
 
     examine()
     assert judge.outcomes["refused"] > 40 and judge.outcomes["same"] > 0
@@ -43,7 +43,7 @@ def test_damaged_folders_open_to_the_same_numbers_or_are_refused(damage, fits, t
     @SETTINGS
     @hypothesis.given(damage.damaged_folders(tmp_path / "model", tmp_path / "scratch"))
     def examine(damaged):
-        judge.folder(*damaged)
+        judge.folder(damaged)
 
     examine()
     assert judge.outcomes["refused"] > 30 and judge.outcomes["same"] > 0
@@ -182,11 +182,17 @@ def test_every_way_to_split_opens_again(make_cohort, options, grouped, unlabelle
 
 def test_options_given_as_numbers_of_numpy_are_stored(cohort, tmp_path):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
-    model = tm.model.TcellMIL(cohort, n_attention=np.int64(2), dropout_mil=np.float32(0.5), n_hidden=96.0)
-    model.train(cv=np.int64(2), max_epochs=np.int64(1), lr=np.float32(0.1), progress=False, accelerator="cpu")
+    model = tm.model.TcellMIL(cohort, n_attention=np.int64(2), dropout_mil=np.float32(0.5))
+    model.train(cv=np.int64(2), max_epochs=1, lr=np.float32(0.1), progress=False, accelerator="cpu")
     model.save(tmp_path / "model")
     again = tm.model.TcellMIL.load(tmp_path / "model", cohort)
     pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
+
+
+def test_a_count_written_as_a_decimal_opens(fitted, state, configure):
+    right = tm.get.model(fitted).predict()
+    configure(state, "network", "n_attention", to=4.0)
+    pd.testing.assert_frame_equal(tm.get.model(fitted).predict(), right, check_exact=True)
 
 
 def test_opening_takes_no_memory_of_a_size_that_a_file_names(fitted, state, damage, configure):
@@ -194,5 +200,5 @@ def test_opening_takes_no_memory_of_a_size_that_a_file_names(fitted, state, dama
     judge = damage.Judge(fitted, state)
     for name in ("n_attention", "n_latent", "n_hidden"):
         other = configure(dict(state), "network", name, to=2 * 10**7)
-        judge.state(other, name)
+        judge.state(damage.Damaged(other, name))
     assert judge.outcomes["refused"] >= 1

@@ -66,7 +66,7 @@ def check_layout(configuration: Configuration, found: Mapping[str, Array]) -> di
     train, loc = found.get("splits/train"), found.get("weights/scaling.loc")
     for name, array in (("splits/train", train), ("weights/scaling.loc", loc)):
         if array is None or len(array.shape) != 2 or min(array.shape) < 1:
-            refuse(f"the array {name} is {'missing' if array is None else array}, expected two axes")
+            refuse(f"the array {name} is {'missing' if array is None else f'{array}, expected two axes'}")
     if loc.shape[1] != sum(configuration.schema.n_features):
         refuse(f"weights/scaling.loc is {loc}, schema.n_features adds up to {sum(configuration.schema.n_features)}")
     n_seeds, (n_replicas, n_patients) = configuration.training["n_seeds"], train.shape
