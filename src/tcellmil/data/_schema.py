@@ -176,8 +176,6 @@ class Schema:
         for what, levels in (("cohorts", self.cohorts), *(("categories", levels) for levels in self.categories)):
             if list(levels) != sorted(set(levels)) or (what == "categories" and not levels):
                 raise ValueError(f"{what} {some(levels)} are not different names in alphabetical order")
-        if self.outcome.kind != keys.outcome:
-            raise ValueError(f"the outcome is {self.outcome.kind!r}, outcome={keys.outcome!r}")
         self.outcome.check_learned(keys.as_dict())
 
     def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:

@@ -93,6 +93,8 @@ class Outcome(ABC):
 
     def check_learned(self, keys: Mapping[str, object]) -> None:
         """Raise a ValueError where :meth:`learn` gives something else with these keys, whatever the cohort."""
+        if keys["outcome"] != self.kind:
+            raise ValueError(f"the outcome is {self.kind!r}, outcome={keys['outcome']!r}")
         for name in ("label_key", *self.takes):
             if hasattr(self, name) and getattr(self, name) != keys[name]:
                 raise ValueError(f"{name}={keys[name]!r}, the outcome has {getattr(self, name)!r}")
