@@ -3,6 +3,7 @@
 # make lint   ruff
 # make docs   build the documentation into docs/_build/html
 # make bench  speed and memory benchmarks, as ratios measured in one run
+# make fuzz   damaged files and damaged fitted models, 5 minutes each; SEED=1 tries others
 #
 # Needs make and Python 3.11 to 3.13; make PYTHON=/path/to/python chooses one.
 
@@ -12,7 +13,7 @@ BIN    := $(VENV)/bin
 # The constraints are the versions that the tests ran with.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench fuzz clean
 
 # What is installed is recorded in a file, written last: a set-up that was interrupted starts again.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -44,6 +45,11 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run.py
+
+SEED ?= 0
+fuzz: $(VENV)/.test
+	$(BIN)/python fuzz/readers.py --seconds 300 --seed $(SEED)
+	$(BIN)/python fuzz/states.py --seconds 300 --seed $(SEED)
 
 clean:
 	rm -rf demo docs/_build docs/generated .pytest_cache .hypothesis

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tcellmil._checks import some
+from tcellmil._checks import check_choice, some
 from tcellmil._log import warn
 from tcellmil.outcomes import OUTCOMES, Outcome
 
 from ._bags import Bags
 from ._fields import Fields
 from ._read import Cohort
-from ._representations import are_unit_intervals, described, joint_features, match_features
+from ._representations import are_unit_intervals, described, joint_features, labels, match_features
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,38 @@ class Schema:
             n_features=tuple(values["n_features"]),
             scores=tuple(values["scores"]),
         )
+
+    def check(self) -> None:
+        """Raise a ValueError where the parts contradict each other, as no cohort makes them."""
+        keys, n = self.fields, len(self.fields.use_rep)
+        if isinstance(keys.use_rep, str | Mapping) or isinstance(keys.scaling, str) or n < 1:
+            raise ValueError(f"use_rep={keys.use_rep!r} and scaling={keys.scaling!r} must each be a list")
+        if len(set(keys.use_rep)) < n:
+            raise ValueError(f"use_rep names a representation twice: {some(keys.use_rep)}")
+        if not len(keys.scaling) == len(self.n_features) == len(self.scores) == n:
+            found = (
+                f"{len(keys.scaling)} scalings, {len(self.n_features)} numbers of features, {len(self.scores)} scores"
+            )
+            raise ValueError(f"there are {n} representations, with {found}")
+        for scaling in keys.scaling:
+            check_choice(scaling, ("unit_interval", "standard"), "scaling")
+        if len(self.features) not in ((0, sum(self.n_features)) if n == 1 else (sum(self.n_features),)):
+            raise ValueError(f"there are {sum(self.n_features)} features with {len(self.features)} names")
+        start = 0
+        for label, n_features in zip(labels(keys.use_rep) if n > 1 else [], self.n_features, strict=False):
+            own, start = self.features[start : start + n_features], start + n_features
+            other = [name for name in own if not name.startswith(f"{label}:")]
+            if other:
+                raise ValueError(f"features {some(other, 3)} are not of the representation {label!r}")
+        if bool(self.cohorts) != (keys.batch_key is not None):
+            raise ValueError(f"batch_key is {keys.batch_key!r}, with {len(self.cohorts)} cohorts")
+        if len(self.categories) != len(keys.categorical_covariate_keys):
+            names = some(keys.categorical_covariate_keys)
+            raise ValueError(f"categorical covariates {names} have {len(self.categories)} lists of categories")
+        for what, levels in (("cohorts", self.cohorts), *(("categories", levels) for levels in self.categories)):
+            if list(levels) != sorted(set(levels)) or (what == "categories" and not levels):
+                raise ValueError(f"{what} {some(levels)} are not different names in alphabetical order")
+        self.outcome.check_learned(keys.as_dict())
 
     def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:
         if "label" not in table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +21,10 @@ from tcellmil.fitted._predict import BagPredictions
 from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
 
+from ._data_file import read_data, write_data
 from ._fitted_model import FittedModel, fit_model
-from ._state import from_state, read_folder, to_state, write_folder
+from ._folder import check_target, read_folder, save_folder
+from ._state import from_state, to_state
 from ._tables import predictions_table, wide_history, with_named_stages
 
 if TYPE_CHECKING:
@@ -255,12 +256,26 @@ class TcellMIL(BaseModelClass):
         return bags.to_input_order(predictions.latent)
 
     def to_state(self) -> dict:
-        """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
+        """The fitted model as JSON text and arrays: ``config``, ``weights``, ``splits``, and their ``checksum``."""
         return to_state(self._fitted())
 
     @classmethod
     def from_state(cls, state: dict, adata: AnnData | MuData | None = None) -> TcellMIL:
-        """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data."""
+        """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data.
+
+        Parameters
+        ----------
+        state
+            What :meth:`to_state` returned, or ``uns["tcellmil"]`` of an AnnData.
+        adata
+            The data that the model was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If the state is damaged, was changed by hand or has another format, which is found before anything is built
+            from its numbers; or if the patients are not those that the model was fitted on.
+        """
         fitted = from_state(state)
         schema, network = fitted.schema, fitted.stack.config.as_dict()
         if adata is None:
@@ -280,29 +295,31 @@ class TcellMIL(BaseModelClass):
     def save(self, dir_path: str | Path, overwrite: bool = False, save_anndata: bool = False) -> None:
         """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, on request, the data.
 
+        Everything is written into a folder beside it, which then takes its place: a save that fails or is interrupted
+        leaves what was there.
+
         Parameters
         ----------
         dir_path
             The folder; it must not exist, unless ``overwrite``.
         overwrite
-            Replace a folder of that name.
+            Replace a saved model of that name. A folder with anything else in it is never replaced.
         save_anndata
             Also write the data that the model is set up with, as ``adata.h5ad`` or ``mdata.h5mu``.
+
+        Raises
+        ------
+        ValueError
+            If the folder may not be replaced, the model is not trained or its weights are not finite, or there is no
+            data to save.
+        OSError
+            If it cannot be written, such as on a full disk.
         """
-        path, state = Path(dir_path), self.to_state()
-        if path.exists():
-            if not overwrite:
-                raise ValueError(f"{path} already exists; choose another folder or pass overwrite=True")
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
-        write_folder(state, path)
-        if save_anndata:
-            if self.adata is None:
-                raise ValueError("this model holds no data to save; pass save_anndata=False")
-            if is_mudata(self.adata):
-                self.adata.write_h5mu(path / "mdata.h5mu")
-            else:
-                self.adata.write_h5ad(path / "adata.h5ad")
+        path, state = Path(dir_path).resolve(), self.to_state()
+        if save_anndata and self.adata is None:
+            raise ValueError("this model holds no data to save; pass save_anndata=False")
+        check_target(path, overwrite)
+        save_folder(path, state, (lambda folder: write_data(folder, self.adata)) if save_anndata else None)
 
     @classmethod
     def load(cls, dir_path: str | Path, adata: AnnData | MuData | None = None) -> TcellMIL:
@@ -311,22 +328,19 @@ class TcellMIL(BaseModelClass):
         Parameters
         ----------
         dir_path
-            The folder.
+            The folder. Files that :meth:`save` does not write are not looked at.
         adata
             The data that the model was fitted on; without it, data saved in the folder is used, and a model without
             data predicts new patients only.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`from_state`; also if a file is missing, damaged, or would take far more memory than its size.
         """
         path = Path(dir_path)
         state = read_folder(path)
-        if adata is None and (path / "adata.h5ad").exists():
-            from anndata import read_h5ad
-
-            adata = read_h5ad(path / "adata.h5ad")
-        elif adata is None and (path / "mdata.h5mu").exists():
-            from mudata import read_h5mu
-
-            adata = read_h5mu(path / "mdata.h5mu")
-        return cls.from_state(state, adata)
+        return cls.from_state(state, read_data(path) if adata is None else adata)
 
     @classmethod
     def load_registry(cls, dir_path: str | Path, prefix: str | None = None) -> dict:

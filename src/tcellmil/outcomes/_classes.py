@@ -66,13 +66,24 @@ class Classes(Outcome):
         names = sorted(cls.checked_counts(table["label"], label_key).index)
         if positive is not None:
             check_choice(positive, names, "positive_class")
-            names = [*(name for name in names if name != positive), positive]
-        return cls(label_key, tuple(names))
+        return cls(label_key, _last(names, positive))
 
     @classmethod
     def from_params(cls, params: Mapping) -> Classes:
         """As :meth:`Outcome.from_params`."""
         return cls(str(params["label_key"]), tuple(str(name) for name in params["classes"]))
+
+    def check_learned(self, keys: Mapping[str, object]) -> None:
+        """As :meth:`Outcome.check_learned`; classes are in alphabetical order, but for the positive one."""
+        super().check_learned(keys)
+        if len(set(self.names)) < max(2, len(self.names)):
+            raise ValueError(f"classes {some(self.names)} must be two or more different names")
+        self._check_order(keys)
+
+    def _check_order(self, keys: Mapping[str, object]) -> None:
+        positive = keys["positive_class"]
+        if self.names != (in_order := _last(sorted(self.names), positive)) or positive not in (None, in_order[-1]):
+            raise ValueError(f"classes {some(self.names)} are not in the order of positive_class={positive!r}")
 
     @staticmethod
     def checked_counts(labels: pd.Series, label_key: str) -> pd.Series:
@@ -184,3 +195,8 @@ class Classes(Outcome):
         """The class, and the other one or all others."""
         others: Sequence[str] = [name for name in self.names if name != target]
         return target, others[0] if len(others) == 1 else f"not {target}"
+
+
+def _last(names: Sequence[str], positive: object) -> tuple[str, ...]:
+    """The names with the positive one, if there is one, at the end."""
+    return (*(name for name in names if name != positive), *(name for name in names if name == positive))
