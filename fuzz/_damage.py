@@ -445,7 +445,7 @@ def _keep_watch():
 def numbers(adata, state):
     """What a model predicts of its own patients."""
     model = from_state(state)
-    found = model.out_of_fold(model.read_again(adata))
+    found = model.out_of_fold(model.read_again(adata)[1])
     return found.probabilities, found.attention, found.n_replicas
 
 
@@ -476,7 +476,7 @@ class Judge:
         start, error, found = time.process_time(), None, None
         try:
             model = from_state(read())
-            bags = model.read_again(self.adata)
+            bags = model.read_again(self.adata)[1]
         except Exception as caught:  # noqa: BLE001 (which of them may be raised is what is examined)
             error = caught
         seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]

@@ -124,7 +124,7 @@ def test_what_is_no_state_is_refused(other):
         (["schema", "fields", "use_rep"], "X_regulons", "must each be a list"),
         (["schema", "fields", "use_rep"], ["X_pca"] * 2, r"use_rep names a representation twice"),
         (["schema", "fields", "scaling"], ["auto"], "scaling='auto' is not known"),
-        (["schema", "fields", "scaling"], [], "1 representations, with 0 scalings and 1 numbers of features"),
+        (["schema", "fields", "scaling"], [], "1 representations, with 0 scalings, 1 numbers of features"),
         (["schema", "fields", "group_key"], "patient", None),
         (
             ["schema", "fields", "categorical_covariate_keys"],

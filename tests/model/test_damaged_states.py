@@ -53,7 +53,7 @@ def test_damaged_folders_open_to_the_same_numbers_or_are_refused(damage, fits, t
 def test_a_state_opens_from_every_kind_of_file(fits, kind, tmp_path):
     adata, state = fits[kind]
     model = from_state(state)
-    right = model.out_of_fold(model.read_again(adata)).probabilities
+    right = model.out_of_fold(model.read_again(adata)[1]).probabilities
     adata = adata.copy()
     adata.uns["fit"] = state
     adata.write_h5ad(tmp_path / "a.h5ad")
@@ -67,7 +67,7 @@ def test_a_state_opens_from_every_kind_of_file(fits, kind, tmp_path):
         indented,
     ):
         opened = from_state(again)
-        np.testing.assert_array_equal(opened.out_of_fold(opened.read_again(adata)).probabilities, right)
+        np.testing.assert_array_equal(opened.out_of_fold(opened.read_again(adata)[1]).probabilities, right)
         assert str(again["checksum"]) == state["checksum"]
 
 

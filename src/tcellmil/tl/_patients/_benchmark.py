@@ -119,7 +119,7 @@ def benchmark(
       ``test``. Of two classes and up to 400 pairs of patients, simple classifiers (but not the slow ones, of many
       trees) also have the metric ``auroc_pairs``, the share of pairs ranked rightly by a classifier that saw neither,
       which is 0.5 on average where there is no signal. Where ``auroc`` is lower, that is what pooling the predictions
-      of different folds does to the row: a support vector machine on 40 patients without any signal had 0.28;
+      of different folds does to the row;
     - ``"methods"``: one row per method and representation: ``kind``, ``seconds``, ``encoders`` (whose fitted encoders
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
