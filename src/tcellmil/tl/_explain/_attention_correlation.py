@@ -10,6 +10,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_data
 from tcellmil._docs import documented
+from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil._results import attention_of_cells, fit_part
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@isolated
 def attention_correlation(
     adata: AnnData,
     *,

@@ -12,6 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_data, some
 from tcellmil._docs import documented
+from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.tl._explain._perturb_table import Effects
@@ -31,6 +32,7 @@ DIRECTIONS: dict[Direction, int] = {"up": 1, "down": -1}
 
 
 @documented
+@isolated
 def perturb(
     adata: AnnData | MuData,
     regulons: Sequence[str] | None = None,

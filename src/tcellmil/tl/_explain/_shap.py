@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -11,7 +10,8 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
-from tcellmil._log import logger
+from tcellmil._isolation import isolated
+from tcellmil._log import logger, warn
 from tcellmil._params import plain
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ MAX_ERROR = 0.05  # of the range of the predictions
 
 
 @documented
+@isolated
 def shap(
     adata: AnnData | MuData,
     level: Level = "cell",
@@ -237,11 +238,9 @@ def _warn_of_error(additivity: pd.DataFrame, level: str) -> float:
     if relative > MAX_ERROR:
         worst = additivity.loc[additivity["error"].idxmax(), "patient"]
         more = "n_samples" if level == "cell" else "n_steps"
-        warnings.warn(
+        warn(
             f"SHAP values miss what they should add up to by up to {relative:.1%} of the range of the predictions "
             f"(patient {worst!r}, more than {MAX_ERROR:.0%}); raise {more}",
-            UserWarning,
-            stacklevel=3,
         )
     return relative
 

@@ -12,6 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_fields, check_obs_column, some
 from tcellmil._docs import documented
+from tcellmil._isolation import isolated
 from tcellmil._log import logger, warn
 from tcellmil._params import plain
 from tcellmil.data._fields import Fields, takes_fields
@@ -33,6 +34,7 @@ ELSEWHERE = {
 
 @documented
 @takes_fields(without=NOT_OFFERED)
+@isolated
 def benchmark(
     adata: AnnData,
     fields: Fields,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tcellmil import _keys
 from tcellmil._checks import check_fields
 from tcellmil._docs import documented
+from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.tl._patients._evaluate import evaluate_with_intervals
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 @documented
 @takes_fields()
+@isolated
 def fit_mil(
     adata: AnnData | MuData,
     fields: Fields,

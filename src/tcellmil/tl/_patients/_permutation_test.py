@@ -11,6 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
+from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil._params import plain
 from tcellmil.outcomes._base import LOWER_IS_BETTER
@@ -29,6 +30,7 @@ MAX_DRAWS = 1000
 
 
 @documented
+@isolated
 def permutation_test(
     adata: AnnData,
     n_permutations: int = 100,

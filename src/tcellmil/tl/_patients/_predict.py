@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_data
 from tcellmil._docs import documented
+from tcellmil._isolation import isolated
 from tcellmil._log import logger
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@isolated
 def predict(
     adata: AnnData | MuData,
     model: AnnData | MuData | TcellMIL,
