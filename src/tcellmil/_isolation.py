@@ -49,8 +49,8 @@ def isolation() -> Iterator[None]:
 
     Restored are the global random numbers of Python, NumPy and torch, the filters of warnings, and the loggers of
     Lightning. Inside, floating-point errors are handled as NumPy does by default, and torch has its defaults: float32,
-    tensors on the CPU, gradients, no inference mode and no mixed precision. torch is not imported for this; where the call
-    imports it, its random numbers begin at a random seed, as after any import.
+    tensors on the CPU, gradients, no inference mode and no mixed precision. torch is not imported for this; where a
+    call imports it, its random numbers begin at a random seed, as after any import.
     """
     with ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())

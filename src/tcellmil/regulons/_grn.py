@@ -19,7 +19,7 @@ from tcellmil.regulons._targets import describe_names
 Species = Literal["human", "mouse"]
 SPECIES = get_args(Species)
 MIN_CELLS = 50  # with fewer, what the trees find is noise
-EDGES_AT_ONCE = 100_000
+VALUES_AT_ONCE = 200_000_000  # pairs of values that are correlated in one call, which takes about a second
 
 
 def infer_grn(
@@ -154,9 +154,9 @@ def edge_correlation(
 
     expression = (X.tocsc().astype(np.float32) if sparse.issparse(X) else np.asarray(X, np.float32), list(gene_names))
     pairs = edges[["TF", "target"]].assign(importance=1.0)
-    rho = np.empty(len(pairs))
-    for start in range(0, len(pairs), EDGES_AT_ONCE):  # an interrupt comes through between two of them
-        part = slice(start, start + EDGES_AT_ONCE)
+    rho, at_once = np.empty(len(pairs)), max(1, VALUES_AT_ONCE // max(1, X.shape[0]))
+    for start in range(0, len(pairs), at_once):  # an interrupt comes through between two calls
+        part = slice(start, start + at_once)
         with _quiet():
             signed = grn.add_correlation(pairs.iloc[part], expression, mask_dropouts=mask_dropouts)
         rho[part] = signed["rho"].to_numpy()
