@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Modules that every package may import.
-GROUND = {"_keys", "_checks", "_docs", "_log", "_params", "_matrix", "_order", "_provenance"}
+GROUND = {"_keys", "_checks", "_docs", "_isolation", "_log", "_params", "_matrix", "_order", "_provenance"}
 ARRAYS = {"nn", "stats", "cv", "outcomes", "fitted", "training", "comparison"}
 #: What each package may import beside itself and :data:`GROUND`; the order is that of the layers.
 MAY_IMPORT = {
@@ -99,6 +99,15 @@ def test_array_layers_know_no_anndata(package):
 def test_pictures_compute_nothing():
     for path in (SOURCE / "pl").rglob("*.py"):
         assert not {name.split(".")[0] for name in imports_of(path)} & {"torch", "statsmodels", "shap"}, path
+
+
+def test_nothing_ends_the_process_of_the_caller():
+    for path in FILES:
+        if package_of(path) != "demo":
+            nodes = ast.walk(ast.parse(path.read_text()))
+            names = {ast.unparse(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+            assert not names & {"SystemExit", "sys.exit", "exit", "quit", "signal.signal"}, path
+            assert "os._exit" not in names or path.name == "_grn_worker.py", path  # a process of its own
 
 
 def test_no_file_is_over_400_lines():

@@ -156,13 +156,18 @@ def check_positive(value: object, argument: str) -> float:
 
 
 def check_fields(options: Mapping[str, object], config: type, argument: str) -> None:
-    """Raise a TypeError unless ``options`` are fields of the dataclass ``config``."""
+    """Raise a TypeError unless ``options`` are fields of the dataclass ``config``.
+
+    Where the class has a dict ``NAMED_OTHERWISE``, the message says of the options in it what to do instead.
+    """
     if not isinstance(options, Mapping):
         raise TypeError(f"{argument} must be a dict of options, got {type(options).__name__}")
     known = [field.name for field in fields(config)]
     unknown = [name for name in options if name not in known]
     if unknown:
-        raise TypeError(f"{argument} has no options {some(unknown)}; choose from {', '.join(map(repr, known))}")
+        elsewhere = getattr(config, "NAMED_OTHERWISE", {})
+        hints = "".join(f"; {name}: {elsewhere[name]}" for name in unknown if name in elsewhere)
+        raise TypeError(f"{argument} has no options {some(unknown)}{hints}; choose from {', '.join(map(repr, known))}")
 
 
 def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = None) -> None:

@@ -73,6 +73,15 @@ def test_correlation_is_that_of_pyscenic(expression, mask_dropouts):
         np.testing.assert_allclose(edge_correlation(grn, X, GENES, mask_dropouts), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("matrix", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_correlations_do_not_depend_on_how_many_edges_go_at_once(expression, matrix, monkeypatch):
+    edges = pd.DataFrame({"TF": np.repeat(GENES[:4], 20), "target": GENES * 4})
+    whole = edge_correlation(edges, matrix(expression), GENES)
+    monkeypatch.setattr("tcellmil.regulons._grn.VALUES_AT_ONCE", 7 * len(expression))
+    np.testing.assert_array_equal(edge_correlation(edges, matrix(expression), GENES), whole)
+    assert edge_correlation(edges.iloc[:0], matrix(expression), GENES).shape == (0,)
+
+
 def test_a_gene_that_does_not_vary_has_no_correlation(expression):
     constant = expression.copy()
     constant[:, 5] = 1

@@ -294,7 +294,7 @@ def test_arguments_are_the_fields_the_splits_and_two_dicts_of_options():
 def test_every_choice_is_a_literal():
     assert {name for _, name in CHOICES} == {
         *("outcome", "unlabelled", "scaling", "cv", "calibration"),
-        *("compression", "pooling", "attention", "batch_encoding", "early_stopping", "encoder"),
+        *("compression", "pooling", "attention", "batch_encoding", "early_stopping", "encoder", "accelerator"),
     }
 
 

@@ -12,6 +12,7 @@ from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
 from tcellmil._checks import check_adata, check_fields, check_mudata, is_mudata, some
+from tcellmil._isolation import isolated
 from tcellmil.data._bags import Bags
 from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.data._read import read, read_patients
@@ -166,6 +167,7 @@ class TcellMIL(BaseModelClass):
         """How the stack was trained; empty before :meth:`train`."""
         return {} if self.fitted is None else self.fitted.training
 
+    @isolated
     def train(
         self,
         *,
@@ -221,6 +223,7 @@ class TcellMIL(BaseModelClass):
         self.history_table = table
         self.history_ = wide_history(table, self.schema.outcome)
 
+    @isolated
     def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
         """Class probabilities of patients, or their predicted number or risk.
 
@@ -241,12 +244,14 @@ class TcellMIL(BaseModelClass):
         bags, predictions = self._predict(adata)
         return predictions_table(self.schema, bags, predictions)
 
+    @isolated
     def get_attention(self, adata: AnnData | MuData | None = None) -> pd.Series:
         """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
         bags, predictions = self._predict(adata)
         cells = (self.adata if adata is None else adata).obs_names
         return pd.Series(bags.to_input_order(predictions.attention), index=cells, name="attention")
 
+    @isolated
     def get_latent_representation(self, adata: AnnData | MuData | None = None) -> np.ndarray:
         """Latent of each cell, ``(n_cells, n_latent)``, by the first of the replicas of :meth:`predict`.
 

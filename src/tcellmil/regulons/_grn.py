@@ -13,11 +13,13 @@ import pandas as pd
 from scipy import sparse
 
 from tcellmil.regulons._expression import check_values
+from tcellmil.regulons._grn_process import infer_edges
 from tcellmil.regulons._targets import describe_names
 
 Species = Literal["human", "mouse"]
 SPECIES = get_args(Species)
 MIN_CELLS = 50  # with fewer, what the trees find is noise
+VALUES_AT_ONCE = 200_000_000  # pairs of values that are correlated in one call, which takes about a second
 
 
 def infer_grn(
@@ -29,7 +31,8 @@ def infer_grn(
     """Infer a gene regulatory network by GRNBoost2, in rustscenic's implementation.
 
     For each gene, boosted regression trees predict its expression from that of the transcription factors; the
-    importance of a factor is the variance that its splits explain.
+    importance of a factor is the variance that its splits explain. It runs in a process of its own, which costs about a
+    second and ends when the call is interrupted.
 
     Parameters
     ----------
@@ -51,6 +54,8 @@ def infer_grn(
     ------
     ValueError
         If gene names are not unique or do not fit ``X``, no factor is among them, or ``X`` is not finite.
+    RuntimeError
+        If the process ends without a result, as it does where memory is short.
 
     References
     ----------
@@ -85,11 +90,7 @@ def infer_grn(
             UserWarning,
             stacklevel=2,
         )
-    from rustscenic import grn
-
-    with _quiet():
-        edges = grn.infer((X, list(genes)), present, seed=seed, verbose=False)
-    edges = pd.DataFrame({name: edges[name].to_numpy() for name in ("TF", "target", "importance")})
+    edges = infer_edges(X, genes, present, seed)
     # Ties broken by name, so that the order does not depend on the threads that found the edges.
     order = ["importance", "TF", "target"]
     return edges.sort_values(order, ascending=[False, True, True], ignore_index=True)
@@ -151,11 +152,15 @@ def edge_correlation(
     """
     from rustscenic import grn
 
-    with _quiet():
-        signed = grn.add_correlation(
-            edges[["TF", "target"]].assign(importance=1.0), (X, list(gene_names)), mask_dropouts=mask_dropouts
-        )
-    return signed["rho"].to_numpy()
+    expression = (X.tocsc().astype(np.float32) if sparse.issparse(X) else np.asarray(X, np.float32), list(gene_names))
+    pairs = edges[["TF", "target"]].assign(importance=1.0)
+    rho, at_once = np.empty(len(pairs)), max(1, VALUES_AT_ONCE // max(1, X.shape[0]))
+    for start in range(0, len(pairs), at_once):  # an interrupt comes through between two calls
+        part = slice(start, start + at_once)
+        with _quiet():
+            signed = grn.add_correlation(pairs.iloc[part], expression, mask_dropouts=mask_dropouts)
+        rho[part] = signed["rho"].to_numpy()
+    return rho
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_finite, check_layer, check_obs_column, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
+from tcellmil._log import logger, warn
 from tcellmil._matrix import count_not_finite, holds_whole_numbers
 from tcellmil._provenance import scores_of
 from tcellmil._verbs import Result, verb
@@ -182,11 +181,9 @@ def _principal_components(adata: AnnData, order: np.ndarray, n_components: int, 
     if n_bad:
         raise ValueError(f"X_pca cannot be computed: adata.X holds {n_bad} NaN or infinite values; remove or fill them")
     if holds_whole_numbers(expression):
-        warnings.warn(
+        warn(
             "X_pca is computed from adata.X, which holds whole numbers only: components of raw counts follow the depth "
             "of cells; normalise first (scanpy.pp.normalize_total, scanpy.pp.log1p)",
-            UserWarning,
-            stacklevel=3,
         )
     most = min(adata.shape) - 1
     if most < 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,11 +127,9 @@ def attention_stability(
     attention = _attention(model.stack, bags, run_of_replica)
     replica, patient, changes, movable = _changes(model.stack, bags, code, n_mad)
     if movable.sum() < 2:
-        warnings.warn(
+        warn(
             f"{int(movable.sum())} of {len(names)} regulons can be shifted, the others have a deviation of 0; "
             "there is no order of regulons to compare",
-            UserWarning,
-            stacklevel=2,
         )
     groups = importance_by_rater(run_of_replica, replica, patient, changes)
     regulators = regulator_agreement(groups, n_top)
@@ -165,9 +162,9 @@ def _runs(model: FittedModel, key: str) -> np.ndarray:
             "fit again with n_seeds=3, or with several folds, cv='rebalanced_loo'"
         )
     if n_runs == 1:
-        warnings.warn("nothing to compare across seeds; for that, fit again with n_seeds=3", UserWarning, stacklevel=3)
+        warn("nothing to compare across seeds; for that, fit again with n_seeds=3")
     if n_folds == 1:
-        warnings.warn("nothing to compare across folds; for that, fit again with several", UserWarning, stacklevel=3)
+        warn("nothing to compare across folds; for that, fit again with several")
     return run_of_replica
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -230,11 +229,9 @@ def _warn_of_error(additivity: pd.DataFrame, level: str) -> float:
     if relative > MAX_ERROR:
         worst = additivity.loc[additivity["error"].idxmax(), "patient"]
         more = "n_samples" if level == "cell" else "n_steps"
-        warnings.warn(
+        warn(
             f"SHAP values miss what they should add up to by up to {relative:.1%} of the range of the predictions "
             f"(patient {worst!r}, more than {MAX_ERROR:.0%}); raise {more}",
-            UserWarning,
-            stacklevel=3,
         )
     return relative
 
