@@ -64,7 +64,8 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
 
     The verb has the signature of the function, which has to include ``key_added`` and ``copy``: these two are for the
     verb alone. It raises before anything is computed where ``key_added`` cannot be used, and returns ``None``, or the
-    changed copy. Global states are as before afterwards (:func:`tcellmil._isolation.isolation`). Interrupts during the writing wait until everything is written, or undo all of it.
+    changed copy. Global states are as before afterwards (:func:`tcellmil._isolation.isolation`). Interrupts during the
+    writing wait until everything is written, or undo all of it.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._docs import documented
+from tcellmil._log import warn
 from tcellmil._verbs import Result, verb
 
 if TYPE_CHECKING:
