@@ -56,7 +56,8 @@ def drop_nuisance_genes(
     """Remove clonotype and sex genes, by which a model could recognise a patient.
 
     Reads ``adata.var_names``, or a column of ``adata.var`` (gene symbols, human or mouse), removes genes in place and
-    logs how many of each kind. Constant genes (``TRAC``, ``TRBC1``, ``IGHM``, ``IGKC``, ...) stay: they mark a cell type, not a clone.
+    logs how many of each kind. Constant genes (``TRAC``, ``TRBC1``, ``IGHM``, ``IGKC``, ...) stay: they mark a cell
+    type, not a clone.
 
     Parameters
     ----------
@@ -106,9 +107,8 @@ def drop_nuisance_genes(
     names = gene_names(adata.var, gene_symbols)
     masks = {what: np.array([is_member(g) for g in names]) for what, (wanted, is_member) in classes.items() if wanted}
     drop = np.logical_or.reduce([np.zeros(adata.n_vars, dtype=bool), *masks.values()])
-    if not drop.any() and any(
-        is_member(o) for wanted, is_member in classes.values() if wanted for o in adata.obs_names
-    ):
+    wanted_kinds = [is_member for wanted, is_member in classes.values() if wanted]
+    if not drop.any() and any(is_member(cell) for is_member in wanted_kinds for cell in adata.obs_names):
         raise ValueError(
             "no gene is a clonotype or sex gene, but obs_names are: this is genes x cells; transpose it, "
             "adata = adata.T.copy()"
@@ -117,8 +117,8 @@ def drop_nuisance_genes(
         raise ValueError(f"none of the {adata.n_vars} genes would be left: {some(names)}")
     if names.str.match(r"ENS[A-Z]*G\d").mean() > 0.5:
         warnings.warn(
-            f"the names look like Ensembl identifiers ({some(names, 3)}), but genes are found by symbol; name the column "
-            "of adata.var with the symbols, gene_symbols=... ('feature_name' in files of CELLxGENE)",
+            f"the names look like Ensembl identifiers ({some(names, 3)}), but genes are found by symbol; name the "
+            "column of adata.var with the symbols, gene_symbols=... ('feature_name' in files of CELLxGENE)",
             stacklevel=2,
         )
 

@@ -74,8 +74,8 @@ def qc(
     KeyError
         If the layer or the column ``gene_symbols`` does not exist.
     ValueError
-        If values are negative, NaN or infinite, or sparse indices out of range; if a threshold is out of range; if a cell
-        would have over ten million counts once the logarithm is undone, so that it must have another base; if
+        If values are negative, NaN or infinite, or sparse indices out of range; if a threshold is out of range; if a
+        cell would have over ten million counts once the logarithm is undone, so that it must have another base; if
         ``obs_names`` are those of the genes; if no cell would be left.
 
     References
@@ -163,14 +163,14 @@ def _check_logarithm(total: float, log_base: float, layer: str | None, base: flo
     name = _name(layer)
     if not total <= MAX_TOTAL:
         raise ValueError(
-            f"{name} does not hold counts, and taken as log(1 + x) to base {log_base:.4g} a cell would have {total:.3g} "
-            "counts, which no cell has. Give the base of its logarithm (base=2 for log2(TPM + 1)), or name a layer with "
-            "counts: layer=..."
+            f"{name} does not hold counts, and taken as log(1 + x) to base {log_base:.4g} a cell would have "
+            f"{total:.3g} counts, which no cell has. Give the base of its logarithm (base=2 for log2(TPM + 1)), or name a "
+            "layer with counts: layer=..."
         )
     if base is None:
         warnings.warn(
-            f"{name} does not hold counts; it is taken as log(1 + x) to base {log_base:.4g}, and the logarithm is undone "
-            "for the mitochondrial percentage. Name a layer with counts if there is one, layer=..., or give its base",
+            f"{name} does not hold counts; it is taken as log(1 + x) to base {log_base:.4g}, and the logarithm is "
+            "undone for the mitochondrial percentage. Name a layer with counts if there is one, layer=..., or give its base",
             stacklevel=3,
         )
 

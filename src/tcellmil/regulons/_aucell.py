@@ -63,8 +63,8 @@ def aucell(
     Raises
     ------
     ValueError
-        If shapes do not fit, ``X`` holds negative or non-finite values or is sparse with indices out of range, a regulon
-        has no weight or a negative one, or ``auc_threshold`` leaves fewer than one rank.
+        If shapes do not fit, ``X`` holds negative or non-finite values or is sparse with indices out of range, a
+        regulon has no weight or a negative one, or ``auc_threshold`` leaves fewer than one rank.
 
     Notes
     -----

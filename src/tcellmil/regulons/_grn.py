@@ -52,8 +52,8 @@ def infer_grn(
     Raises
     ------
     ValueError
-        If gene names are not unique or do not fit ``X``, no factor is among them, or ``X`` is not finite or, where it is
-        sparse, has indices out of range.
+        If gene names are not unique or do not fit ``X``, no factor is among them, or ``X`` is not finite or, where it
+        is sparse, has indices out of range.
 
     References
     ----------

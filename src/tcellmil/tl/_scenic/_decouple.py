@@ -49,8 +49,8 @@ def decouple(
         raise ValueError(f"no cell has a value other than 0, so that {method} has nothing to score")
     if method in OF_ALL_CELLS:
         warnings.warn(
-            f"{method} compares each cell with the other cells here: a score depends on which cells are in the data, and "
-            "those of new patients are not comparable. Use another method to predict",
+            f"{method} compares each cell with the other cells here: a score depends on which cells are in the data, "
+            "and those of new patients are not comparable. Use another method to predict",
             UserWarning,
             stacklevel=3,
         )
