@@ -55,8 +55,8 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS, max_byte
         If there is no such file.
     ValueError
         If the file is not a loom file, is damaged or expands to more than ``max_bytes``; if a member is a link, or has
-        its values in another file; if attributes and matrix differ in length; if genes have no names or share one; or if
-        the AUC has other regulons than the genes.
+        its values in another file; if attributes and matrix differ in length; if genes have no names or share one; or
+        if the AUC has other regulons than the genes.
 
     References
     ----------

@@ -164,13 +164,14 @@ def _check_logarithm(total: float, log_base: float, layer: str | None, base: flo
     if not total <= MAX_TOTAL:
         raise ValueError(
             f"{name} does not hold counts, and taken as log(1 + x) to base {log_base:.4g} a cell would have "
-            f"{total:.3g} counts, which no cell has. Give the base of its logarithm (base=2 for log2(TPM + 1)), or name a "
-            "layer with counts: layer=..."
+            f"{total:.3g} counts, which no cell has. Give the base of its logarithm (base=2 for log2(TPM + 1)), or "
+            "name a layer with counts: layer=..."
         )
     if base is None:
         warnings.warn(
             f"{name} does not hold counts; it is taken as log(1 + x) to base {log_base:.4g}, and the logarithm is "
-            "undone for the mitochondrial percentage. Name a layer with counts if there is one, layer=..., or give its base",
+            "undone for the mitochondrial percentage. Name a layer with counts if there is one, layer=..., or give its "
+            "base",
             stacklevel=3,
         )
 
