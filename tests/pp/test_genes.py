@@ -94,6 +94,28 @@ def test_ensembl_identifiers_warn():
     assert adata.n_vars == 2
 
 
+def test_symbols_are_read_from_a_column():
+    adata = _genes(["ENSG1", "ENSG2", "XIST"])
+    adata.var["feature_name"] = pd.Categorical(["CD8A", "TRBV9", None])
+    tm.pp.drop_nuisance_genes(adata, gene_symbols="feature_name")
+    assert adata.var_names.tolist() == ["ENSG1"]  # a gene without a symbol keeps its name
+    with pytest.raises(KeyError, match="gene_symbols='symbol' is not a column of adata.var"):
+        tm.pp.drop_nuisance_genes(adata, gene_symbols="symbol")
+
+
+def test_genes_by_cells_are_recognised():
+    adata = _genes(["CD8A", "XIST"]).T.copy()
+    with pytest.raises(ValueError, match="no gene is a clonotype or sex gene, but obs_names are: .* transpose it"):
+        tm.pp.drop_nuisance_genes(adata)
+
+
+def test_a_table_in_obsm_keeps_its_names():
+    adata = _genes(["CD8A", "XIST"])
+    adata.obsm["X_scores"] = pd.DataFrame({"A(+)": [1.0, 2.0]}, index=adata.obs_names)
+    tm.pp.drop_nuisance_genes(adata)
+    assert list(adata.obsm["X_scores"].columns) == ["A(+)"]
+
+
 def test_no_gene_left_is_an_error_and_nothing_changes():
     adata = _genes(["XIST", "TRBV9"])
     with pytest.raises(ValueError, match="none of the 2 genes would be left"):
