@@ -167,9 +167,8 @@ def test_the_scores_of_a_cell_do_not_depend_on_other_cells(cohort, net, method, 
     rng = np.random.default_rng(0)
     X = np.minimum(cohort.X[:60].toarray(), 1.0)  # ties at the top of every cell
     X[:n_cells, rng.choice(cohort.n_vars, 400, replace=False)] = 0  # genes that only the other cells detect
-    signed = net.assign(
-        weight=rng.uniform(0.1, 1, len(net)) * (1 if method == "aucell" else rng.choice([-1, 1], len(net)))
-    )
+    signed = net.assign(weight=rng.uniform(0.1, 1, len(net)))
+    signed["weight"] *= 1 if method == "aucell" else rng.choice([-1, 1], len(net))
     options = {"times": 50} if method in ("gsea", "waggr") else {}
     together = ad.AnnData(sparse.csr_matrix(X), var=cohort.var[[]])
     alone = together[:n_cells].copy()
@@ -205,9 +204,8 @@ def test_cells_without_counts_change_no_other_cell(cohort, net):
     with pytest.warns(UserWarning, match="ulm has no score for 2 cells"):
         tm.tl.regulons(adata, net=net, method="ulm")
     tm.tl.regulons(others, net=net, method="ulm")
-    np.testing.assert_allclose(
-        np.delete(adata.obsm["X_regulons"], [3, 7], axis=0), others.obsm["X_regulons"], rtol=1e-5
-    )
+    scores = np.delete(adata.obsm["X_regulons"], [3, 7], axis=0)
+    np.testing.assert_allclose(scores, others.obsm["X_regulons"], rtol=1e-5)
     empty = ad.AnnData(np.zeros((3, cohort.n_vars), dtype=np.float32), var=cohort.var[[]])
     with pytest.raises(ValueError, match="no cell has a value other than 0, so that ulm has nothing to score"):
         tm.tl.regulons(empty, net=net, method="ulm")
