@@ -75,8 +75,10 @@ def valid_files(folder: Path) -> dict[str, list[Path]]:
     ranks = pd.DataFrame(np.argsort(rng.random((6, 30)), axis=1).astype(np.int16), columns=genes)
     ranks.insert(0, "motifs", [f"m{i}" for i in range(6)])
     for compression in ("uncompressed", "lz4", "zstd"):
-        path = add("read_rankings", f"{compression}.rankings.feather")
-        ranks.to_feather(path, compression=compression)
+        ranks.to_feather(add("read_rankings", f"{compression}.rankings.feather"), compression=compression)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the first version, which the databases of older years have, is deprecated
+        ranks.to_feather(add("read_rankings", "old.rankings.feather"), version=1)
     annotations = pd.DataFrame({"#motif_id": [f"m{i}" for i in range(20)], "motif_name": "x", "gene_name": "SPI1"})
     annotations = annotations.assign(motif_similarity_qvalue=0.0, orthologous_identity=1.0, description="direct")
     annotations.to_csv(add("read_motif_annotations", "motifs.tbl"), sep="\t", index=False)

@@ -42,7 +42,7 @@ PARAMETERS = {
     Column of ``adata.var`` with the symbols of the genes, where ``var_names`` are identifiers, as in scanpy; for files
     of CELLxGENE ``"feature_name"``.""",
     "max_bytes": """max_bytes
-    Most bytes that the file may expand to; by default 100 times its size on disk, and at least 256 MiB. Raise it for a
+    Most bytes that the file may expand to; by default 100 times its size on disk, and at least 64 MiB. Raise it for a
     file that is compressed more than that and comes from somebody you trust.""",
     "auc_threshold": """auc_threshold
     Share of the ranking of genes that counts, in (0, 1].""",

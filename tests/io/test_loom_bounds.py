@@ -93,7 +93,7 @@ def undefined(shape, **options):
         ({"matrix": h5py.Empty("f4")}, "matrix holds nothing"),
         ({"col_attrs/share": np.arange(3)}, "col_attrs/share has 3 values, but the matrix 8"),
         ({"col_attrs/share": lambda file: file.create_group("col_attrs/share")}, "col_attrs/share is not a dataset"),
-        ({"row_attrs/Gene": np.full(N_GENES, "same", "S")}, r"Gene names genes more than once, \['same'\]"),
+        ({"row_attrs/Gene": np.full(N_GENES, "same", "S4")}, r"Gene names genes more than once, \['same'\]"),
         ({"row_attrs/Gene": np.zeros((N_GENES, 2))}, "row_attrs/Gene has 2 dimensions, not one"),
         ({"row_attrs/Gene": np.full(N_GENES, b"\xff", "S1")}, "is not UTF-8 text"),
         ({"col_attrs/RegulonsAUC": np.zeros(N_CELLS)}, "col_attrs/RegulonsAUC must have one field of numbers"),

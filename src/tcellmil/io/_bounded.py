@@ -20,7 +20,7 @@ import pandas as pd
 
 from tcellmil._checks import check_count, some
 
-MIN_BYTES = 1 << 28
+MIN_BYTES = 1 << 26
 RATIO = 100  # of what is on disk; tables of these tools are compressed four to thirty times
 MAX_LINE = 1 << 24  # characters of a line or a field; the longest of pySCENIC have about a million
 MAX_COLUMNS = 1_000

@@ -18,6 +18,7 @@ from tcellmil.regulons._cistarget import MOTIF_COLUMNS
 
 INDEX = ["TF", "MotifID"]
 NESTED = ["Context", "TargetGenes"]
+MAX_RANK = 2**31 - 1
 NUMBERS = ["AUC", "NES", "MotifSimilarityQvalue", "OrthologousIdentity", "RankAtMax"]
 TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 # From numpy 2 on, pySCENIC's weights are written as np.float64(0.5).
@@ -75,7 +76,10 @@ def read_motifs(path: str | Path, max_bytes: int | None = None) -> pd.DataFrame:
     )
     for column in ("AUC", "NES", "RankAtMax"):
         values = table[column].to_numpy(float)
-        refuse_rows(path, lines, ~np.isfinite(values), lambda row, c=column, v=values: f"{c} is {v[row]:g}")
+        bad = ~np.isfinite(values)
+        if column == "RankAtMax":
+            bad |= (values != np.rint(values)) | (values < 0) | (values > MAX_RANK)
+        refuse_rows(path, lines, bad, lambda row, c=column, v=values: f"{c} is {v[row]:g}")
     return tidy_motifs(table.astype({"RankAtMax": np.int64}))
 
 
