@@ -47,7 +47,7 @@ def row_blocks(X: Matrix, size: int | None = None) -> Iterator[tuple[slice, Bloc
     TypeError
         If ``X`` is no such matrix.
     ValueError
-        If ``X`` has not two dimensions, or ``size`` is not a positive whole number.
+        If ``X`` has not two dimensions or is sparse with indices out of range, or ``size`` is not a positive whole number.
 
     Examples
     --------
@@ -110,6 +110,7 @@ def holds_whole_numbers(X: Matrix) -> bool:
 
 def _blocks(X: Any, size: int) -> Iterator[tuple[slice, Block]]:
     if sparse.issparse(X):
+        check_indices(X)
         X = X.tocsr()
         read = _csr_rows
     elif _is_backed_sparse(X):
@@ -141,7 +142,7 @@ def _backed_csc_rows(X: CSCDataset, rows: slice) -> Block:
     """Some columns at a time, so that no more than a part of the file is in memory."""
     width = max(1, BLOCK_VALUES // X.shape[0])
     starts = range(0, max(1, X.shape[1]), width)  # without columns there is still one piece, of none
-    return sparse.hstack([X[:, start : start + width].tocsr()[rows] for start in starts], format="csr")
+    return sparse.hstack([_in_memory(X[:, start : start + width])[rows] for start in starts], format="csr")
 
 
 def _dask_rows(X: DaskArray, rows: slice) -> Block:
