@@ -23,6 +23,7 @@ import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -123,7 +124,8 @@ def damage(path: Path, rng: np.random.Generator) -> str:
         kind = kinds[rng.integers(len(kinds))]
         try:
             done.append(kind(path, rng) or kind.__name__)
-        except ALLOWED as error:  # what was damaged before cannot be opened to be damaged again
+        except (*ALLOWED, RuntimeError, EOFError, zlib.error) as error:
+            # What was damaged before cannot be opened to be damaged again.
             done.append(f"{kind.__name__} failed: {type(error).__name__}")
     return ", ".join(done)
 

@@ -47,7 +47,8 @@ def row_blocks(X: Matrix, size: int | None = None) -> Iterator[tuple[slice, Bloc
     TypeError
         If ``X`` is no such matrix.
     ValueError
-        If ``X`` has not two dimensions or is sparse with indices out of range, or ``size`` is not a positive whole number.
+        If ``X`` has not two dimensions or is sparse with indices out of range, or ``size`` is not a positive whole
+        number.
 
     Examples
     --------

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,7 @@ import pandas as pd
 from tcellmil._checks import some
 from tcellmil._docs import documented
 from tcellmil.io._bounded import limit_of, naming, number, read_table, refuse_rows, too_large
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from tcellmil.io._feather1 import MAGIC, TEXT, read_feather1
 
 Genome = Literal["hg38", "mm10"]
 GENOMES = get_args(Genome)
@@ -72,69 +69,71 @@ def read_rankings(source: Genome | str | Path, max_bytes: int | None = None) -> 
     path = _download(source) if source in GENOMES else Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"rankings={str(source)!r} is neither a file nor one of {', '.join(GENOMES)}")
-    with naming(path):
-        table, index = _read_feather(path, limit_of(path, max_bytes))
-        motifs = table.column(index).to_pandas().astype(str).rename(index)
-        genes = table.drop_columns([index])
-        if any(column.null_count for column in genes.columns) or table.column(index).null_count:
-            raise ValueError(f"{path} lacks ranks or names: it has missing values")
+    with naming(path), open(path, "rb") as file:
+        magic = file.read(4)
+        reader = {MAGIC: _read_old, b"ARRO": _read_arrow}.get(magic)
+        if reader is None:
+            raise ValueError(f"{path} is not a feather file")
+        motifs, ranks = reader(path, limit_of(path, max_bytes))
         if not motifs.is_unique:
             raise ValueError(f"{path} names motifs more than once: {some(motifs[motifs.duplicated()].unique())}")
-        ranks = genes.to_pandas()
-    values = ranks.to_numpy()
-    if values.size and values.min() < 0:
-        raise ValueError(f"{path} has ranks below 0, the first of motif {motifs[(values < 0).any(axis=1).argmax()]!r}")
+        values = ranks.to_numpy()
+        if values.size and values.min() < 0:
+            first = motifs[int((values < 0).any(axis=1).argmax())]
+            raise ValueError(f"{path} has ranks below 0, the first of motif {first!r}")
     return ranks.set_index(motifs)
 
 
-def _read_feather(path: Path, limit: int) -> tuple[pa.Table, str]:
-    """The table of a ranking database, and which column names its motifs; nothing is read before the columns fit."""
-    import pyarrow as pa
-    from pyarrow import feather, ipc
+def _read_old(path: Path, limit: int) -> tuple[pd.Index, pd.DataFrame]:
+    """Names of the motifs and the ranks of a file of the first version of feather."""
+    columns, kinds = {}, {}
+    for name, kind, values in read_feather1(path, limit):
+        if name in columns:
+            raise ValueError(f"{path} names genes more than once: ['{name}']")
+        columns[name], kinds[name] = values, kind
+    index = _index_of(path, {name: kind == TEXT for name, kind in kinds.items()}, columns)
+    motifs = pd.Index(columns.pop(index), name=index)
+    ranks = np.column_stack(list(columns.values())) if columns else np.empty((len(motifs), 0), dtype=np.int32)
+    return motifs, pd.DataFrame(ranks, columns=list(columns))
 
-    with open(path, "rb") as file:
-        magic = file.read(6)
+
+def _read_arrow(path: Path, limit: int) -> tuple[pd.Index, pd.DataFrame]:
+    """Names of the motifs and the ranks of a file of the second version; nothing is read before the columns fit."""
+    import pyarrow as pa
+    from pyarrow import ipc, types
+
     try:
-        if magic.startswith(b"FEA1"):  # which is not compressed
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Feather V1", category=DeprecationWarning)
-                table = feather.read_table(str(path))
-            index = _index_of(path, table.schema)
-        elif magic == b"ARROW1":
-            with pa.OSFile(str(path)) as source:
-                schema = ipc.open_file(source).schema
-                index = _index_of(path, schema)
-                only_index = ipc.IpcReadOptions(included_fields=[schema.get_field_index(index)])
-                n_motifs = ipc.open_file(source, options=only_index).read_all().num_rows
-                if n_motifs * sum(field.type.bit_width for field in schema if field.name != index) > 8 * limit:
-                    raise too_large(path, limit)
-                table = ipc.open_file(source).read_all()
-        else:
-            raise ValueError(f"{path} is not a feather file")
+        with pa.OSFile(str(path)) as source:
+            schema = ipc.open_file(source).schema
+            names = pd.Index(schema.names)
+            if not names.is_unique:
+                raise ValueError(f"{path} names genes more than once: {some(names[names.duplicated()].unique())}")
+            is_text = {field.name: types.is_string(field.type) or types.is_large_string(field.type) for field in schema}
+            integers = {field.name: field if types.is_integer(field.type) else None for field in schema}
+            index = _index_of(path, is_text, integers)
+            only_index = ipc.IpcReadOptions(included_fields=[schema.get_field_index(index)])
+            n_motifs = ipc.open_file(source, options=only_index).read_all().num_rows
+            if n_motifs * sum(field.type.bit_width for field in schema if field.name != index) > 8 * limit:
+                raise too_large(path, limit)
+            table = ipc.open_file(source).read_all()
         table.validate(full=True)
     except (pa.ArrowException, MemoryError) as error:
         raise ValueError(f"{path} is not a feather file, or is damaged or incomplete: {error}") from error
-    return table.replace_schema_metadata(None), index
+    table = table.replace_schema_metadata(None)  # which says what pandas should make of it
+    if any(column.null_count for column in table.columns):
+        raise ValueError(f"{path} lacks ranks or names: it has missing values")
+    motifs = pd.Index(table.column(index).to_pylist(), dtype=object, name=index)
+    return motifs, table.drop_columns([index]).to_pandas()
 
 
-def _index_of(path: Path, schema: pa.Schema) -> str:
-    """Name of the column with the motifs, or a ValueError unless all others hold whole numbers, each under its name."""
-    from pyarrow import types
-
-    index = next((name for name in INDEX_NAMES if name in schema.names), None)
-    is_text = (types.is_string, types.is_large_string)
-    if (
-        index is None
-        or not any(check(schema.field(schema.names.index(index)).type) for check in is_text)
-        or not all(types.is_integer(field.type) for field in schema if field.name != index)
-    ):
+def _index_of(path: Path, is_text: Mapping[str, bool], integers: Mapping[str, object | None]) -> str:
+    """Name of the column with the motifs, or a ValueError unless all others hold whole numbers."""
+    index = next((name for name in INDEX_NAMES if is_text.get(name)), None)
+    if index is None or any(values is None or is_text[name] for name, values in integers.items() if name != index):
         raise ValueError(
             f"{path} is not a ranking database: it needs a column {' or '.join(INDEX_NAMES)} with the names of the "
             "motifs and one column of whole numbers per gene (a database of scores is a different file)"
         )
-    names = pd.Index(schema.names)
-    if not names.is_unique:
-        raise ValueError(f"{path} names genes more than once: {some(names[names.duplicated()].unique())}")
     return index
 
 
