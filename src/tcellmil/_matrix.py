@@ -99,6 +99,12 @@ def check_indices(X: Matrix) -> None:
             )
 
 
+def native(values: np.ndarray) -> np.ndarray:
+    """The same values as scipy and numba take them: in the byte order of this machine, and not in half precision."""
+    dtype = np.dtype(np.float32) if values.dtype == np.float16 else values.dtype.newbyteorder("=")
+    return values.astype(dtype, copy=False)
+
+
 def count_not_finite(X: Matrix) -> int:
     """How many values are NaN or infinite."""
     return sum(int((~np.isfinite(values)).sum()) for values in _stored(X))

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from tcellmil._matrix import native
 from tcellmil.io._bounded import check_file, limit_of, naming, too_large
 
 MAX_DEFLATE = 1_100  # bytes that one stored byte can stand for; deflate reaches 1,032
@@ -64,7 +65,7 @@ class Hdf5:
             raise ValueError(f"{self.path}: {dataset.name.lstrip('/')} holds neither numbers nor text")
         if dataset.dtype.kind not in "SO":
             self.spend(dataset.size * dataset.dtype.itemsize)
-            return native(dataset[()])
+            return dataset[()] if dataset.dtype.names else native(dataset[()])
         texts: list[str] = []
         step = STEP if dataset.dtype.kind == "O" else max(1, STEP // max(1, dataset.dtype.itemsize // 64))
         for start in range(0, len(dataset), step):
@@ -94,11 +95,3 @@ def open_hdf5(path: str | Path, what: str, max_bytes: int | None = None) -> Iter
             raise ValueError(f"{path} is not {what}: it is not in HDF5 format")
         with h5py.File(path, "r") as file:
             yield Hdf5(file, path, limit)
-
-
-def native(values: np.ndarray) -> np.ndarray:
-    """The same values in the byte order of this machine, and no half precision, which scipy does not know."""
-    if values.dtype.names:
-        return values
-    dtype = np.dtype(np.float32) if values.dtype == np.float16 else values.dtype.newbyteorder("=")
-    return values.astype(dtype, copy=False)

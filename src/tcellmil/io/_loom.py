@@ -16,9 +16,9 @@ from scipy import sparse
 from tcellmil import _keys
 from tcellmil._checks import check_layer, some
 from tcellmil._docs import documented
-from tcellmil._matrix import row_blocks
+from tcellmil._matrix import native, row_blocks
 from tcellmil._results import regulon_activity
-from tcellmil.io._hdf5 import Hdf5, native, open_hdf5
+from tcellmil.io._hdf5 import Hdf5, open_hdf5
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,7 +13,7 @@ from scipy import sparse
 from tcellmil._checks import check_adata, check_layer, some
 from tcellmil._docs import documented
 from tcellmil._log import logger
-from tcellmil._matrix import check_indices, count_not_finite, holds_whole_numbers, row_blocks, value_range
+from tcellmil._matrix import check_indices, count_not_finite, holds_whole_numbers, native, row_blocks, value_range
 from tcellmil.regulons._symbols import gene_names
 
 if TYPE_CHECKING:
@@ -202,8 +202,7 @@ def _metrics(matrix: Matrix, log_base: float | None, is_mito: np.ndarray) -> pd.
 
 def _linear(block: Block, log_base: float | None) -> np.ndarray | sparse.csr_matrix:
     """A copy, without the logarithm: scanpy drops stored zeros in place, and adds up in the type of the values."""
-    if block.dtype == np.float16:
-        block = block.astype(np.float32)
+    block = block if sparse.issparse(block) else native(block)
     if log_base is not None:
         natural = block.astype(np.float64) * np.log(log_base)
         block = natural.expm1() if sparse.issparse(natural) else np.expm1(natural)

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from scipy import sparse
 
-from tcellmil._matrix import row_blocks
+from tcellmil._matrix import native, row_blocks
 from tcellmil.regulons._expression import check_values
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def _checked_weights(weights: np.ndarray | sparse.spmatrix, n_genes: int) -> spa
 
 def _canonical_csr(block: Block) -> sparse.csr_matrix | sparse.csr_array:
     """CSR with every entry stored once; the block itself stays as it is."""
-    if not sparse.issparse(block):  # scipy has no sparse matrix of half precision
-        return sparse.csr_matrix(block.astype(np.float32) if block.dtype == np.float16 else block)
+    if not sparse.issparse(block):
+        return sparse.csr_matrix(native(block))
     if not block.has_canonical_format:
         block = block.copy()
         block.sum_duplicates()
@@ -141,7 +141,7 @@ def _order_bits(data: np.ndarray) -> np.ndarray:
     """Values of at least 0 as integers of the same order: the bits of such a float, read as an integer, keep it."""
     if data.dtype.kind not in "fi" or data.dtype.itemsize not in (4, 8):
         data = data.astype(np.float32 if data.dtype.itemsize < 4 else np.float64)
-    data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    data = native(data)
     return data.view(f"i{data.dtype.itemsize}")
 
 
