@@ -9,6 +9,7 @@ from pyscenic.utils import add_correlation
 from scipy import sparse
 
 from tcellmil.regulons import edge_correlation, infer_grn, load_tf_names
+from tcellmil.regulons._grn import _in_one_order
 
 GENES = [f"G{i}" for i in range(20)]
 
@@ -59,6 +60,13 @@ def test_the_order_of_the_factors_does_not_change_the_network(expression):
     expected = infer_grn(expression, names, factors)
     for given in (factors[::-1], [*factors[3:], *factors[:5]], set(factors), frozenset(factors), pd.Index(factors)):
         pd.testing.assert_frame_equal(infer_grn(expression, names, given), expected)
+
+
+def test_the_factors_of_a_species_keep_the_order_of_their_list():
+    """Networks of the default factors are what they were."""
+    human = load_tf_names("human")
+    assert _in_one_order(human[::-1]) == human
+    assert _in_one_order(["zzz", "aaa", *human[5:2:-1]]) == [*human[3:6], "aaa", "zzz"]
 
 
 def test_the_order_of_a_set_is_fixed_and_names_come_once():

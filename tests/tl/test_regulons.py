@@ -154,7 +154,7 @@ def test_methods_of_decoupler_give_its_own_scores(cohort, net, method):
 
 
 INDEPENDENT = ["gsea", "mlm", "ora", "ulm", "viper", "waggr", "zscore"]
-LONG_COMPILED = ("gsea", "ora")
+LONG_COMPILED = ("gsea", "ora", "waggr")
 
 
 def test_every_method_of_decoupler_is_tested_for_dependence_on_other_cells():

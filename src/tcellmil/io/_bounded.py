@@ -195,8 +195,8 @@ def read_table(
     Raises
     ------
     ValueError
-        If the file is damaged, a column is missing or there twice, or a row has more or fewer fields than the header;
-        names the file, and the line where there is one.
+        If the file is damaged, a column is missing or there twice, there are no rows, or a row has more or fewer fields
+        than the header; names the file, and the line where there is one.
     """
     convert = convert or {}
     columns, rows = header(rows_of(path, separator, max_bytes))
@@ -222,6 +222,8 @@ def read_table(
             elif column in values:
                 values[column].extend(texts)
         lines.extend(numbers)
+    if not lines:
+        raise ValueError(f"{path} has a header and no rows; it is incomplete, or nothing was found")
     found = {
         column: _inferred(store) if column not in convert and column not in names else store
         for column, store in values.items()

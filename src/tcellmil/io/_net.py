@@ -103,8 +103,6 @@ def _read_edges(path: Path, separator: str, header: list[str], max_bytes: int | 
         *(path, lines, table.duplicated(names)),
         lambda row: f"{table[names[0]][row]} - {table['target'][row]} is there already; keep one of each edge",
     )
-    if table.empty:
-        raise ValueError(f"{path} has a header and no edge")
     return table
 
 

@@ -78,7 +78,9 @@ def read_rankings(source: Genome | str | Path, max_bytes: int | None = None) -> 
         if not motifs.is_unique:
             raise ValueError(f"{path} names motifs more than once: {some(motifs[motifs.duplicated()].unique())}")
         values = ranks.to_numpy()
-        if values.size and values.min() < 0:
+        if not values.size:
+            raise ValueError(f"{path} ranks {ranks.shape[1]} genes for {len(motifs)} motifs; it is incomplete")
+        if values.min() < 0:
             first = motifs[int((values < 0).any(axis=1).argmax())]
             raise ValueError(f"{path} has ranks below 0, the first of motif {first!r}")
     return ranks.set_index(motifs)

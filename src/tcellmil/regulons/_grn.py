@@ -150,7 +150,7 @@ def _in_one_order(names: Iterable[str]) -> list[str]:
     """
     from rustscenic.data import tfs
 
-    place = {name: i for i, name in enumerate([*tfs("human"), *tfs("mouse")])}
+    place = {name: i for i, name in reversed([*enumerate([*tfs("human"), *tfs("mouse")])])}
     return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
 
 
