@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from tcellmil._log import warn
 from tcellmil._matrix import row_blocks
 
 if TYPE_CHECKING:
