@@ -179,7 +179,7 @@ def test_drawing_changes_nothing_in_adata():
         ({"n_top": 0}, ValueError, "n_top=0 must be a whole number of at least 1"),
         ({"groupby": "cell_type"}, KeyError, "groupby='cell_type' is not a column of adata.obs"),
         ({"groupby": "cell"}, ValueError, "groupby='cell' has 120 values; 1 to 8 groups can be drawn"),
-        ({"groupby": "empty"}, ValueError, "groupby='empty' has 0 values; 1 to 8 groups can be drawn"),
+        ({"groupby": "empty"}, ValueError, "groupby='empty' has no values; no cell has a group"),
     ],
 )
 def test_bad_input_is_named_and_opens_no_figure(options, error, message):
