@@ -22,6 +22,7 @@ def explained_mudata(fitted_mudata_once, run_explanations):
     return mdata
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", sorted(set(tm.pl.__all__) - OF_ONE_MODALITY - {"risk_groups"}))
 def test_every_picture_of_a_fit_takes_a_mudata(explained_mudata, tmp_path, drawn):
     picture = getattr(tm.pl, drawn)
