@@ -1,5 +1,6 @@
 """Attention: relative to uniform, grouped by anything, coloured so that a few cells do not hide the rest."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -157,6 +158,15 @@ def test_the_bar_of_colours_is_as_tall_as_the_embedding_not_as_the_groups(cohort
     panel, (bar,) = axes[0].get_window_extent(), axes[0].child_axes
     box = bar.get_window_extent()
     assert panel.y0 <= box.y0 and box.y1 <= panel.y1 and box.x0 > panel.x1 and box.x1 < axes[1].get_tightbbox().x0
+
+
+def test_on_own_axes_the_bar_of_colours_does_not_leave_its_panel(cohort):
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4))
+    end = axes[0].get_window_extent().x1
+    tm.pl.attention(cohort(n_patients=8, n_regulons=2), "umap", "cell_type", ax=axes)
+    figure.draw_without_rendering()
+    (bar,) = [ax for ax in figure.axes if ax not in axes]
+    assert axes[0].get_window_extent().x1 < bar.get_window_extent().x0 and bar.get_window_extent().x1 <= end + 1
 
 
 def test_an_embedding_of_a_modality_is_drawn_where_its_cells_are(fitted_mudata):

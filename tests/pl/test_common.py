@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import warnings
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -60,7 +61,10 @@ def test_shared_parameters_are_in_signature_and_docstring(name):
 
 def test_save_writes_a_png_and_a_pdf(complete, tmp_path, shown, name, draw):
     for ending, begin in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
-        draw(complete, name, show=False, figsize=(4, 3), save=tmp_path / f"picture{ending}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as a layout that is not applied
+            warnings.filterwarnings("ignore", "figsize of .* is too small", UserWarning)
+            draw(complete, name, show=False, figsize=(4, 3), save=tmp_path / f"picture{ending}")
         assert (tmp_path / f"picture{ending}").read_bytes().startswith(begin)
     assert not shown
 
@@ -92,7 +96,7 @@ def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow,
 
 def test_palette_changes_the_colours(complete, name, draw, pictures):
     coloured = pictures[name][3]
-    palettes = [None, MANY, "viridis"] + ([] if coloured is None else [{coloured: "#123456"}])
+    palettes = [None, MANY, "plasma"] + ([] if coloured is None else [{coloured: "#123456"}])
     drawn = [pixels(draw(complete, name, show=False, palette=palette)[0].figure) for palette in palettes]
     assert all((drawn[0] != other).any() for other in drawn[1:])
     n_open = len(plt.get_fignums())
@@ -195,3 +199,14 @@ def test_no_text_is_cut_by_the_edge_of_the_figure(complete, cohort, name, font_s
         inside = figure.get_tightbbox()
     assert inside.x0 >= 0 and inside.y0 >= 0
     assert inside.x1 <= figure.get_figwidth() and inside.y1 <= figure.get_figheight()
+
+
+def test_a_small_figure_shortens_names_and_says_when_that_is_not_enough(complete):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax = tm.pl.shap(complete, figsize=(3.4, 3.4), show=False)
+        assert ax.get_window_extent().width >= 0.5 * ax.figure.dpi
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert any(name.startswith("ZNF385D") and "…" in name and len(name) < 36 for name in names)
+    with pytest.warns(UserWarning, match=r"figsize of 4.0 x 3.0 inches is too small for this picture, which needs"):
+        tm.pl.grn(complete, figsize=(4, 3), show=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from tcellmil._checks import is_mudata, some
 from tcellmil.pl._panels import shorten
@@ -57,10 +58,14 @@ def draw_cells(ax: Axes, place: np.ndarray, values: np.ndarray, **scatter: objec
 def color_bar(points: PathCollection, ax: Axes, label: str, *, both_ends: bool) -> Colorbar:
     """A bar of what colours mean beside the panel itself, with pointed ends where values go beyond it."""
     width, height = ax.get_window_extent().size / ax.get_figure(root=True).dpi
+    height = min(height, width * (ax.get_box_aspect() or np.inf))
     share = min(0.8, TALLEST_BAR / max(height, 1e-9))
-    place = ax.inset_axes([1 + 0.12 / max(width, 1), 0.98 - share, 0.14 / max(width, 1), share])
-    ends = "both" if both_ends else "neither"
-    bar = ax.figure.colorbar(points, cax=place, label=label, extend=ends)
+    style = {"label": label, "extend": "both" if both_ends else "neither"}
+    if isinstance(ax.get_figure(root=True).get_layout_engine(), ConstrainedLayoutEngine):
+        place = ax.inset_axes([1 + 0.12 / max(width, 1), 0.98 - share, 0.14 / max(width, 1), share])
+        bar = ax.figure.colorbar(points, cax=place, **style)
+    else:  # nothing makes room: the bar takes it from the panel
+        bar = ax.figure.colorbar(points, ax=ax, shrink=share, aspect=25, anchor=(0, 1), panchor=False, **style)
     bar.outline.set_visible(False)
     return bar
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MARGIN = 0.2  # inches beside a legend
 LINES = 3  # of a legend, in inches of small text; a taller one makes the figure higher
 LINE = 0.2
-SMALLEST = 0.5  # inches of a panel in which something can be seen
+SMALLEST = 0.5, 0.2  # inches of a panel in which something can be seen
 LIMITS = (24, 16, 10, 6)  # letters of a name
 
 
@@ -44,17 +44,30 @@ def below(panel: Axes, legend: Legend) -> None:
 
 
 def fit_names(axes: Sequence[Axes], wanted: tuple[float, float]) -> None:
-    """Shorten names of rows until panels of a figure of the caller's size have room; warn where none is enough."""
+    """Shorten names of rows until panels of a figure of the caller's size have room; warn where that is not enough."""
     figure = axes[0].get_figure(root=True)
     for limit in (None, *LIMITS):
         if limit is not None:
             for panel in axes:
                 _shorten_rows(panel, limit)
         if _has_room(figure, axes):
-            return
+            break
+    if _has_room(figure, axes) and not _overlap(axes):
+        return
+    if _collapses(figure):
+        figure.set_layout_engine("none")
     size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())
     needed = " x ".join(f"{inches:.1f}" for inches in wanted)
     warnings.warn(f"figsize of {size} inches is too small for this picture, which needs {needed}", stacklevel=4)
+
+
+def _overlap(axes: Sequence[Axes]) -> bool:
+    """Whether titles or names of axes of different panels run into each other."""
+    for texts in ([panel.title for panel in axes], [panel.xaxis.label for panel in axes]):
+        boxes = [text.get_window_extent() for text in texts if text.get_text()]
+        if any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i]):
+            return True
+    return False
 
 
 def _shorten_rows(panel: Axes, limit: int) -> None:
@@ -64,8 +77,15 @@ def _shorten_rows(panel: Axes, limit: int) -> None:
 
 
 def _has_room(figure: Figure, axes: Sequence[Axes]) -> bool:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
-        figure.draw_without_rendering()
+    if _collapses(figure):
+        return False
     sizes = np.array([panel.get_position().size for panel in axes]) * figure.get_size_inches()
     return bool((sizes >= SMALLEST).all())
+
+
+def _collapses(figure: Figure) -> bool:
+    """Lay the figure out; whether nothing was left for a panel, so that the layout was not applied."""
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        figure.draw_without_rendering()
+    return any("collapsed to zero" in str(warning.message) for warning in met)

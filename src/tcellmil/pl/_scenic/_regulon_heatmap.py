@@ -103,7 +103,7 @@ def regulon_heatmap(
     for panel, rows in zip(axes, np.array_split(np.arange(len(names)), n_panels), strict=True):
         image = _draw(panel, values.iloc[rows], cmap, limits)
         panel.set_xlabel(shorten(groupby, LETTERS))
-    label = "Standard deviations from the mean of the groups" if standardised else "Mean activity"
+    label = "Mean activity, standardised" if standardised else "Mean activity"
     color_bar(image, axes[-1], f"{label}{method_in_words(adata, result_key)}", both_ends=False)
     n_there = means.shape[1]
     counted = f"{len(names)} of {plural(n_there, 'regulon')}" if len(names) < n_there else plural(n_there, "regulon")
