@@ -42,6 +42,7 @@ def compared():
             "methods": pd.DataFrame({"method": names}),
             "predictions": pd.concat(predictions, ignore_index=True),
             "params": {
+                "verb": "benchmark",
                 "reference": "tcellmil",
                 "reference_rep": use_reps[0],
                 "cv": "loo",

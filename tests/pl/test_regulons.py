@@ -27,7 +27,7 @@ def build(n_regulons=12, classes=("NR", "R"), n_cells=120, seed=0):
     adata = ad.AnnData(np.ones((n_cells, 1), dtype=np.float32), obs=obs)
     scores = rng.beta(2, rng.uniform(4, 40, n_regulons), size=(n_cells, n_regulons))
     adata.obsm["X_regulons"] = scores.astype(np.float32)
-    adata.uns["regulons"] = {"names": np.array(names, dtype=object), "params": {"method": "aucell"}}
+    adata.uns["regulons"] = {"names": np.array(names, dtype=object), "params": {"method": "aucell", "verb": "regulons"}}
     return adata
 
 
