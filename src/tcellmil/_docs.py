@@ -79,9 +79,10 @@ PARAMETERS = {
     A list of colours in the order of the legend, a dict of name and colour for some of them, or the name of a colormap
     of matplotlib or seaborn. A picture of numbers takes a list or a name.""",
     "figsize": """figsize
-    Width and height of a new figure in inches; by default as large as what it shows needs.""",
+    Width and height of a new figure in inches; by default as large as what it shows needs. In a small one, names of
+    rows are shortened.""",
     "title": """title
-    Title of the whole figure; with ``ax``, of the first panel, in place of its own.""",
+    Title of the whole figure, as it is written; with ``ax``, of the first panel, in place of its own.""",
     "picture_errors": """ValueError
     If ``ax`` has not as many axes as there are panels, or ``save``, ``palette`` or ``figsize`` cannot be used.""",
     "benchmark_methods": """methods

@@ -18,8 +18,20 @@ def names_in_order(values: pd.Series) -> list[str]:
     ['low', 'high']
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return [str(name) for name in values.cat.remove_unused_categories().cat.categories]
+        return list(dict.fromkeys(map(str, values.cat.remove_unused_categories().cat.categories)))
     return sorted({str(name) for name in values.dropna()}, key=_by_number)
+
+
+def in_order(values: pd.Series) -> pd.Series:
+    """The values as names, categorical in the order of :func:`names_in_order`; missing ones stay missing.
+
+    Examples
+    --------
+    >>> in_order(pd.Series([10, 2, None], dtype="Int64")).cat.categories.tolist()
+    ['2', '10']
+    """
+    names = values.astype(object).where(values.notna(), None).map(str, na_action="ignore")
+    return names.astype(pd.CategoricalDtype(names_in_order(values)))
 
 
 def _by_number(name: str) -> list[tuple[bool, int, str]]:

@@ -170,7 +170,7 @@ def _draw_on_embedding(
         value = values[name].to_numpy()
         known = np.isfinite(value)
         limit = float(np.quantile(np.abs(value[known]), 0.99)) or 1.0
+        label_embedding(panel, basis)
         points = draw_cells(panel, place[known], value[known], cmap=cmap, norm=Normalize(-limit, limit))
         color_bar(points, panel, towards, both_ends=True)
-        label_embedding(panel, basis)
         panel.set_title(shorten(name), fontsize="medium")
