@@ -205,19 +205,17 @@ def _cells(data: AnnData | MuData, mod: str | None, key_added: str) -> AnnData:
 
 
 def _add_modality(mdata: MuData, name: str, obs_names: pd.Index, scores: np.ndarray, result: dict[str, Any]) -> None:
-    import mudata
     from anndata import AnnData
 
-    options = mudata.set_options(pull_on_update=False)  # columns of obs stay as they are
-    try:
+    from tcellmil.data._mudata import obs_as_it_is
+
+    with obs_as_it_is():
         if name in mdata.mod:  # first without its names: a MuData refuses names that come and go at the same time
             mdata.mod[name] = AnnData(obs=mdata.mod[name].obs[[]])
             mdata.update()
         var = pd.DataFrame(index=pd.Index(result["names"], dtype=object))
         mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=obs_names.copy()), var=var, uns={name: result})
         mdata.update()
-    finally:
-        mudata.set_options(**options.opts)
 
 
 def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:
