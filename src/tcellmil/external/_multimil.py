@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import logging
 import os
 import random
 import shutil
@@ -231,6 +232,9 @@ class MultiMIL:
             import multimil  # noqa: F401
         except ImportError as error:
             raise ImportError(f"the multimil that is installed here cannot be imported: {error}. {INSTALL}") from error
+        training = options["training"]
+        if training.get("train_size") == 1.0:  # Lightning 2 refuses the missing cells for validation
+            options = {**options, "training": {"limit_val_batches": 0, **training}}
         with _undisturbed():
             return probabilities(cells["train"], cells["test"], options)
 
@@ -262,7 +266,7 @@ class MultiMIL:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Put back what MultiMIL changes in a process: random states, settings; what it prints goes nowhere."""
+    """Put back what MultiMIL changes in a process: random states and settings. What it prints goes nowhere."""
     import torch
     from scvi import settings
 
@@ -271,14 +275,20 @@ def _undisturbed() -> Iterator[None]:
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     seed, logging_dir = settings._seed, settings.logging_dir
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "scvi")]
+    levels = [logger.level for logger in loggers]
     try:
         with tempfile.TemporaryDirectory(prefix="tcellmil_multimil_") as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             settings.logging_dir = folder  # checkpoints
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
             with redirect_stdout(io.StringIO()):
                 yield
     finally:
         settings._seed, settings.logging_dir = seed, logging_dir
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
