@@ -40,6 +40,13 @@ def pytest_report_header():
     return "versions: " + ", ".join(f"{name} {version(name)}" for name in VERSIONS)
 
 
+def pytest_collection_modifyitems(items):
+    if int(pd.__version__.split(".")[0]) >= 3:
+        for item in items:
+            if item.get_closest_marker("needs_pandas_2"):
+                item.add_marker(pytest.mark.skip(reason="this function of pySCENIC 0.12 does not run on pandas 3"))
+
+
 def build_cohort(n_patients=8, n_cells=15, classes=("NR", "R"), seed=0, prefix="P"):
     """Patients in two cohorts; the first regulon is higher in later classes, the last is the same in all cells."""
     rng = np.random.default_rng(seed)

@@ -11,8 +11,6 @@ import numpy as np
 import tcellmil as tm
 
 READERS = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr, "h5mu": mudata.read_h5mu}
-#: Names with what a path, a key or a number could be mistaken for.
-NAMES = {"classes": ("CR/PR", "SD.PD"), "cohorts": {"A": "trial 1/2", "B": "10"}}
 
 
 def load_conftest():
@@ -23,15 +21,11 @@ def load_conftest():
 
 
 def make_all():
-    """An AnnData on which every verb was run, the same with hostile names, and a MuData."""
+    """An AnnData on which every verb was run, and a MuData."""
     tests = load_conftest()
-    named = tests.build_cohort(classes=NAMES["classes"])
-    named.obs["cohort"] = named.obs["cohort"].astype(str).map(NAMES["cohorts"])
-    tests.fit_cohort(named, "cohort", cv=2)
-    tm.tl.perturb(named, progress=False)
     mdata = tests.build_fitted_mudata()
     tm.tl.perturb(mdata, regulons=["regulons:TF0(+)", "prot:CD8"], progress=False)
-    return {"explored": tests.build_explored(), "named": named, "mdata": mdata}
+    return {"explored": tests.build_explored(), "mdata": mdata}
 
 
 def write(results, folder):

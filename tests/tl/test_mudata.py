@@ -323,7 +323,7 @@ def test_regulons_are_added_as_a_modality(expressed, net, pull):
     pd.testing.assert_frame_equal(added.uns["regulons"]["targets"], alone.uns["regulons"]["targets"])
     assert added.uns["regulons"]["params"] == alone.uns["regulons"]["params"]
     assert "X_regulons" not in expressed["rna"].obsm and "regulons" not in expressed["rna"].uns
-    pd.testing.assert_frame_equal(tm.get.regulons(expressed), tm.get.regulons(alone))
+    pd.testing.assert_frame_equal(tm.get.regulons(expressed), tm.get.regulons(alone), check_column_type=False)
     assert expressed.n_vars == expressed["rna"].n_vars + 4 + 3
 
 
@@ -344,9 +344,8 @@ def test_regulons_with_a_mudata_are_fitted_and_written(expressed, net, fit_quick
     expressed.write_h5mu(tmp_path / "with_regulons.h5mu")
     read = mudata.read_h5mu(tmp_path / "with_regulons.h5mu")
     pd.testing.assert_frame_equal(tm.get.model(read).predict(), tm.get.predictions(expressed))
-    pd.testing.assert_frame_equal(
-        tm.get.regulons(read, result_key="scores"), tm.get.regulons(expressed, result_key="scores")
-    )
+    there, back = (tm.get.regulons(data, result_key="scores") for data in (expressed, read))
+    pd.testing.assert_frame_equal(back, there, check_column_type=False)
 
 
 def test_the_targets_of_a_modality_score_new_cells(expressed, net):
