@@ -186,7 +186,8 @@ def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = No
 def check_layer(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
     """Return ``adata.X``, or the layer, or raise an error that says which there are."""
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(adata.layers)}")
+        names = [name for name in adata.layers if name is not None]  # since anndata 0.13, None is adata.X
+        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(names)}")
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
         raise ValueError("adata.X is empty; name the layer with the expression values: layer=...")

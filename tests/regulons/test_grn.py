@@ -96,7 +96,7 @@ def test_nothing_is_printed(expression, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("mask_dropouts", [False, True])
+@pytest.mark.parametrize("mask_dropouts", [False, pytest.param(True, marks=pytest.mark.needs_pandas_2)])
 def test_correlation_is_that_of_pyscenic(expression, mask_dropouts):
     grn = infer_grn(expression, GENES, GENES[:4])
     table = pd.DataFrame(expression.astype(float), columns=GENES)

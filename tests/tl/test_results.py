@@ -205,4 +205,5 @@ def test_arguments_become_plain_values(tmp_path):
     adata.write_h5ad(tmp_path / "plain.h5ad")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of anndata by pandas
         assert set(ad.read_h5ad(tmp_path / "plain.h5ad").uns["params"]) == set(params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,15 @@ from ._representations import MATRIX, Representation, method_of, read_representa
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+
+def obs_as_it_is() -> AbstractContextManager:
+    """Within this context a MuData that is made or updated copies no columns of its modalities into its own tables."""
+    import mudata
+
+    if hasattr(mudata, "settings"):  # since mudata 0.4
+        return mudata.settings.override(pull_on_update=False)
+    return mudata.set_options(pull_on_update=False)
 
 
 def read_of_mudata(mdata: MuData, places: Sequence[str]) -> list[Representation]:

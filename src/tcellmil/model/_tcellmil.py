@@ -129,8 +129,7 @@ class TcellMIL(BaseModelClass):
         >>> import anndata, mudata, tcellmil as tm
         >>> rna = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
         >>> prot = anndata.AnnData(rna.X[:, :12].toarray(), obs=rna.obs[[]])  # stands for measured proteins
-        >>> with mudata.set_options(pull_on_update=False):
-        ...     mdata = mudata.MuData({"rna": rna, "prot": prot})
+        >>> mdata = mudata.MuData({"rna": rna, "prot": prot})
         >>> tm.tl.regulons(mdata)
         >>> use_rep = {"regulons": "X", "prot": "X"}
         >>> tm.model.TcellMIL.setup_mudata(mdata, "rna:patient", "rna:response", use_rep=use_rep)

@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 REFERENCE = "tcellmil"
 #: Fields that a comparison of classifiers does not take.
 NOT_OFFERED = ("use_rep", "scaling", "outcome", "event_key", "class_order")
-#: Packages that are run in an environment of their own.
-ELSEWHERE = {
-    "multimil": "pass custom_methods={'multimil': tcellmil.external.multimil(...)}, which says how to install it"
-}
+#: Packages that have an adapter, and what to pass in place of their name.
+ELSEWHERE = {"multimil": "custom_methods={'multimil': tcellmil.external.multimil(...)}, which says how to install it"}
 
 
 @documented
@@ -240,7 +238,7 @@ def _chosen(methods: str | Sequence[str], ablations: bool, custom_methods: Mappi
     names = [methods] if isinstance(methods, str) else list(methods)
     for name, how in ELSEWHERE.items():
         if name in names:
-            raise ImportError(f"methods has {name!r}, which cannot be imported beside tcellmil; {how}")
+            raise ImportError(f"methods has {name!r}, which is a package of its own; pass {how}")
     chosen = methods_by_name([*names, "ablations"] if ablations else names)
     same = [name for name in custom_methods if any(name == method.name for method in chosen)]
     if same:

@@ -134,8 +134,7 @@ def fit_mil(
 
     >>> import anndata, mudata
     >>> prot = anndata.AnnData(adata.X[:, :12].toarray(), obs=adata.obs[[]])  # stands for measured proteins
-    >>> with mudata.set_options(pull_on_update=False):
-    ...     mdata = mudata.MuData({"rna": adata, "prot": prot})
+    >>> mdata = mudata.MuData({"rna": adata, "prot": prot})
     >>> fit = {"cv": 2, "training": {"max_epochs": 3}, "progress": False}
     >>> tm.tl.fit_mil(mdata, "rna:patient", "rna:response", use_rep={"rna": "X_regulons", "prot": "X"}, **fit)
     >>> mdata.obsm["X_tcellmil"].shape, len(tm.get.predictions(mdata))

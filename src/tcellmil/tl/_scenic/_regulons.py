@@ -209,19 +209,17 @@ def _cells(data: AnnData | MuData, mod: str | None) -> AnnData:
 
 
 def _add_modality(mdata: MuData, name: str, parts: dict[str, Any], cells: pd.Index, scores: np.ndarray) -> None:
-    import mudata
     from anndata import AnnData
 
-    options = mudata.set_options(pull_on_update=False)  # columns of obs stay as they are
-    try:
+    from tcellmil.data._mudata import obs_as_it_is
+
+    with obs_as_it_is():
         if name in mdata.mod:  # first without its names: a MuData refuses names that come and go at the same time
             mdata.mod[name] = AnnData(obs=mdata.mod[name].obs[[]])
             mdata.update()
         var = pd.DataFrame(index=pd.Index(parts["names"], dtype=object))
         mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=cells.copy()), var=var, uns={name: parts})
         mdata.update()
-    finally:
-        mudata.set_options(**options.opts)
 
 
 def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:
