@@ -184,6 +184,7 @@ class Canvas:
         place = (0, 0) if beside is None else beside
         legend = panel.legend(loc="upper left", bbox_to_anchor=place, ncols=ncols_beside, **style)
         if beside is None:
+            below(panel, legend)  # and again when all is drawn
             self._legends_below.append((panel, legend))
         return legend
 
