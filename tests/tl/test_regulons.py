@@ -186,6 +186,19 @@ def test_the_scores_of_a_cell_do_not_depend_on_other_cells(cohort, net, method, 
     np.testing.assert_allclose(alone.obsm["X_regulons"], together.obsm["X_regulons"][:n_cells], rtol=1e-4, atol=1e-5)
 
 
+def test_viper_does_not_scale_by_the_ranks_of_other_cells():
+    """A cell whose highest genes are tied, alone and beside one without ties."""
+    X = np.zeros((2, 40), dtype=np.float32)
+    X[0, :10] = 1
+    X[1] = np.random.default_rng(0).permutation(40) + 1
+    net = pd.DataFrame({"source": np.repeat(["A", "B"], 10), "target": [f"g{i}" for i in range(20)], "weight": 0.5})
+    both = ad.AnnData(X, var=pd.DataFrame(index=[f"g{i}" for i in range(40)]))
+    alone = both[:1].copy()
+    for adata in (both, alone):
+        tm.tl.regulons(adata, net=net, method="viper", pleiotropy=False)
+    np.testing.assert_allclose(alone.obsm["X_regulons"], both.obsm["X_regulons"][:1], rtol=1e-6)
+
+
 def test_a_method_that_compares_cells_says_so(cohort, net, monkeypatch):
     def gsva(cells, net, **_):  # its own takes a minute to compile
         cells.obsm["score_gsva"] = pd.DataFrame(0.5, index=cells.obs_names, columns=["A"])
