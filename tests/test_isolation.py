@@ -198,6 +198,19 @@ def test_whatever_a_function_changes_is_put_back(error, global_states_of_others)
     assert states() == before
 
 
+@pytest.mark.parametrize(("cause", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (None, SystemError)])
+def test_an_interrupt_that_native_code_wraps_is_an_interrupt(cause, raised):
+    @isolated
+    def function():
+        try:
+            raise SystemError("returned a result with an exception set") from cause
+        except SystemError as error:
+            raise SystemError("and again") from error
+
+    with pytest.raises(raised):
+        function()
+
+
 def test_inside_torch_has_its_defaults():
     @isolated
     def look():

@@ -37,8 +37,15 @@ def isolated(function: F) -> F:
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
-        with isolation():
-            return function(*args, **kwargs)
+        try:
+            with isolation():
+                return function(*args, **kwargs)
+        except SystemError as error:
+            if isinstance(
+                error.__cause__, KeyboardInterrupt
+            ):  # what Ctrl-C becomes within a compiled function of numba
+                raise KeyboardInterrupt from error
+            raise
 
     return wrapper
 
