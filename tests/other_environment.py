@@ -10,6 +10,8 @@ import numpy as np
 
 import tcellmil as tm
 
+#: Names with what a path, a key or a number could be mistaken for.
+NAMES = {"classes": ("CR/PR", "SD.PD"), "cohorts": {"A": "trial 1/2", "B": "10"}}
 READERS = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr, "h5mu": mudata.read_h5mu}
 
 
@@ -20,12 +22,21 @@ def load_conftest():
     return module
 
 
+def make_named():
+    tests = load_conftest()
+    named = tests.build_cohort(classes=NAMES["classes"])
+    named.obs["cohort"] = named.obs["cohort"].astype(str).map(NAMES["cohorts"])
+    tests.fit_cohort(named, "cohort", cv=2)
+    tm.tl.perturb(named, progress=False)
+    return named
+
+
 def make_all():
-    """An AnnData on which every verb was run, and a MuData."""
+    """An AnnData on which every verb was run, one of hostile names, and a MuData."""
     tests = load_conftest()
     mdata = tests.build_fitted_mudata()
     tm.tl.perturb(mdata, regulons=["regulons:TF0(+)", "prot:CD8"], progress=False)
-    return {"explored": tests.build_explored(), "mdata": mdata}
+    return {"explored": tests.build_explored(), "named": make_named(), "mdata": mdata}
 
 
 def with_plain_names(adata):
