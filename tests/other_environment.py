@@ -10,6 +10,8 @@ import numpy as np
 
 import tcellmil as tm
 
+#: Names with what a path, a key or a number could be mistaken for.
+NAMES = {"classes": ("CR/PR", "SD.PD"), "cohorts": {"A": "trial 1/2", "B": "10"}}
 READERS = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr, "h5mu": mudata.read_h5mu}
 
 
@@ -20,20 +22,39 @@ def load_conftest():
     return module
 
 
+def make_named():
+    tests = load_conftest()
+    named = tests.build_cohort(classes=NAMES["classes"])
+    named.obs["cohort"] = named.obs["cohort"].astype(str).map(NAMES["cohorts"])
+    tests.fit_cohort(named, "cohort", cv=2)
+    tm.tl.perturb(named, progress=False)
+    return named
+
+
 def make_all():
-    """An AnnData on which every verb was run, and a MuData."""
+    """An AnnData on which every verb was run, one of hostile names, and a MuData."""
     tests = load_conftest()
     mdata = tests.build_fitted_mudata()
     tm.tl.perturb(mdata, regulons=["regulons:TF0(+)", "prot:CD8"], progress=False)
-    return {"explored": tests.build_explored(), "mdata": mdata}
+    return {"explored": tests.build_explored(), "named": make_named(), "mdata": mdata}
+
+
+def with_plain_names(adata):
+    """The names of cells, genes and groups, which are the user's, as pandas had them before version 3."""
+    for table in (adata.obs, adata.var):
+        table.index = table.index.astype(object)
+        for name in table.select_dtypes(["object", "string"]):
+            table[name] = table[name].astype(object)
+    return adata
 
 
 def write(results, folder):
     for name, data in results.items():
         if name == "mdata":
-            data.write_h5mu(folder / f"{name}.h5mu")
+            with ad.settings.override(allow_write_nullable_strings=False):  # the tables of a MuData are its own
+                data.write_h5mu(folder / f"{name}.h5mu")
         else:
-            data.write_h5ad(folder / f"{name}.h5ad")
+            with_plain_names(data).write_h5ad(folder / f"{name}.h5ad")
             data.write_zarr(folder / f"{name}.zarr")
 
 
@@ -42,7 +63,8 @@ def read(folder):
 
 
 def rewrite(source, target):
-    """Read everything, use it and write it again."""
+    """Read everything, use it and write it again, as the installation page says for older versions."""
+    ad.settings.allow_write_nullable_strings = False
     for name, data in read(source).items():
         predicted = tm.get.model(data).predict()
         stored = tm.get.predictions(data)
