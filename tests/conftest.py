@@ -154,6 +154,7 @@ def explain(adata, key="tcellmil"):
     tm.tl.attention_correlation(adata, key=key)
     tm.tl.attention_stability(adata, n_top=1, key=key)
     tm.tl.permutation_test(adata, 2, key=key, progress=False)
+    tm.tl.top_cells(adata, key=key)
 
 
 @pytest.fixture(scope="session")

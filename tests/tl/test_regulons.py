@@ -1,4 +1,5 @@
 import importlib
+import json
 import logging
 import warnings
 
@@ -241,7 +242,7 @@ def test_arguments_reach_the_method_of_decoupler(cohort, net):
     tm.tl.regulons(small, net=net, method="zscore", flavor="KSEA")
     tm.tl.regulons(small, net=net, method="zscore", key_added="default")
     assert not np.allclose(small.obsm["X_regulons"], small.obsm["X_default"])
-    assert small.uns["regulons"]["params"]["flavor"] == "KSEA"
+    assert json.loads(small.uns["regulons"]["params"]["method_kwargs"]) == {"flavor": "KSEA"}
 
 
 def test_without_a_net_modules_are_used_and_a_warning_says_so(cohort):

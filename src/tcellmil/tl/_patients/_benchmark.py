@@ -198,6 +198,7 @@ def benchmark(
     predictions = stored_predictions(predictions_of_runs(runs, problem), first.outcome)
     parts = {"metrics": metrics, "methods": describe_runs(runs), "predictions": predictions}
     params = {
+        **fields.given(without=NOT_OFFERED),
         "use_reps": use_reps,
         "custom_methods": list(custom_methods),
         "cv": splitter.name,
