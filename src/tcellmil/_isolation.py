@@ -41,9 +41,10 @@ def isolated(function: F) -> F:
             with isolation():
                 return function(*args, **kwargs)
         except SystemError as error:
-            if isinstance(
-                error.__cause__, KeyboardInterrupt
-            ):  # what Ctrl-C becomes within a compiled function of numba
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, KeyboardInterrupt):
+                cause = cause.__cause__
+            if cause is not None:  # what Ctrl-C becomes within a function that numba compiled
                 raise KeyboardInterrupt from error
             raise
 
