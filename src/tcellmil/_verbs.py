@@ -18,7 +18,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_data, is_mudata
-from tcellmil._isolation import isolation
+from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil._params import plain, storable
 from tcellmil._provenance import other_fits, params_of, record_of, verb_of
@@ -64,7 +64,7 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
 
     The verb has the signature of the function, which has to include ``key_added`` and ``copy``: these two are for the
     verb alone. It raises before anything is computed where ``key_added`` cannot be used, and returns ``None``, or the
-    changed copy. Global states are as before afterwards (:func:`tcellmil._isolation.isolation`). Interrupts during the
+    changed copy. Global states are as before afterwards (:func:`tcellmil._isolation.isolated`). Interrupts during the
     writing wait until everything is written, or undo all of it.
 
     Parameters
@@ -78,7 +78,7 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
     def decorate(function: Callable[..., Result]) -> Callable[..., AnnData | MuData | None]:
         signature = inspect.signature(function)
         first = next(iter(signature.parameters.values()))
-        name = function.__name__
+        name, compute = function.__name__, isolated(function)
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
@@ -98,8 +98,7 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
                 _check_modality(data, name, place)
             else:
                 _check_place(data, name, place, [_obsm(place, s) for s in obsm], [_obs(place, s) for s in obs])
-            with isolation():
-                result = function(*args, **kwargs)
+            result = compute(*args, **kwargs)
             params = {**plain(**recorded), **plain(**result.params), **stamp, **record_of(name)}
             parts = storable({**result.parts, "params": params})
             data = data.copy() if given["copy"] else data

@@ -154,7 +154,7 @@ def regulons(
     from anndata import AnnData
 
     obsm = {key: value for key, value in adata.obsm.items() if not is_mudata(adata) or key not in adata.mod}
-    var = pd.DataFrame(index=pd.Index(table.columns, dtype=object))
+    var = pd.DataFrame(index=pd.Index([str(name) for name in table.columns], dtype=object))
     return AnnData(table.to_numpy(), obs=adata.obs.copy(), var=var, obsm=obsm).copy()
 
 
