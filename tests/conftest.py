@@ -11,6 +11,7 @@ for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import anndata as ad
@@ -21,14 +22,30 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
+from tcellmil._results import stored_predictions
+from tcellmil.data._mudata import obs_as_it_is
 from tcellmil.outcomes import Classes
 
 matplotlib.use("Agg")
 
+#: Packages whose versions decide what the tests find.
+VERSIONS = ("anndata", "scanpy", "scvi-tools", "mudata", "decoupler", "pandas", "numpy", "scipy", "zarr", "h5py")
+VERSIONS += ("scikit-learn", "matplotlib", "shap", "lightning", "torch")
 DATA = Path(os.environ.get("TCELLMIL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 REGULONS = [f"TF{i}(+)" for i in range(6)]
 FIT = {"network": {"n_attention": 4}, "n_boot": 50, "progress": False}
 TRAINING = {"max_epochs": 5, "lr": 0.3, "accelerator": "cpu"}
+
+
+def pytest_report_header():
+    return "versions: " + ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+
+
+def pytest_collection_modifyitems(items):
+    if int(pd.__version__.split(".")[0]) >= 3:
+        for item in items:
+            if item.get_closest_marker("needs_pandas_2"):
+                item.add_marker(pytest.mark.skip(reason="this function of pySCENIC 0.12 does not run on pandas 3"))
 
 
 def build_cohort(n_patients=8, n_cells=15, classes=("NR", "R"), seed=0, prefix="P"):
@@ -51,7 +68,8 @@ def build_cohort(n_patients=8, n_cells=15, classes=("NR", "R"), seed=0, prefix="
     adata = ad.AnnData(rng.poisson(1, size=(len(patient), 3)).astype(np.float32), obs=obs)
     adata.obsm["X_regulons"] = scores.astype(np.float32)
     adata.obsm["X_pca"] = rng.normal(size=(len(patient), 5)).astype(np.float32)
-    adata.uns["regulons"] = {"names": np.array(REGULONS, dtype=object), "params": {"method": "aucell"}}
+    params = {"method": "aucell", "verb": "regulons"}
+    adata.uns["regulons"] = {"names": np.array(REGULONS, dtype=object), "params": params}
     return adata
 
 
@@ -96,7 +114,7 @@ def build_mudata(shuffle=True, **kwargs):
     prot.var_names = ["CD3", "CD4", "CD8", "CD56"]
     prot.obsm["X_pca"] = prot.X[:, :2].copy()
     prot = prot[rng.permutation(prot.n_obs)].copy() if shuffle else prot
-    with mudata.set_options(pull_on_update=False):
+    with obs_as_it_is():
         mdata = mudata.MuData({"rna": adata, "prot": prot, "regulons": regulons})
     columns = ["patient", "response", "cohort", "cell_type"]
     mdata.obs[columns] = adata.obs[columns]
@@ -110,6 +128,10 @@ def make_mudata():
 
 @pytest.fixture(scope="session")
 def fitted_mudata_once():
+    return build_fitted_mudata()
+
+
+def build_fitted_mudata():
     mdata = build_mudata()
     network = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
     options = {"cv": 4, "n_seeds": 2, "training": {"max_epochs_ae": 3}, "network": network}
@@ -132,6 +154,7 @@ def explain(adata, key="tcellmil"):
     tm.tl.attention_correlation(adata, key=key)
     tm.tl.attention_stability(adata, n_top=1, key=key)
     tm.tl.permutation_test(adata, 2, key=key, progress=False)
+    tm.tl.top_cells(adata, key=key)
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +162,7 @@ def run_explanations():
     return explain
 
 
-@pytest.fixture(scope="session")
-def explored_once():
+def build_explored():
     adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=60, effect=2)
     targets = adata.uns.pop("truth")["targets"]
     tm.tl.grn(adata, tf_names=["IRF7"])
@@ -161,6 +183,11 @@ def explored_once():
     methods = {"methods": ["gaussian_nb", "majority"], "use_reps": "X_regulons", "cv": 3}
     tm.tl.benchmark(adata, "patient", "response", **methods, n_boot=20, n_permutations=20, progress=False)
     return adata
+
+
+@pytest.fixture(scope="session")
+def explored_once():
+    return build_explored()
 
 
 @pytest.fixture
@@ -185,7 +212,7 @@ def fit_of(fitted_once):
         own |= {"outcome": outcome.kind, "classes": np.array(outcome.outputs, dtype=object)}
         own |= {"positive_class": outcome.outputs[-1]}
         predictions = pd.DataFrame(columns, index=pd.Index(np.asarray(names, dtype=object), name="patient"))
-        return {"params": params | own, "predictions": predictions}
+        return {"params": params | own, "predictions": stored_predictions(predictions, outcome)}
 
     return result
 

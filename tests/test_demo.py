@@ -1,5 +1,8 @@
 """The main job as ``make demo`` runs it."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 from anndata import read_h5ad
@@ -7,7 +10,7 @@ from anndata import read_h5ad
 import tcellmil as tm
 from tcellmil import demo
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.newest]
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +51,18 @@ def test_prints_every_metric_with_its_interval(folder, printed):
 def test_says_how_near_it_comes_to_what_was_planted(printed):
     assert "Planted in CD8+ Cytotoxic T cells of responders: IRF7" in printed
     assert "of 59 regulons" in printed or "not among the regulons" in printed
+
+
+def test_help_says_what_it_does_and_does_nothing(tmp_path):
+    command = [sys.executable, "-m", "tcellmil.demo", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "usage: python -m tcellmil.demo" in done.stdout and "result.h5ad" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_is_the_only_argument(capsys):
+    assert demo.read_arguments([]).folder == "demo"
+    assert demo.read_arguments(["results"]).folder == "results"
+    with pytest.raises(SystemExit) as ended:
+        demo.read_arguments(["--folder"])
+    assert ended.value.code == 2 and "unrecognized arguments: --folder" in capsys.readouterr().err

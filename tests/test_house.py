@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Modules that every package may import.
-GROUND = {"_keys", "_checks", "_docs", "_log", "_params", "_matrix"}
+GROUND = {"_keys", "_checks", "_docs", "_isolation", "_log", "_params", "_matrix", "_order", "_provenance"}
 ARRAYS = {"nn", "stats", "cv", "outcomes", "fitted", "training", "comparison"}
 #: What each package may import beside itself and :data:`GROUND`; the order is that of the layers.
 MAY_IMPORT = {
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "regulons": set(),
     "outcomes": {"nn", "stats"},
     "_results": {"outcomes"},
+    "_verbs": {"_results"},
     "data": {"cv", "outcomes"},
     "fitted": {"nn", "cv", "outcomes", "data"},
     "training": {"nn", "cv", "outcomes", "data", "fitted"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "datasets": {"regulons"},
     "pp": {"regulons"},
     "external": {"outcomes", "data"},
-    "tl": ARRAYS | {"regulons", "data", "model", "io", "_results"},
+    "tl": ARRAYS | {"regulons", "data", "model", "io", "_results", "_verbs"},
     "get": {"stats", "outcomes", "data", "model", "_results"},
     "pl": {"get", "outcomes", "_results"},
     "demo": {"datasets", "pp", "tl", "get", "pl"},
@@ -100,6 +101,17 @@ def test_pictures_compute_nothing():
         assert not {name.split(".")[0] for name in imports_of(path)} & {"torch", "statsmodels", "shap"}, path
 
 
+def test_nothing_ends_the_process_of_the_caller():
+    for path in FILES:
+        if package_of(path) != "demo":
+            nodes = ast.walk(ast.parse(path.read_text()))
+            names = {ast.unparse(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+            ends = {"SystemExit", "sys.exit", "exit", "quit"}
+            holds = path.name == "_verbs.py"  # Ctrl-C back, while it writes
+            assert not names & (ends if holds else ends | {"signal.signal"}), path
+            assert "os._exit" not in names or path.name == "_grn_worker.py", path  # a process of its own
+
+
 def test_no_file_is_over_400_lines():
     long = {str(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 400}
     assert not long
@@ -162,5 +174,5 @@ def test_names_of_tests_are_at_most_70_characters():
 
 
 def test_every_table_has_a_picture_of_its_name():
-    objects = {"model", "shap_explanation"}
+    objects = {"model", "patients", "shap_explanation"}
     assert set(tm.get.__all__) - objects <= set(tm.pl.__all__)

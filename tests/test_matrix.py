@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tcellmil._matrix import count_not_finite, holds_whole_numbers, row_blocks, value_range
+from tcellmil._matrix import check_indices, count_not_finite, holds_whole_numbers, row_blocks, value_range
 
 IN_MEMORY = {
     "array": np.asarray,
@@ -123,6 +123,46 @@ def test_a_size_that_is_none_raises_at_once(size):
 def test_what_is_no_matrix_raises_at_once(X, error, message):
     with pytest.raises(error, match=message):
         row_blocks(X)
+
+
+def damaged(kind, where, value):
+    """A matrix of 4 x 3 in which one index is ``value``."""
+    X = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "coo": sparse.coo_matrix}[kind](np.eye(4, 3))
+    getattr(X, where)[-1] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (damaged("csr", "indices", 3), "4 x 3 is damaged: it has a value in column 3, which does not exist"),
+        (damaged("csr", "indices", -1), "it has a value in column -1"),
+        (damaged("csc", "indices", 4), "it has a value in row 4"),
+        (damaged("coo", "row", 7), "it has a value in row 7"),
+        (damaged("coo", "col", -2), "it has a value in column -2"),
+        (damaged("csr", "indptr", 9), "its CSR pointers do not fit its 3 values"),
+        (damaged("csc", "indptr", 1), "its CSC pointers do not fit its 3 values"),
+    ],
+)
+def test_indices_out_of_range_are_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        check_indices(X)
+
+
+@pytest.mark.parametrize("kind", IN_MEMORY)
+@settings(max_examples=20, deadline=None)
+@given(values=matrices())
+def test_indices_in_range_are_let_through(kind, values):
+    check_indices(IN_MEMORY[kind](values))
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_blocks_of_a_damaged_file_are_refused(kind):
+    with h5py.File.in_memory() as file:
+        ad.io.write_elem(file, "X", BACKED[kind](np.eye(4)))
+        file["X/indices"][0] = 1_000
+        with pytest.raises(ValueError, match="damaged|index|indices"):
+            list(row_blocks(ad.io.sparse_dataset(file["X"])))
 
 
 def test_dask_is_not_imported_for_other_matrices():

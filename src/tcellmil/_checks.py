@@ -156,13 +156,18 @@ def check_positive(value: object, argument: str) -> float:
 
 
 def check_fields(options: Mapping[str, object], config: type, argument: str) -> None:
-    """Raise a TypeError unless ``options`` are fields of the dataclass ``config``."""
+    """Raise a TypeError unless ``options`` are fields of the dataclass ``config``.
+
+    Where the class has a dict ``NAMED_OTHERWISE``, the message says of the options in it what to do instead.
+    """
     if not isinstance(options, Mapping):
         raise TypeError(f"{argument} must be a dict of options, got {type(options).__name__}")
     known = [field.name for field in fields(config)]
     unknown = [name for name in options if name not in known]
     if unknown:
-        raise TypeError(f"{argument} has no options {some(unknown)}; choose from {', '.join(map(repr, known))}")
+        elsewhere = getattr(config, "NAMED_OTHERWISE", {})
+        hints = "".join(f"; {name}: {elsewhere[name]}" for name in unknown if name in elsewhere)
+        raise TypeError(f"{argument} has no options {some(unknown)}{hints}; choose from {', '.join(map(repr, known))}")
 
 
 def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = None) -> None:
@@ -181,7 +186,8 @@ def check_finite(values: np.ndarray, what: str, names: Sequence[str] | None = No
 def check_layer(adata: AnnData, layer: str | None) -> np.ndarray | sparse.spmatrix:
     """Return ``adata.X``, or the layer, or raise an error that says which there are."""
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(adata.layers)}")
+        names = [name for name in adata.layers if name is not None]  # since anndata 0.13, None is adata.X
+        raise KeyError(f"layer={layer!r} is not in adata.layers; there are {some(names)}")
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
         raise ValueError("adata.X is empty; name the layer with the expression values: layer=...")

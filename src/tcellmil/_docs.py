@@ -34,6 +34,16 @@ PARAMETERS = {
     Whether the event was observed (1 or True) or the patient was censored (0 or False), ``(n_patients,)``.""",
     "layer": """layer
     Layer to read; ``adata.X`` by default.""",
+    "gene_symbols": """gene_symbols
+    Column of ``adata.var`` with the symbols of the genes, where ``var_names`` are identifiers, as in scanpy; for files
+    of CELLxGENE ``"feature_name"``. Genes that share a symbol are merged: counts are added up, of other values the
+    highest in each cell is taken. A gene without a symbol keeps its ``var_name``.""",
+    "gene_symbols_as_names": """gene_symbols
+    Column of ``adata.var`` with the symbols of the genes, where ``var_names`` are identifiers, as in scanpy; for files
+    of CELLxGENE ``"feature_name"``.""",
+    "max_bytes": """max_bytes
+    Most bytes that the file may expand to; by default 100 times its size on disk, and at least 64 MiB. Raise it for a
+    file that is compressed more than that and comes from somebody you trust.""",
     "auc_threshold": """auc_threshold
     Share of the ranking of genes that counts, in (0, 1].""",
     "nes_threshold": """nes_threshold
@@ -69,9 +79,10 @@ PARAMETERS = {
     A list of colours in the order of the legend, a dict of name and colour for some of them, or the name of a colormap
     of matplotlib or seaborn. A picture of numbers takes a list or a name.""",
     "figsize": """figsize
-    Width and height of a new figure in inches; by default as large as what it shows needs.""",
+    Width and height of a new figure in inches; by default as large as what it shows needs. In a small one, names of
+    rows are shortened.""",
     "title": """title
-    Title of the whole figure; with ``ax``, of the first panel, in place of its own.""",
+    Title of the whole figure, as it is written; with ``ax``, of the first panel, in place of its own.""",
     "picture_errors": """ValueError
     If ``ax`` has not as many axes as there are panels, or ``save``, ``palette`` or ``figsize`` cannot be used.""",
     "benchmark_methods": """methods

@@ -16,12 +16,15 @@ BENCHMARK: Final = "benchmark"  # tl.benchmark -> uns = {metrics, methods, predi
 TRUTH: Final = "truth"  # datasets.pbmc_cohort -> obs[is_driver], uns = {tf, targets, driver_cell_type, effect}
 
 # tl.fit_mil -> obsm[X_tcellmil], obs[tcellmil_attention],
-#               uns[tcellmil] = {params, predictions, metrics, history, config, weights, splits}
-# tl.predict -> the same places in the new AnnData; of uns[tcellmil], params and predictions
+#               uns[tcellmil] = {params, predictions, embedding, features, metrics, history,
+#                                config, weights, splits, checksum}
+# tl.predict -> the same places in the new AnnData; of uns[tcellmil], params, predictions, embedding and features
 TCELLMIL: Final = "tcellmil"
 
 # Of a fit:
 ATTENTION: Final = "attention"  # tl.fit_mil, tl.predict -> obs
+ATTENTION_RELATIVE: Final = "attention_relative"  # tl.fit_mil, tl.predict -> obs; times the patient's number of cells
+TOP_CELLS: Final = "top_cells"  # tl.top_cells -> obs, uns = {params}
 PERTURBATION: Final = "perturbation"  # tl.perturb -> uns = {patients, stats, params}, of pairs also {pairs, pair_stats}
 SHAP: Final = "shap"  # tl.shap -> obsm (and _by_class), uns = {patients, difference, stats, additivity, params}
 ATTENTION_ENRICHMENT: Final = "attention_enrichment"  # tl.attention_enrichment -> uns = {patients, stats, params}

@@ -13,6 +13,12 @@ class _StderrHandler(logging.Handler):
         print(self.format(record), file=sys.stderr)
 
 
+def _scanpy_is_silent() -> bool:
+    """Whether ``scanpy.settings.verbosity`` is 0; where nobody has imported scanpy, it is not."""
+    scanpy = sys.modules.get("scanpy")
+    return scanpy is not None and int(scanpy.settings.verbosity) == 0
+
+
 def _logger() -> logging.Logger:
     logger = logging.getLogger("tcellmil")
     if logger.level == logging.NOTSET:
@@ -21,12 +27,14 @@ def _logger() -> logging.Logger:
         handler = _StderrHandler()
         # Who has configured logging gets the record through the root logger, and once only.
         handler.addFilter(lambda record: not logging.getLogger().handlers)
+        handler.addFilter(lambda record: record.levelno >= logging.WARNING or not _scanpy_is_silent())
         logger.addHandler(handler)
     return logger
 
 
 logger = _logger()
-"""Visible by default; ``logging.getLogger("tcellmil").setLevel("WARNING")`` makes the package silent."""
+"""Visible by default; ``scanpy.settings.verbosity = 0`` or ``logging.getLogger("tcellmil").setLevel("WARNING")`` makes
+the package silent."""
 
 
 def warn(message: str) -> None:

@@ -47,7 +47,8 @@ def row_blocks(X: Matrix, size: int | None = None) -> Iterator[tuple[slice, Bloc
     TypeError
         If ``X`` is no such matrix.
     ValueError
-        If ``X`` has not two dimensions, or ``size`` is not a positive whole number.
+        If ``X`` has not two dimensions or is sparse with indices out of range, or ``size`` is not a positive whole
+        number.
 
     Examples
     --------
@@ -69,6 +70,41 @@ def value_range(X: Matrix) -> tuple[float, float]:
     return (np.min([low for low, _ in ends]), np.max([high for _, high in ends])) if ends else (0.0, 0.0)
 
 
+def check_indices(X: Matrix) -> None:
+    """Raise a ValueError if a sparse matrix points outside its rows, columns or values.
+
+    Kernels trust the indices: one that is out of range reads memory of others. One pass over them; of a matrix that is
+    not in memory, each block is checked when it is read.
+    """
+    if not sparse.issparse(X) or X.format not in ("csr", "csc", "coo"):
+        return
+    if X.format == "coo":
+        indices = {"row": (X.row, X.shape[0]), "column": (X.col, X.shape[1])}
+    else:
+        n_pointers, n_within, within = (*X.shape, "column") if X.format == "csr" else (*X.shape[::-1], "row")
+        last = int(X.indptr[-1]) if len(X.indptr) else -1
+        in_order = len(X.indptr) == n_pointers + 1 and X.indptr[0] == 0 and bool((X.indptr[1:] >= X.indptr[:-1]).all())
+        if not in_order or last > min(len(X.data), len(X.indices)):
+            raise ValueError(
+                f"the sparse matrix of {X.shape[0]} x {X.shape[1]} is damaged: its {X.format.upper()} pointers do not "
+                f"fit its {len(X.data)} values. Read or build it again"
+            )
+        indices = {within: (X.indices[:last], n_within)}
+    for what, (values, n) in indices.items():
+        if values.size and not (0 <= values.min() and values.max() < n):
+            worst = int(values.min()) if values.min() < 0 else int(values.max())
+            raise ValueError(
+                f"the sparse matrix of {X.shape[0]} x {X.shape[1]} is damaged: it has a value in {what} {worst}, which "
+                "does not exist. Read or build it again"
+            )
+
+
+def native(values: np.ndarray) -> np.ndarray:
+    """The same values as scipy and numba take them: in the byte order of this machine, and not in half precision."""
+    dtype = np.dtype(np.float32) if values.dtype == np.float16 else values.dtype.newbyteorder("=")
+    return values.astype(dtype, copy=False)
+
+
 def count_not_finite(X: Matrix) -> int:
     """How many values are NaN or infinite."""
     return sum(int((~np.isfinite(values)).sum()) for values in _stored(X))
@@ -81,6 +117,7 @@ def holds_whole_numbers(X: Matrix) -> bool:
 
 def _blocks(X: Any, size: int) -> Iterator[tuple[slice, Block]]:
     if sparse.issparse(X):
+        check_indices(X)
         X = X.tocsr()
         read = _csr_rows
     elif _is_backed_sparse(X):
@@ -112,7 +149,7 @@ def _backed_csc_rows(X: CSCDataset, rows: slice) -> Block:
     """Some columns at a time, so that no more than a part of the file is in memory."""
     width = max(1, BLOCK_VALUES // X.shape[0])
     starts = range(0, max(1, X.shape[1]), width)  # without columns there is still one piece, of none
-    return sparse.hstack([X[:, start : start + width].tocsr()[rows] for start in starts], format="csr")
+    return sparse.hstack([_in_memory(X[:, start : start + width])[rows] for start in starts], format="csr")
 
 
 def _dask_rows(X: DaskArray, rows: slice) -> Block:
@@ -124,7 +161,10 @@ def _sliced(X: Any, rows: slice) -> Block:
 
 
 def _in_memory(block: Any) -> Block:
-    return block.tocsr() if sparse.issparse(block) else np.asarray(block)
+    if not sparse.issparse(block):
+        return np.asarray(block)
+    check_indices(block)
+    return block.tocsr()
 
 
 def _is_backed_sparse(X: object) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_obs_column, check_result, is_mudata, some
+from tcellmil._checks import check_obs_column, is_mudata, some
+from tcellmil._provenance import FITS, check_current, other_fits, verb_of
 from tcellmil.outcomes import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ OF_FIT = {
     "attention_correlation": _keys.ATTENTION_CORRELATION,
     "attention_stability": _keys.ATTENTION_STABILITY,
     "permutation_test": _keys.PERMUTATION_TEST,
+    "top_cells": _keys.TOP_CELLS,
 }
 #: Verb: arguments that it cannot do without.
 ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark")}
@@ -66,9 +68,18 @@ def part_of(
 ) -> pd.DataFrame | dict:
     """One part of a result itself, not a copy, or a KeyError that names the call that writes it."""
     place, call = place_of(verb, key, result_key), call_of(verb, key, result_key, *options)
-    result = check_result(adata, place, call)
-    if not isinstance(result, Mapping) or part not in result:
+    if place not in adata.uns:
+        hint = f"; {other_fits(adata)}" if verb in OF_FIT or verb == "fit_mil" else f" (there are {some(adata.uns)})"
+        raise KeyError(f"adata.uns has no {place!r}; run {call} first{hint}")
+    result = adata.uns[place]
+    writer = verb_of(result)
+    if writer != verb and not (verb == "fit_mil" and writer in FITS):
+        what = f"is a result of tl.{writer}" if writer else "was not written by a verb of tl"
+        raise KeyError(f"adata.uns[{place!r}] {what}, not of tl.{verb}; run {call}, or name another result")
+    if part not in result:
         raise KeyError(f"adata.uns[{place!r}] has no {part!r}; run {call} first")
+    if verb != "fit_mil":
+        check_current(adata, place, call)
     return result[part]
 
 
@@ -87,6 +98,17 @@ def table_of(
 def fit_part(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame | dict:
     """One part of the fit named ``key`` itself, not a copy."""
     return part_of(adata, "fit_mil", part, result_key=None if key == _keys.TCELLMIL else key)
+
+
+def stored_predictions(table: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
+    """Predictions as they are stored: no name of the user's is the name of a column."""
+    return table.rename(columns=outcome.stored_columns())
+
+
+def named_predictions(table: pd.DataFrame, params: Mapping) -> pd.DataFrame:
+    """Inverse of :func:`stored_predictions`, as a copy; ``params`` are those of the result."""
+    stored = outcome_of(params).stored_columns()
+    return table.rename(columns={there: name for name, there in stored.items()})
 
 
 def outcome_of_fit(adata: AnnData | MuData, key: str) -> Outcome:

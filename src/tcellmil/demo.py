@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 import warnings
 from pathlib import Path
@@ -13,6 +13,8 @@ import pandas as pd
 import tcellmil as tm
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anndata import AnnData
 
 
@@ -103,5 +105,18 @@ def print_truth(adata: AnnData) -> None:
     )
 
 
+def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line says; it ends the program where this is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tcellmil.demo",
+        description="Run the main job on simulated patients, offline: regulons, prediction, perturbation. "
+        "It takes about a minute.",
+    )
+    parser.add_argument(
+        "folder", nargs="?", default="demo", help="where result.h5ad and the figures are written (default: demo)"
+    )
+    return parser.parse_args(arguments)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**vars(read_arguments()))

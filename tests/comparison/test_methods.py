@@ -5,11 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tcellmil.comparison import Method, Problem, Run, StackMethod, fit_baseline, run_method
 from tcellmil.comparison._baselines import BASELINES
 from tcellmil.comparison._methods import GROUPS, METHODS, Fitted, idle_options, methods_by_name
+from tcellmil.comparison._pairs import auroc_of_pairs, problem_of_pairs
 from tcellmil.comparison._runs import describe_runs, predictions_of_runs
+from tcellmil.cv import LeaveOneOut, LeavePairOut
+from tcellmil.data import Bags
 from tcellmil.fitted import replica_probabilities
 from tcellmil.outcomes import Classes
 
@@ -161,3 +165,34 @@ def test_a_method_of_your_own_runs_beside_the_others(problem):
     predictions = predictions_of_runs(runs, problem)
     assert len(predictions) == 16 and set(predictions["label"]) == {"NR", "R"}
     np.testing.assert_allclose(predictions["prob_R"].iloc[:8], runs[0].mean[:, 1])
+
+
+def test_pairs_are_not_biased_where_pooling_is():
+    """No signal at all: pooled, the class prior ranks all patients wrongly; within pairs nothing does."""
+    found = []
+    for seed in range(12):
+        bags = noise(np.random.default_rng(seed), n_patients=16)
+        problem = Problem({"X": bags}, bags.replicas("loo"))
+        of_pairs = problem_of_pairs(problem, LeaveOneOut(), 0)
+        rows = [auroc_of_pairs(METHODS[name], "X", of_pairs, n_boot=2, seed=0) for name in ("majority", "svc")]
+        found.append([row["value"].item() for row in rows])
+    assert roc_auc_score(bags.labels, run_method(METHODS["majority"], problem).mean[:, 1]) == 0
+    majority, svc = np.transpose(found)
+    assert (majority == 0.5).all()
+    assert abs(svc.mean() - 0.5) < 3 * svc.std() / np.sqrt(len(svc))
+
+
+def test_pairs_are_left_out_where_they_take_long_or_are_there_already(problem):
+    of_pairs = problem_of_pairs(problem, LeaveOneOut(), 0)
+    assert len(of_pairs.replicas) == 16
+    for name in ("random_forest", "tcellmil"):
+        assert not len(auroc_of_pairs(METHODS[name], "X_a", of_pairs, n_boot=2, seed=0))
+    assert problem_of_pairs(problem, LeavePairOut(), 0) is None
+
+
+def noise(rng, n_patients):
+    x = rng.normal(size=(n_patients * 2, 5))
+    names = np.repeat([f"P{i:02d}" for i in range(n_patients)], 2)
+    labels = {f"P{i:02d}": i % 2 for i in range(n_patients)}
+    cells = np.arange(len(x)).astype(str)
+    return Bags.from_cells(x, names, cells, labels=labels, outcome=Classes("y", ("a", "b")))

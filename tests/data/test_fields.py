@@ -128,3 +128,13 @@ def test_fields_come_back_from_json():
     fields = Fields("p", "r", "c", ("X_a", "X_b"), continuous_covariate_keys=["age"], **options)
     assert Fields.from_dict(json.loads(json.dumps(fields.as_dict()))) == fields
     assert fields.given(without=["scaling"]).keys() == set(NAMES) - {"scaling"}
+
+
+def test_an_option_of_the_training_is_sent_where_it_belongs(make_cohort):
+    import tcellmil as tm
+
+    message = (
+        r"fit_mil got an unexpected .*'max_epochs'; options of the training go into training=\{'max_epochs': ...\}"
+    )
+    with pytest.raises(TypeError, match=message):
+        tm.tl.fit_mil(make_cohort(), "patient", "response", max_epochs=2)

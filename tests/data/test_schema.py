@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tcellmil as tm
 from tcellmil.data import Fields, Schema, read
 from tcellmil.outcomes import Classes, Continuous, Ordinal, Survival
 
@@ -227,3 +228,56 @@ def test_several_labels_of_a_new_patient_are_left_out(new_adata):
 def test_without_an_anndata_there_is_nothing_to_read():
     with pytest.raises(TypeError, match="AnnData"):
         read(pd.DataFrame(), fields_of())
+
+
+@pytest.mark.parametrize("text", ["nan", "NA", "None", "<NA>", ""])
+@pytest.mark.parametrize(
+    ("argument", "column"), [("label_key", "response"), ("batch_key", "cohort"), ("sample_key", "patient")]
+)
+def test_text_that_was_a_missing_value_is_refused(make_cohort, fit_quickly, text, argument, column):
+    adata = make_cohort()
+    own = adata.obs["patient"] == "P3"
+    adata.obs[column] = np.where(own, text, adata.obs[column].astype(str))
+    message = rf"{argument} '{column}' is the text '{text}' for patients .*looks like a missing value.*notna\(\)"
+    with pytest.raises(ValueError, match=message):
+        fit_quickly(adata, "cohort")
+
+
+def test_the_way_out_of_a_missing_label_works(make_cohort, fit_quickly):
+    adata = make_cohort(n_patients=10)
+    adata.obs["response"] = np.where(adata.obs["patient"] == "P3", "nan", adata.obs["response"].astype(str))
+    adata.obs["response"] = adata.obs["response"].astype(object).replace("nan", float("nan"))
+    adata = adata[adata.obs["response"].notna()].copy()
+    fit_quickly(adata)
+    assert tm.get.predictions(adata)["label"].unique().tolist() == ["NR", "R"]
+
+
+def test_the_matrix_is_a_representation(make_cohort, fit_quickly):
+    adata = make_cohort()
+    fit_quickly(adata, use_rep="X")
+    assert tm.get.patients(adata).var_names.tolist() == adata.var_names.tolist()
+    named = adata.copy()
+    named.obsm["X_matrix"] = adata.X
+    fit_quickly(named, use_rep="X_matrix", key_added="named")
+    np.testing.assert_array_equal(tm.get.predictions(adata)["prob_R"], tm.get.predictions(named, key="named")["prob_R"])
+    model = tm.get.model(adata)
+    np.testing.assert_allclose(model.predict()["prob_R"], tm.get.predictions(adata)["prob_R"])
+    tm.model.TcellMIL.setup_anndata(adata, "patient", "response", use_rep="X")
+    tm.model.TcellMIL(adata).train(max_epochs=1, progress=False)
+
+
+def test_a_layer_is_not_a_representation_and_the_message_says_how(make_cohort, fit_quickly):
+    adata = make_cohort()
+    adata.layers["counts"] = adata.X.copy()
+    how = r"adata.obsm\['X_counts'\] = adata.layers\['counts'\], then use_rep='X_counts'"
+    with pytest.raises(KeyError, match=f"it is a layer: {how}"):
+        fit_quickly(adata, use_rep="counts")
+    with pytest.raises(TypeError, match=r"fit_mil takes no layer; it reads representations: .*layers\['counts'\]"):
+        fit_quickly(adata, layer="counts")
+
+
+@pytest.mark.parametrize(("classes", "way_out"), [(("a", "b"), "cannot be merged"), (("a", "b", "c"), "merge it with")])
+def test_too_few_patients_of_a_class_and_what_can_be_done(make_cohort, fit_quickly, classes, way_out):
+    adata = make_cohort(n_patients=2 * len(classes), classes=classes)
+    with pytest.raises(ValueError, match=f"each class needs at least 3: add patients.*{way_out}"):
+        fit_quickly(adata)

@@ -1,11 +1,14 @@
-"""MultiMIL in another interpreter: what it is handed, what comes back, and what is said when it cannot run."""
+"""MultiMIL: what it is handed, here or in another interpreter, what comes back, and what is said if it cannot run."""
 
 import copy
 import importlib.util
 import json
 import os
+import random
 import stat
 import sys
+import warnings
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 
 import anndata as ad
@@ -30,6 +33,8 @@ with np.load("test.npz") as test, np.load("train.npz") as train:
 np.savez("probabilities.npz", values=np.column_stack([1 - p, p])[:, :len(classes)], sample=names, classes=classes)
 """
 REAL = "TCELLMIL_MULTIMIL_PYTHON"
+HERE = importlib.util.find_spec("multimil") is not None
+needs_multimil = pytest.mark.skipif(not HERE, reason="multimil is not installed here")
 
 
 def script(path, text):
@@ -84,7 +89,7 @@ def test_the_other_interpreter_gets_cells_and_names_and_no_held_out_label(adata,
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     train, test = sides(adata)
     keys = {"continuous_covariate_keys": "age", "categorical_covariate_keys": ["site"]}
-    found = tm.external.multimil(python, "patient", "response", "X_pca", **keys)(train, test, seed=7)
+    found = tm.external.multimil("patient", "response", "X_pca", python=python, **keys)(train, test, seed=7)
     read, options, folder = handed(record)
     assert set(read["test"]) == {"x", "sample", "covariates"} and set(read["train"]) == {*read["test"], "label"}
     assert {"train.npz", "test.npz", "options.json", "process.json", "_run_multimil.py"} == set(os.listdir(folder))
@@ -105,7 +110,7 @@ def test_the_other_interpreter_gets_cells_and_names_and_no_held_out_label(adata,
 
 
 def test_a_held_out_patient_changes_nothing_but_its_own_cells(adata, python, record):
-    method = tm.external.multimil(python, "patient", "response", "X_pca", continuous_covariate_keys="age")
+    method = tm.external.multimil("patient", "response", "X_pca", python=python, continuous_covariate_keys="age")
     method(*sides(adata))
     own = (adata.obs["patient"] == "P7").to_numpy()
     adata.obsm["X_pca"][own] = 9.0
@@ -136,19 +141,19 @@ def test_a_held_out_patient_changes_nothing_but_its_own_cells(adata, python, rec
 def test_a_bag_is_as_many_cells_as_the_smallest_patient_has(
     adata, python, record, model, training, expected_model, expected_training
 ):
-    tm.external.multimil(python, "patient", "response", "X_pca", model=model, training=training)(*sides(adata))
+    tm.external.multimil("patient", "response", "X_pca", python=python, model=model, training=training)(*sides(adata))
     _, options, _ = handed(record)
     assert options["model"] == {"sample_batch_size": expected_model}
     assert options["training"] == expected_training
 
 
 def test_patients_with_many_cells_are_trained_on_as_multimil_would():
-    method = tm.external.multimil(sys.executable, "patient", "response")
+    method = tm.external.multimil("patient", "response", python=sys.executable)
     assert method._options(2000) == {"model": {"sample_batch_size": 128}, "training": {"batch_size": 256}}
 
 
 def test_a_benchmark_lists_its_representation_and_gives_it_the_seed(adata, python, record):
-    own = {"multimil": tm.external.multimil(python, "patient", "response", "X_pca", training={"lr": 0.01})}
+    own = {"multimil": tm.external.multimil("patient", "response", "X_pca", python=python, training={"lr": 0.01})}
     tm.tl.benchmark(
         adata,
         "patient",
@@ -215,7 +220,7 @@ def test_the_script_calls_multimil_and_averages_over_a_patients_cells(
 ):
     train, test = sides(adata)
     keys = {"continuous_covariate_keys": "age", "model": {"class_loss_coef": 0.1}, "training": {"lr": 0.5}}
-    tm.external.multimil(python, "patient", "response", "X_pca", **keys)(train, test, seed=3)
+    tm.external.multimil("patient", "response", "X_pca", python=python, **keys)(train, test, seed=3)
     monkeypatch.chdir(handed(record)[2])
     _run_multimil.main()
     (_, seen, setup), (_, _, model), (_, _, training), (_, query, module) = FakeClassifier.calls
@@ -238,10 +243,10 @@ def test_the_script_calls_multimil_and_averages_over_a_patients_cells(
     np.testing.assert_allclose(table.sum(axis=1), 1, rtol=1e-6)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("multimil") is not None, reason="multimil is installed here")
+@pytest.mark.skipif(HERE, reason="multimil is installed here")
 def test_an_interpreter_without_multimil_is_named_with_what_to_install(adata):
-    method = tm.external.multimil(sys.executable, "patient", "response", "X_pca")
-    with pytest.raises(ImportError, match=r"(?s)has no multimil\. MultiMIL 0.3.2 needs scvi-tools<1.*pip install"):
+    method = tm.external.multimil("patient", "response", "X_pca", python=sys.executable)
+    with pytest.raises(ImportError, match=r"(?s)has no multimil\. .*0.3.2 needs scvi-tools<1.*pip install"):
         method(*sides(adata))
 
 
@@ -260,7 +265,7 @@ def test_an_interpreter_without_multimil_is_named_with_what_to_install(adata):
 def test_its_last_words_are_in_the_message(adata, tmp_path, text, error, message):
     python = script(tmp_path / "broken", f"#!/bin/sh\n{text}\n")
     with pytest.raises(error, match=message):
-        tm.external.multimil(python, "patient", "response", "X_pca")(*sides(adata))
+        tm.external.multimil("patient", "response", "X_pca", python=python)(*sides(adata))
 
 
 def test_a_patient_without_a_probability_is_named(adata, tmp_path):
@@ -268,7 +273,7 @@ def test_a_patient_without_a_probability_is_named(adata, tmp_path):
     (tmp_path / "all").mkdir()
     python = script(tmp_path / "nan", text.format(python=sys.executable, record=str(tmp_path / "all")))
     with pytest.raises(RuntimeError, match=r"no finite probabilities for patients \['P6'\]"):
-        tm.external.multimil(python, "patient", "response", "X_pca")(*sides(adata))
+        tm.external.multimil("patient", "response", "X_pca", python=python)(*sides(adata))
 
 
 @pytest.mark.parametrize(
@@ -304,19 +309,102 @@ def test_what_cannot_be_read_is_named_and_nothing_is_run(adata, python, record, 
 
 
 def test_by_its_name_alone_it_is_not_run(adata):
-    with pytest.raises(
-        ImportError, match=r"'multimil', which cannot be imported beside tcellmil; pass custom_methods="
-    ):
+    with pytest.raises(ImportError, match=r"'multimil', which is a package of its own; pass custom_methods="):
         tm.tl.benchmark(adata, "patient", "response", methods=["multimil"], use_reps="X_pca")
 
 
-@pytest.mark.skipif(REAL not in os.environ, reason=f"{REAL} names no interpreter of an environment with MultiMIL")
-def test_the_real_one_learns_what_is_plain(adata):
+def learns_what_is_plain(adata, python):
     adata.obsm["X_pca"][:, 0] += 2.0 * (adata.obs["response"] == "R")
     train, test = sides(adata)
     keys = {"continuous_covariate_keys": "age", "categorical_covariate_keys": "site", "training": {"max_epochs": 60}}
-    method = tm.external.multimil(os.environ[REAL], "patient", "response", "X_pca", **keys)
+    method = tm.external.multimil("patient", "response", "X_pca", python=python, **keys)
     found = method(train, test)
     assert found.loc["P7", "R"] > 0.5 > found.loc["P6", "R"]
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
     pd.testing.assert_frame_equal(found, method(train, test))
+    return found
+
+
+@pytest.mark.skipif(REAL not in os.environ, reason=f"{REAL} names no interpreter of an environment with MultiMIL")
+def test_the_one_of_another_environment_learns_what_is_plain(adata):
+    learns_what_is_plain(adata, os.environ[REAL])
+
+
+# In this process ----------------------------------------------------------------------------------------------------
+
+
+@needs_multimil
+def test_the_one_of_this_environment_learns_what_is_plain(adata):
+    learns_what_is_plain(adata, None)
+
+
+@needs_multimil
+def test_the_order_of_cells_does_not_matter(adata):
+    method = tm.external.multimil("patient", "response", "X_pca", training={"max_epochs": 10})
+    alternating = adata[np.argsort(adata.obs.groupby("patient").cumcount(), kind="stable")].copy()
+    ordered = adata[np.lexsort((adata.obs_names, adata.obs["patient"]))].copy()
+    assert alternating.obs["patient"].head(8).nunique() == 8
+    pd.testing.assert_frame_equal(method(*sides(alternating)), method(*sides(ordered)))
+
+
+@needs_multimil
+def test_nothing_is_printed_or_left_behind(adata, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    tm.external.multimil("patient", "response", "X_pca", training={"max_epochs": 2})(*sides(adata))
+    assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def multimil_here(monkeypatch):
+    package = ModuleType("multimil")
+    package.__spec__ = ModuleSpec("multimil", None)
+    package.model = SimpleNamespace(MILClassifier=FakeClassifier)
+    monkeypatch.setitem(sys.modules, "multimil", package)
+    monkeypatch.setattr(FakeClassifier, "calls", [])
+
+
+def test_in_this_process_it_gets_the_cells_of_a_patient_in_one_run(adata, multimil_here):
+    train, test = sides(adata)
+    found = tm.external.multimil("patient", "response", "X_pca")(train, test, seed=3)
+    (_, seen, _), _, _, (_, query, _) = FakeClassifier.calls
+    for cells, given in ((seen, train), (query, test)):
+        order = np.lexsort((given.obs_names, given.obs["patient"]))
+        np.testing.assert_array_equal(cells.X, given.obsm["X_pca"][order])
+        assert cells.obs["sample"].tolist() == given.obs["patient"].iloc[order].tolist()
+    logits = test.obsm["X_pca"][:, :2].astype(float)
+    p = pd.Series(1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).groupby(test.obs["patient"].to_numpy()).mean()
+    np.testing.assert_allclose(found["R"], p[found.index], rtol=1e-5)
+
+
+def test_in_this_process_it_leaves_random_states_as_they_were(adata, multimil_here, monkeypatch):
+    import scvi
+    import torch
+
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state(), random.getstate(), dict(os.environ)
+    settings = scvi.settings.seed, scvi.settings.logging_dir, torch.backends.cudnn.deterministic, warnings.filters[:]
+    tm.external.multimil("patient", "response", "X_pca")(*sides(adata), seed=3)
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert (random.getstate(), dict(os.environ)) == before[2:]
+    after = scvi.settings.seed, scvi.settings.logging_dir, torch.backends.cudnn.deterministic, warnings.filters[:]
+    assert after == settings
+
+
+def test_cells_that_alternate_are_never_handed_over():
+    arrays = {"x": np.zeros((4, 2)), "sample": np.array(list("abab")), "covariates": np.zeros((4, 0))}
+    with pytest.raises(ValueError, match="the cells of a sample must lie side by side"):
+        _run_multimil._cells(arrays)
+
+
+@pytest.mark.skipif(HERE, reason="multimil is installed here")
+def test_without_multimil_here_it_says_what_to_install():
+    with pytest.raises(ImportError, match=r"(?s)multimil is not installed here\. .*pip install 'multimil>=1.0'"):
+        tm.external.multimil("patient", "response")
+
+
+def test_a_multimil_that_cannot_be_imported_is_named(adata, multimil_here, monkeypatch):
+    method = tm.external.multimil("patient", "response", "X_pca")
+    monkeypatch.setitem(sys.modules, "multimil", None)
+    with pytest.raises(ImportError, match=r"(?s)installed here cannot be imported: .*pip install"):
+        method(*sides(adata))

@@ -51,10 +51,10 @@ def test_changing_a_table_changes_nothing_in_adata(tested):
 
 def test_a_table_under_its_own_key_is_found_by_it(tested):
     tables = tested.uns[ENRICHMENT]
-    tested.uns["mine"] = {"patients": tables["patients"].iloc[:1], "stats": tables["stats"].iloc[:0]}
+    tested.uns["mine"] = tables | {"patients": tables["patients"].iloc[:1], "stats": tables["stats"].iloc[:0]}
     assert len(tm.get.attention_enrichment(tested, result_key="mine")) == 1
     assert len(tm.get.attention_enrichment(tested, "stats", result_key="mine")) == 0
-    tested.uns["yours"] = {"regulons": tested.uns[CORRELATION]["regulons"].iloc[:2]}
+    tested.uns["yours"] = tested.uns[CORRELATION] | {"regulons": tested.uns[CORRELATION]["regulons"].iloc[:2]}
     assert len(tm.get.attention_correlation(tested, result_key="yours")) == 2
 
 

@@ -37,7 +37,7 @@ def test_regulon_and_direction_choose_rows(perturbed, part):
 def test_changing_a_table_changes_nothing_in_adata(perturbed, part):
     before = perturbed.uns[KEY][part].copy()
     table = tm.get.perturb(perturbed, part)
-    table.iloc[:, :] = 0
+    table.loc[:, table.select_dtypes("number").columns] = 0
     table["regulon"] = "changed"
     pd.testing.assert_frame_equal(perturbed.uns[KEY][part], before)
 
@@ -93,7 +93,7 @@ def test_without_a_perturbation_the_error_names_perturb():
 
 def test_a_perturbation_under_its_own_key_is_found_by_it(perturbed):
     result = perturbed.uns[KEY]
-    perturbed.uns["nk_only"] = {"patients": result["patients"].iloc[:4], "stats": result["stats"].iloc[:1]}
+    perturbed.uns["nk_only"] = result | {"patients": result["patients"].iloc[:4], "stats": result["stats"].iloc[:1]}
     assert len(tm.get.perturb(perturbed, result_key="nk_only")) == 4
     assert len(tm.get.perturb(perturbed, "stats", result_key="nk_only")) == 1
     with pytest.raises(KeyError, match=r"no 'b_only'; run tl.perturb\(adata, key_added='b_only'\) first"):

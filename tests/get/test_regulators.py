@@ -31,13 +31,14 @@ def build(explored_once, fit_of, rows_like):
 
     def result(verb, part, own, **params):
         written = explored_once.uns[f"tcellmil_{verb}"]
-        return {part: rows_like(written[part], **own), "params": written["params"] | params}
+        return {part: rows_like(written[part], **own), "params": written["params"] | params | {"fit": "this"}}
 
     def built(rows=None, classes=CLASSES, target="OR", explained="OR", key="tcellmil"):
         rows = PAPER | OTHERS if rows is None else rows
         names, values = list(rows), np.array(list(rows.values()), dtype=float)
         adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
         adata.uns[key] = fit_of(["A", "B"], 1, Classes("response", classes))
+        adata.uns[key]["params"] |= {"fit": "this", "scores": "{}"}
         change = {"regulon": names * 2, "direction": np.repeat(["up", "down"], len(names)), "n_mad": 3.0}
         change["median_delta"] = values[:, [0, 2]].ravel(order="F")
         change["mean_delta"] = change["median_delta"] * 1.1

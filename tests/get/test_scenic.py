@@ -33,7 +33,7 @@ def test_changing_activities_changes_nothing_in_adata():
     [
         (tm.get.grn, KeyError, r"no 'grn'; run tl.grn\(adata\) first"),
         (lambda a: tm.get.grn(a, result_key="net"), KeyError, r"no 'net'; run tl.grn\(adata, key_added='net'\) first"),
-        (lambda a: tm.get.grn(a, result_key="table"), KeyError, r"uns\['table'\] has no 'edges'; run tl.grn"),
+        (lambda a: tm.get.grn(a, result_key="table"), KeyError, r"uns\['table'\] was not written by a verb of tl"),
         (tm.get.prune, KeyError, r"no 'prune'; run tl.prune\(adata, ...\) first"),
         (lambda a: tm.get.prune(a, "edges"), ValueError, "part='edges' is not known; choose from 'targets', 'motifs'"),
     ],

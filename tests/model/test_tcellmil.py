@@ -136,7 +136,7 @@ def test_other_data_than_those_fitted_are_refused(model, cohort, tmp_path):
     model.save(tmp_path / "model")
     cohort.obs["patient"] = "x" + cohort.obs["patient"].astype(str)
     with pytest.raises(
-        ValueError, match="was fitted on patients .*the data has .*predict new patients with tl.predict"
+        ValueError, match="was fitted on patients .*the data also has .*or predict new ones with tl.predict"
     ):
         tm.model.TcellMIL.load(tmp_path / "model", cohort)
 

@@ -6,7 +6,40 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tcellmil as tm
+from tcellmil._results import OF_FIT, OWN
 from tcellmil.stats import benjamini_hochberg, bootstrap_metrics, bootstrap_survival, signed_rank_by_column
+
+#: Picture, arguments, number of panels and a name that is coloured (None where numbers are).
+PICTURES = {
+    "roc": (tm.pl.roc, {}, 1, "tcellmil"),
+    "prc": (tm.pl.prc, {}, 1, "tcellmil"),
+    "calibration": (tm.pl.calibration, {}, 1, "tcellmil"),
+    "predictions": (tm.pl.predictions, {}, 1, "R"),
+    "predictions of times": (tm.pl.predictions, {"key": "survival"}, 1, "low risk"),
+    "risk_groups": (tm.pl.risk_groups, {"key": "survival"}, 1, "low risk"),
+    "metrics": (tm.pl.metrics, {}, 2, "higher is better"),
+    "history": (tm.pl.history, {}, 2, "training"),
+    "permutation_test": (tm.pl.permutation_test, {}, 1, "observed"),
+    "benchmark": (tm.pl.benchmark, {}, 3, "X_pca"),
+    "perturb": (tm.pl.perturb, {}, 2, "positive"),
+    "perturb_dose": (tm.pl.perturb_dose, {"result_key": "doses", "regulons": ["TF004(+)"]}, 2, "TF004(+)"),
+    "shap": (tm.pl.shap, {}, 1, "R"),
+    "shap on embedding": (tm.pl.shap, {"basis": "umap"}, 3, None),
+    "regulators": (tm.pl.regulators, {}, 1, "not significant"),
+    "attention": (tm.pl.attention, {}, 1, "R"),
+    "attention by group": (tm.pl.attention, {"groupby": "cell_type"}, 1, "R"),
+    "attention on embedding": (tm.pl.attention, {"basis": "umap"}, 1, None),
+    "attention, both": (tm.pl.attention, {"basis": "umap", "groupby": "cell_type"}, 2, "R"),
+    "attention_correlation": (tm.pl.attention_correlation, {}, 1, "positive"),
+    "attention_enrichment": (tm.pl.attention_enrichment, {}, 1, "R"),
+    "attention_stability": (tm.pl.attention_stability, {}, 2, "positive"),
+    "batch_effect": (tm.pl.batch_effect, {"basis": "umap"}, 2, "B"),
+    "regulons": (tm.pl.regulons, {}, 1, "all cells"),
+    "regulon_heatmap": (tm.pl.regulon_heatmap, {"groupby": "cell_type"}, 1, None),
+    "grn": (tm.pl.grn, {}, 4, "correlated positively"),
+    "prune": (tm.pl.prune, {}, 3, "annotated directly"),
+}
 
 
 def make_cohort(
@@ -54,7 +87,7 @@ def make_cohort(
         {
             "label": np.where(labelled, classes[code], ""),
             "predicted": classes[proba.argmax(axis=1)],
-            **{f"prob_{name}": proba[:, i] for i, name in enumerate(classes)},
+            **{f"prob_{i}": proba[:, i] for i in range(len(classes))},
             "prob_sd": rng.uniform(0, 0.1, n_patients),
             "n_cells": n_cells,
             "n_replicas": 1,
@@ -76,6 +109,8 @@ def make_cohort(
             "positive_class": classes[-1],
             "outcome": "classes",
             "event_key": "",
+            "verb": "fit_mil",
+            "fit": key,
         },
         "predictions": predictions,
         "metrics": bootstrap_metrics(code[labelled], proba[labelled]),
@@ -161,7 +196,7 @@ def _add_perturbation(adata, key, rng, names, base, classes, n_regulons, unmovab
     adata.uns[f"{key}_perturbation"] = {
         "patients": pd.concat(tables, ignore_index=True),
         "stats": stats,
-        "params": {"key": key, "target_class": classes[-1], "outcome": "classes"},
+        "params": {"key": key, "target_class": classes[-1], "outcome": "classes", "verb": "perturb", "fit": key},
     }
 
 
@@ -184,6 +219,11 @@ def complete():
     _add_attention_tables(adata, rng, patients, regulons)
     _add_comparisons(adata, rng, patients)
     _add_scenic(adata, rng, regulons)
+    for verb, name in OF_FIT.items():
+        if (place := f"tcellmil_{name}") in adata.uns:
+            adata.uns[place]["params"] |= {"verb": verb, "fit": "tcellmil", "key": "tcellmil"}
+    for verb, place in OWN.items():
+        adata.uns[place]["params"]["verb"] = verb
     return adata
 
 
@@ -304,3 +344,26 @@ def closed_figures():
     plt.close("all")
     yield
     plt.close("all")
+
+
+@pytest.fixture(params=PICTURES)
+def name(request):
+    """Of every picture in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """By name: the function, its arguments, its number of panels and a name that is coloured."""
+    return PICTURES
+
+
+@pytest.fixture(scope="session")
+def draw():
+    """Draw a picture by its name, and give back the axes as an array."""
+
+    def drawn(adata, name, **options):
+        picture, arguments, _, _ = PICTURES[name]
+        return np.ravel(picture(adata, **arguments, **options))
+
+    return drawn

@@ -1,5 +1,6 @@
 """Attention: relative to uniform, grouped by anything, coloured so that a few cells do not hide the rest."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -129,3 +130,51 @@ def test_bad_arguments_are_named(cohort):
     adata.obs["depth"] = np.arange(adata.n_obs)
     with pytest.raises(ValueError, match=f"'depth' has {adata.n_obs} values; at most 100 groups"):
         tm.pl.attention(adata, groupby="depth", show=False)
+
+
+@pytest.mark.parametrize("picture", [tm.pl.attention, tm.pl.batch_effect])
+def test_an_embedding_keeps_its_aspect_however_many_groups(cohort, complete, picture):
+    shapes = []
+    for n in (2, 14, 40):
+        if picture is tm.pl.attention:
+            adata = cohort(n_patients=8, n_regulons=2, cell_types=[f"cluster {i}" for i in range(n)])
+            axes = picture(adata, "umap", "cell_type", show=False)
+        else:
+            adata = complete.copy()
+            adata.obs["cell_type"] = [f"batch {i % n}" for i in range(adata.n_obs)]
+            axes = picture(adata, "umap", show=False)
+        axes[0].figure.draw_without_rendering()
+        box = axes[0].get_window_extent()
+        shapes.append((box.height / box.width, box.width / axes[0].figure.dpi))
+    ratios, widths = np.array(shapes).T
+    np.testing.assert_allclose(ratios, 0.9, rtol=1e-6)
+    assert widths.min() > 2
+
+
+def test_the_bar_of_colours_is_as_tall_as_the_embedding_not_as_the_groups(cohort):
+    adata = cohort(n_patients=8, n_regulons=2, cell_types=[f"cluster {i}" for i in range(40)])
+    axes = tm.pl.attention(adata, "umap", "cell_type", show=False)
+    axes[0].figure.draw_without_rendering()
+    panel, (bar,) = axes[0].get_window_extent(), axes[0].child_axes
+    box = bar.get_window_extent()
+    assert panel.y0 <= box.y0 and box.y1 <= panel.y1 and box.x0 > panel.x1 and box.x1 < axes[1].get_tightbbox().x0
+
+
+def test_on_own_axes_the_bar_of_colours_does_not_leave_its_panel(cohort):
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4))
+    end = axes[0].get_window_extent().x1
+    tm.pl.attention(cohort(n_patients=8, n_regulons=2), "umap", "cell_type", ax=axes)
+    figure.draw_without_rendering()
+    (bar,) = [ax for ax in figure.axes if ax not in axes]
+    assert axes[0].get_window_extent().x1 < bar.get_window_extent().x0 and bar.get_window_extent().x1 <= end + 1
+
+
+def test_an_embedding_of_a_modality_is_drawn_where_its_cells_are(fitted_mudata):
+    ax = tm.pl.attention(fitted_mudata, "prot:pca", show=False)
+    held = fitted_mudata.mod["prot"]
+    at = dict(zip(held.obs_names, held.obsm["X_pca"].tolist(), strict=True))
+    relative = tm.get.attention(fitted_mudata)["relative"]
+    drawn = sorted(zip(*_points(ax).get_offsets().data.T.tolist(), _points(ax).get_array().tolist(), strict=True))
+    np.testing.assert_allclose(drawn, sorted((*at[cell], value) for cell, value in relative.items()), rtol=1e-6)
+    with pytest.raises(KeyError, match=r"basis='pca' is not in adata.obsm.*write 'rna:pca' or 'prot:pca'"):
+        tm.pl.attention(fitted_mudata, "pca", show=False)

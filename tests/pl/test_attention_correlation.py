@@ -30,7 +30,7 @@ def correlated(n_regulons=40, n_patients=24, lowest=1e-20, seed=0):
         table[effect] = rng.normal(0, 0.1, n_regulons)
         table[f"{name}_padj"] = lowest ** (table[effect].abs() / table[effect].abs().max()) ** 2
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
-    adata.uns["tcellmil_attention_correlation"] = {"regulons": table, "params": {}}
+    adata.uns["tcellmil_attention_correlation"] = {"regulons": table, "params": {"verb": "attention_correlation"}}
     return adata
 
 

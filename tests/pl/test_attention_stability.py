@@ -52,12 +52,14 @@ def build(n_patients=12, n_regulons=40, across=("seeds", "folds"), target_class=
     )
     adata = ad.AnnData(np.ones((2, 1), dtype=np.float32))
     classes = np.array(["NR", target_class], dtype=object)
-    adata.uns["tcellmil"] = {"params": {"outcome": "classes", "label_key": "response", "classes": classes}}
+    adata.uns["tcellmil"] = {
+        "params": {"outcome": "classes", "label_key": "response", "classes": classes, "verb": "fit_mil"}
+    }
     adata.uns["tcellmil_attention_stability"] = {
         "attention": pd.concat(attention, ignore_index=True),
         "regulators": regulators,
         "top": pd.concat(top, ignore_index=True),
-        "params": {"key": "tcellmil", "n_top": 10, "target_class": target_class},
+        "params": {"key": "tcellmil", "n_top": 10, "target_class": target_class, "verb": "attention_stability"},
     }
     return adata
 

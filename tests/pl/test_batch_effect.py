@@ -40,7 +40,7 @@ def build(n_batches=3, use_reps=("X_pca", "X_regulons"), n_cells=200, prefix="C"
                 "signed_rank_padj": [0.0008, 0.04, np.nan][: len(others)],
             }
         ),
-        "params": {"batch_key": "run"},
+        "params": {"batch_key": "run", "verb": "batch_effect"},
     }
     return adata
 

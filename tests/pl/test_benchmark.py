@@ -42,6 +42,7 @@ def compared():
             "methods": pd.DataFrame({"method": names}),
             "predictions": pd.concat(predictions, ignore_index=True),
             "params": {
+                "verb": "benchmark",
                 "reference": "tcellmil",
                 "reference_rep": use_reps[0],
                 "cv": "loo",
@@ -95,11 +96,11 @@ def test_few_and_many_methods_and_classes_are_drawn(compared, n_methods, classes
 def test_curves_are_of_the_reference_and_the_best_six(compared, draw):
     adata = compared(n_methods=10)
     ax = draw(adata, key="benchmark", show=False)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
     labels = [label for label in labels if not label.startswith("prevalence")]
     assert len(labels) == 7 and labels[0].startswith("tcellmil, X_regulons")
     ax = draw(adata, key="benchmark", methods=["method_2"], show=False)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
     assert sum("method_2" in label for label in labels) == 2
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import warnings
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -13,47 +14,11 @@ from scanpy import settings
 
 import tcellmil as tm
 
-#: Picture, arguments, number of panels and a name that is coloured (None where numbers are).
-PICTURES = {
-    "roc": (tm.pl.roc, {}, 1, "tcellmil"),
-    "prc": (tm.pl.prc, {}, 1, "tcellmil"),
-    "calibration": (tm.pl.calibration, {}, 1, "tcellmil"),
-    "predictions": (tm.pl.predictions, {}, 1, "R"),
-    "predictions of times": (tm.pl.predictions, {"key": "survival"}, 1, "low risk"),
-    "risk_groups": (tm.pl.risk_groups, {"key": "survival"}, 1, "low risk"),
-    "metrics": (tm.pl.metrics, {}, 2, "higher is better"),
-    "history": (tm.pl.history, {}, 2, "training"),
-    "permutation_test": (tm.pl.permutation_test, {}, 1, "observed"),
-    "benchmark": (tm.pl.benchmark, {}, 3, "X_pca"),
-    "perturb": (tm.pl.perturb, {}, 2, "positive"),
-    "perturb_dose": (tm.pl.perturb_dose, {"result_key": "doses", "regulons": ["TF004(+)"]}, 2, "TF004(+)"),
-    "shap": (tm.pl.shap, {}, 1, "R"),
-    "shap on embedding": (tm.pl.shap, {"basis": "umap"}, 3, None),
-    "regulators": (tm.pl.regulators, {}, 1, "not significant"),
-    "attention": (tm.pl.attention, {}, 1, "R"),
-    "attention by group": (tm.pl.attention, {"groupby": "cell_type"}, 1, "R"),
-    "attention on embedding": (tm.pl.attention, {"basis": "umap"}, 1, None),
-    "attention, both": (tm.pl.attention, {"basis": "umap", "groupby": "cell_type"}, 2, "R"),
-    "attention_correlation": (tm.pl.attention_correlation, {}, 1, "positive"),
-    "attention_enrichment": (tm.pl.attention_enrichment, {}, 1, "R"),
-    "attention_stability": (tm.pl.attention_stability, {}, 2, "positive"),
-    "batch_effect": (tm.pl.batch_effect, {"basis": "umap"}, 2, "B"),
-    "regulons": (tm.pl.regulons, {}, 1, "all cells"),
-    "grn": (tm.pl.grn, {}, 4, "correlated positively"),
-    "prune": (tm.pl.prune, {}, 3, "annotated directly"),
-}
 MANY = 12 * ["#123456"]
-each_picture = pytest.mark.parametrize("name", PICTURES)
 
 
-def draw(adata, name, **options):
-    """Draw, and give back the axes as an array."""
-    picture, arguments, _, _ = PICTURES[name]
-    return np.ravel(picture(adata, **arguments, **options))
-
-
-def own_axes(name):
-    n_panels = PICTURES[name][2]
+def own_axes(pictures, name):
+    n_panels = pictures[name][2]
     figure, axes = plt.subplots(1, n_panels, figsize=(4 * n_panels, 4))
     return figure, (axes if n_panels > 1 else [axes])
 
@@ -79,8 +44,8 @@ def autoshow():
     settings.autoshow = before
 
 
-def test_every_picture_is_here():
-    assert {picture for picture, *_ in PICTURES.values()} == {getattr(tm.pl, name) for name in tm.pl.__all__}
+def test_every_picture_is_here(pictures):
+    assert {picture for picture, *_ in pictures.values()} == {getattr(tm.pl, name) for name in tm.pl.__all__}
 
 
 @pytest.mark.parametrize("name", tm.pl.__all__)
@@ -94,17 +59,18 @@ def test_shared_parameters_are_in_signature_and_docstring(name):
     assert all(lines.count(parameter) == 1 for parameter in parameters)
 
 
-@each_picture
-def test_save_writes_a_png_and_a_pdf(complete, tmp_path, shown, name):
+def test_save_writes_a_png_and_a_pdf(complete, tmp_path, shown, name, draw):
     for ending, begin in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
-        draw(complete, name, show=False, figsize=(4, 3), save=tmp_path / f"picture{ending}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as a layout that is not applied
+            warnings.filterwarnings("ignore", "figsize of .* is too small", UserWarning)
+            draw(complete, name, show=False, figsize=(4, 3), save=tmp_path / f"picture{ending}")
         assert (tmp_path / f"picture{ending}").read_bytes().startswith(begin)
     assert not shown
 
 
-@each_picture
-def test_title_and_figsize_are_those_of_a_new_figure_that_is_not_shown(complete, shown, name):
-    picture, arguments, n_panels, _ = PICTURES[name]
+def test_title_and_figsize_are_those_of_a_new_figure_that_is_not_shown(complete, shown, name, pictures):
+    picture, arguments, n_panels, _ = pictures[name]
     before = complete.copy()
     axes = picture(complete, **arguments, show=False, title="My cohort", figsize=(11, 5))
     assert all(isinstance(ax, Axes) for ax in np.ravel(axes)) and np.size(axes) == n_panels
@@ -117,10 +83,9 @@ def test_title_and_figsize_are_those_of_a_new_figure_that_is_not_shown(complete,
     _assert_same(complete.uns, before.uns)
 
 
-@each_picture
-def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow, name):
+def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow, name, draw, pictures):
     autoshow(True)
-    figure, mine = own_axes(name)
+    figure, mine = own_axes(pictures, name)
     axes = draw(complete, name, ax=mine, title="My cohort")
     assert axes.tolist() == list(mine) and all(ax.has_data() for ax in axes)
     assert axes[0].get_title() == "My cohort" and axes[0].get_title(loc="left") == ""
@@ -129,10 +94,9 @@ def test_own_axes_are_drawn_on_and_left_to_the_caller(complete, shown, autoshow,
         draw(complete, name, ax=mine, figsize=(11, 5))
 
 
-@each_picture
-def test_palette_changes_the_colours(complete, name):
-    coloured = PICTURES[name][3]
-    palettes = [None, MANY, "viridis"] + ([] if coloured is None else [{coloured: "#123456"}])
+def test_palette_changes_the_colours(complete, name, draw, pictures):
+    coloured = pictures[name][3]
+    palettes = [None, MANY, "plasma"] + ([] if coloured is None else [{coloured: "#123456"}])
     drawn = [pixels(draw(complete, name, show=False, palette=palette)[0].figure) for palette in palettes]
     assert all((drawn[0] != other).any() for other in drawn[1:])
     n_open = len(plt.get_fignums())
@@ -142,7 +106,7 @@ def test_palette_changes_the_colours(complete, name):
     assert len(plt.get_fignums()) == n_open
 
 
-def test_autoshow_of_scanpy_decides_without_show(complete, shown, autoshow):
+def test_autoshow_of_scanpy_decides_without_show(complete, shown, autoshow, draw):
     autoshow(True)
     draw(complete, "roc")
     assert len(shown) == 1
@@ -170,17 +134,17 @@ def test_autoshow_of_scanpy_decides_without_show(complete, shown, autoshow):
         ({"ax": "here"}, TypeError, "ax must hold axes of matplotlib, got str"),
     ],
 )
-def test_what_no_picture_can_use_is_named_and_opens_no_figure(complete, options, error, message):
+def test_what_no_picture_can_use_is_named_and_opens_no_figure(complete, options, error, message, draw):
     with pytest.raises(error, match=message):
         draw(complete, "history", show=False, **options)
     assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("name", [name for name, (_, _, n, _) in PICTURES.items() if n > 1])
-def test_a_wrong_number_of_axes_is_an_error(complete, name):
-    n = PICTURES[name][2]
-    with pytest.raises(ValueError, match=f"this picture has {n} panels, but ax holds 1 axes"):
-        draw(complete, name, ax=plt.subplots()[1])
+def test_a_wrong_number_of_axes_is_an_error(complete, pictures, draw):
+    for name, (_, _, n, _) in pictures.items():
+        if n > 1:
+            with pytest.raises(ValueError, match=f"this picture has {n} panels, but ax holds 1 axes"):
+                draw(complete, name, ax=plt.subplots()[1])
 
 
 def _assert_same(one, other):
@@ -194,9 +158,8 @@ def _assert_same(one, other):
             assert np.array_equal(value, other[name])
 
 
-@each_picture
-def test_a_missing_key_names_the_verb_and_opens_no_figure(complete, name):
-    picture, arguments, _, _ = PICTURES[name]
+def test_a_missing_key_names_the_verb_and_opens_no_figure(complete, name, pictures):
+    picture, arguments, _, _ = pictures[name]
     absent = {"key": "absent"} if "key" in inspect.signature(picture).parameters else {"result_key": "absent"}
     options = {k: v for k, v in arguments.items() if k not in ("result_key", "regulons")} | absent
     with pytest.raises(KeyError, match=r"run tl\.\w+\(.* first"):
@@ -211,8 +174,7 @@ def read(complete, tmp_path_factory):
     return ad.read_h5ad(path)
 
 
-@each_picture
-def test_a_file_that_was_written_and_read_draws_the_same(complete, read, name):
+def test_a_file_that_was_written_and_read_draws_the_same(complete, read, name, draw):
     drawn = [pixels(draw(adata, name, show=False)[0].figure) for adata in (complete, read)]
     np.testing.assert_array_equal(*drawn)
 
@@ -229,8 +191,7 @@ OF_COHORT = ("roc", "prc", "history", "perturb", "attention", "attention by grou
 
 # The font sizes of matplotlib and of scanpy.set_figure_params.
 @pytest.mark.parametrize(("font_size", "title"), [(10, None), (14, "A title of the whole figure")])
-@each_picture
-def test_no_text_is_cut_by_the_edge_of_the_figure(complete, cohort, name, font_size, title):
+def test_no_text_is_cut_by_the_edge_of_the_figure(complete, cohort, name, font_size, title, draw):
     adata = long_names(cohort) if name in OF_COHORT else complete
     with plt.rc_context({"font.size": font_size, "axes.titlesize": font_size}):
         figure = draw(adata, name, show=False, title=title)[0].figure
@@ -238,3 +199,14 @@ def test_no_text_is_cut_by_the_edge_of_the_figure(complete, cohort, name, font_s
         inside = figure.get_tightbbox()
     assert inside.x0 >= 0 and inside.y0 >= 0
     assert inside.x1 <= figure.get_figwidth() and inside.y1 <= figure.get_figheight()
+
+
+def test_a_small_figure_shortens_names_and_says_when_that_is_not_enough(complete):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax = tm.pl.shap(complete, figsize=(3.4, 3.4), show=False)
+        assert ax.get_window_extent().width >= 0.5 * ax.figure.dpi
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert any(name.startswith("ZNF385D") and "…" in name and len(name) < 36 for name in names)
+    with pytest.warns(UserWarning, match=r"figsize of 4.0 x 3.0 inches is too small for this picture, which needs"):
+        tm.pl.grn(complete, figsize=(4, 3), show=False)

@@ -1,5 +1,6 @@
 """Curves: areas and legends agree with the metrics table."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -8,7 +9,7 @@ import tcellmil as tm
 
 
 def _legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
+    return [text.get_text() for text in ax.figure.legends[0].get_texts()]
 
 
 def _row(adata, metric, key="tcellmil"):
@@ -39,7 +40,7 @@ def test_area_under_the_drawn_curves_is_the_value_of_the_table(cohort, seed):
 def test_tied_probabilities_give_one_step(cohort):
     adata = cohort(n_patients=12, n_regulons=2)
     table = adata.uns["tcellmil"]["predictions"]
-    table[["prob_NR", "prob_R"]] = 0.5
+    table[["prob_0", "prob_1"]] = 0.5
     recall, precision = tm.pl.prc(adata, show=False).lines[0].get_data()
     assert (recall.tolist(), precision.tolist()) == ([0.0, 1.0], [0.5, 0.5])
 
@@ -77,7 +78,7 @@ def test_several_classes_get_a_curve_each_against_the_rest(cohort):
     assert _legend(ax) == [f"{name}, n = 6" for name in classes]
     row = _row(adata, "auroc")
     title = f"tcellmil mean AUROC {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], n = 30"
-    assert ax.get_legend().get_title().get_text() == title
+    assert ax.figure.legends[0].get_title().get_text() == title
     table = tm.get.predictions(adata)
     for name, line in zip(classes, ax.lines[1:], strict=True):
         x, y = line.get_data()
@@ -97,3 +98,44 @@ def test_after_leave_pair_out_the_legend_has_the_value_of_the_pairs(cohort):
     adata.uns["tcellmil"]["metrics"].loc[0, ["value", "ci_low", "ci_high"]] = [0.61, 0.42, 0.8]
     assert _legend(tm.pl.roc(adata, show=False))[0] == "tcellmil AUROC of pairs 0.61 [0.42, 0.80], n = 12"
     assert "pairs" not in _legend(tm.pl.prc(adata, show=False))[0]
+
+
+def _several(cohort, n, letters):
+    """Fits of two classes under ``n`` names of so many letters."""
+    adata = cohort(n_patients=8, n_regulons=2)
+    names = [f"{i:02d}".ljust(letters, "W") for i in range(n)]
+    for name in names:
+        adata.uns[name] = adata.uns["tcellmil"]
+    return adata, names
+
+
+def _apart(ax, legend):
+    """The legend covers neither the axes nor its numbers and names."""
+    renderer = ax.figure.canvas.get_renderer()
+    box, panel = legend.get_window_extent(renderer), ax.get_tightbbox(renderer, bbox_extra_artists=[])
+    return box.y1 <= panel.y0 + 1
+
+
+@pytest.mark.parametrize("draw", [tm.pl.roc, tm.pl.prc, tm.pl.calibration])
+@pytest.mark.parametrize(("n", "letters", "font_size"), [(1, 3, 10), (7, 40, 10), (20, 40, 10), (20, 12, 14)])
+def test_the_legend_is_below_the_axis_and_never_cut(cohort, tmp_path, draw, n, letters, font_size):
+    adata, names = _several(cohort, n, letters)
+    with plt.rc_context({"font.size": font_size}):
+        ax = draw(adata, key=names, show=False, save=tmp_path / "curves.png")
+        ax.figure.draw_without_rendering()
+        (legend,) = ax.figure.legends
+        box, figure = legend.get_window_extent(), ax.figure.bbox
+        assert len(legend.get_texts()) == n + (draw is tm.pl.prc)
+        assert box.x0 >= 0 and box.x1 <= figure.width and box.y0 >= 0 and _apart(ax, legend)
+        assert ax.get_window_extent().width > 3 * ax.figure.dpi  # the curves are as large as without a legend
+        given = plt.subplots(figsize=(5, 5))[1]
+        draw(adata, key=names, ax=given)
+        given.figure.draw_without_rendering()
+        assert _apart(given, given.get_legend())
+        assert given.figure.get_tightbbox().y0 * given.figure.dpi <= given.get_legend().get_window_extent().y0 + 1
+
+
+def test_more_curves_than_colours_differ_in_their_lines(cohort):
+    adata, names = _several(cohort, 20, 4)
+    lines = tm.pl.roc(adata, key=names, show=False).lines[1:]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 20

@@ -25,7 +25,9 @@ def build(cohort):
             if outcome == "ordinal":
                 known = table[table["label"] != ""]
                 code = known["label"].map(classes.index).to_numpy()
-                fit["metrics"] = bootstrap_ordinal(code, known[[f"prob_{c}" for c in classes]].to_numpy(), n_boot=50)
+                fit["metrics"] = bootstrap_ordinal(
+                    code, known[[f"prob_{i}" for i in range(len(classes))]].to_numpy(), n_boot=50
+                )
         else:
             adata = cohort(n_patients=n_patients, n_regulons=2, **kwargs)
             fit, rng = adata.uns["tcellmil"], np.random.default_rng(0)
@@ -266,7 +268,14 @@ def test_shap_values_of_a_number_are_of_one_group(build, outcome, name, by):
         "patients": table,
         "difference": difference,
         "stats": _statistics(table, difference, ["TF1", "TF2"], "bag"),
-        "params": {"level": "bag", "target_class": target, "outcome": outcome, "output": "value", "key": "tcellmil"},
+        "params": {
+            "level": "bag",
+            "target_class": target,
+            "outcome": outcome,
+            "output": "value",
+            "key": "tcellmil",
+            "verb": "shap",
+        },
     }
     ax = tm.pl.shap(adata, by=by, show=False)
     assert ax.get_xlabel() == f"SHAP value for {name}\n(sum over cells)"

@@ -34,10 +34,13 @@ def explained(cohort):
             "p": p[0],
             "padj": p[0],
         }
-        adata.uns["tcellmil_shap"] = {"stats": pd.DataFrame(shap), "params": {"target_class": target}}
+        adata.uns["tcellmil_shap"] = {"stats": pd.DataFrame(shap), "params": {"target_class": target, "verb": "shap"}}
         correlation = {"regulon": names, "tau_within": rng.normal(0, 0.2, len(names)), "tau_within_padj": p[1]}
         correlation |= {"rho_within": 0.1, "rho_within_padj": 0.5, "mixed_coef": 0.1, "mixed_padj": p[2]}
-        adata.uns["tcellmil_attention_correlation"] = {"regulons": pd.DataFrame(correlation), "params": {}}
+        adata.uns["tcellmil_attention_correlation"] = {
+            "regulons": pd.DataFrame(correlation),
+            "params": {"verb": "attention_correlation"},
+        }
         return adata
 
     return make

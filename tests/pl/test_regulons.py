@@ -27,7 +27,7 @@ def build(n_regulons=12, classes=("NR", "R"), n_cells=120, seed=0):
     adata = ad.AnnData(np.ones((n_cells, 1), dtype=np.float32), obs=obs)
     scores = rng.beta(2, rng.uniform(4, 40, n_regulons), size=(n_cells, n_regulons))
     adata.obsm["X_regulons"] = scores.astype(np.float32)
-    adata.uns["regulons"] = {"names": np.array(names, dtype=object), "params": {"method": "aucell"}}
+    adata.uns["regulons"] = {"names": np.array(names, dtype=object), "params": {"method": "aucell", "verb": "regulons"}}
     return adata
 
 
@@ -179,7 +179,7 @@ def test_drawing_changes_nothing_in_adata():
         ({"n_top": 0}, ValueError, "n_top=0 must be a whole number of at least 1"),
         ({"groupby": "cell_type"}, KeyError, "groupby='cell_type' is not a column of adata.obs"),
         ({"groupby": "cell"}, ValueError, "groupby='cell' has 120 values; 1 to 8 groups can be drawn"),
-        ({"groupby": "empty"}, ValueError, "groupby='empty' has 0 values; 1 to 8 groups can be drawn"),
+        ({"groupby": "empty"}, ValueError, "groupby='empty' has no values; no cell has a group"),
     ],
 )
 def test_bad_input_is_named_and_opens_no_figure(options, error, message):

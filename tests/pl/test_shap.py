@@ -29,7 +29,13 @@ def explained(cohort):
             "patients": table,
             "difference": difference,
             "stats": _statistics(table[table["class"] == classes[-1]], difference, names, level),
-            "params": {"level": level, "target_class": classes[-1], "output": "probability", "key": "tcellmil"},
+            "params": {
+                "level": level,
+                "target_class": classes[-1],
+                "output": "probability",
+                "key": "tcellmil",
+                "verb": "shap",
+            },
         }
         adata.obsm["X_tcellmil_shap"] = rng.normal(size=(adata.n_obs, n_regulons)).astype(np.float32) * size.astype(
             np.float32

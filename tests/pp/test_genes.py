@@ -63,10 +63,8 @@ def test_real_data_loses_only_its_sex_genes(shared_data):
 
 
 def test_no_other_gene_of_the_genome_is_taken_for_a_segment(shared_data):
-    from pyarrow.feather import read_table
-
-    # 22,285 genes of hg19, segments not among them
-    genes = read_table(shared_data("cistarget_hg19_5motifs.rankings.feather")).column_names
+    # 22,284 genes of hg19, segments not among them
+    genes = tm.io.read_rankings(shared_data("cistarget_hg19_5motifs.rankings.feather")).columns.tolist()
     adata = _genes([*genes, "TRBV9"])
     tm.pp.drop_nuisance_genes(adata, sex=False)
     assert adata.var_names.tolist() == genes
@@ -92,6 +90,28 @@ def test_ensembl_identifiers_warn():
     with pytest.warns(UserWarning, match="look like Ensembl identifiers .*ENSG00000229807"):
         tm.pp.drop_nuisance_genes(adata)
     assert adata.n_vars == 2
+
+
+def test_symbols_are_read_from_a_column():
+    adata = _genes(["ENSG1", "ENSG2", "XIST"])
+    adata.var["feature_name"] = pd.Categorical(["CD8A", "TRBV9", None])
+    tm.pp.drop_nuisance_genes(adata, gene_symbols="feature_name")
+    assert adata.var_names.tolist() == ["ENSG1"]  # a gene without a symbol keeps its name
+    with pytest.raises(KeyError, match="gene_symbols='symbol' is not a column of adata.var"):
+        tm.pp.drop_nuisance_genes(adata, gene_symbols="symbol")
+
+
+def test_genes_by_cells_are_recognised():
+    adata = _genes(["CD8A", "XIST"]).T.copy()
+    with pytest.raises(ValueError, match="no gene is a clonotype or sex gene, but obs_names are: .* transpose it"):
+        tm.pp.drop_nuisance_genes(adata)
+
+
+def test_a_table_in_obsm_keeps_its_names():
+    adata = _genes(["CD8A", "XIST"])
+    adata.obsm["X_scores"] = pd.DataFrame({"A(+)": [1.0, 2.0]}, index=adata.obs_names)
+    tm.pp.drop_nuisance_genes(adata)
+    assert list(adata.obsm["X_scores"].columns) == ["A(+)"]
 
 
 def test_no_gene_left_is_an_error_and_nothing_changes():

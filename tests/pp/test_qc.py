@@ -86,6 +86,72 @@ def test_log_values_give_the_same_cells_with_a_warning(counts, base):
     np.testing.assert_allclose(counts.obs["pct_counts_mt"], expected.obs["pct_counts_mt"], rtol=1e-4)
 
 
+def test_values_that_no_natural_logarithm_has_are_refused(counts):
+    """log2(TPM + 1) reaches 20 and more: read as a natural logarithm, that is a billion counts."""
+    linear = counts.X / counts.X.sum(axis=1, keepdims=True) * 1e6
+    linear[:, 100] += 2e6
+    counts.X = np.log2(linear + 1)
+    before = counts.copy()
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(
+            ValueError,
+            match=r"taken as log\(1 \+ x\) to base 2.718 a cell would have .* counts, which no cell has.*base=2",
+        ),
+    ):
+        warnings.simplefilter("error")
+        tm.pp.qc(counts)
+    _assert_unchanged(counts, before)
+
+
+def test_the_base_can_be_given(counts):
+    expected = tm.pp.qc(counts, copy=True)
+    counts.X = np.log2(counts.X + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tm.pp.qc(counts, base=2)
+    np.testing.assert_allclose(counts.obs["pct_counts_mt"], expected.obs["pct_counts_mt"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("base", [1, 0.5, np.inf, "2", np.nan])
+def test_what_is_no_base_is_refused(counts, base):
+    with pytest.raises(ValueError, match="base=.* must be the base of a logarithm, above 1"):
+        tm.pp.qc(counts, base=base)
+
+
+def test_symbols_are_read_from_a_column(counts):
+    expected = tm.pp.qc(counts, copy=True)
+    counts.var["feature_name"] = pd.Categorical(counts.var_names)
+    counts.var_names = [f"ENSG{i:011d}" for i in range(N_GENES)]
+    tm.pp.qc(counts, gene_symbols="feature_name")
+    pd.testing.assert_frame_equal(counts.obs, expected.obs)
+
+
+def test_genes_by_cells_are_recognised(counts):
+    with pytest.raises(ValueError, match="2 obs_names begin with .*, and no gene: this is genes x cells; transpose it"):
+        tm.pp.qc(counts.T.copy())
+
+
+def test_half_precision_does_not_overflow(counts):
+    """Sums of counts above 65,504 are infinite in half precision."""
+    counts.X = (counts.X * 100).astype(np.float16)
+    tm.pp.qc(counts)
+    assert counts.obs_names.tolist() == ["good", "low_ok", "high_ok"]
+
+
+def test_indices_out_of_range_are_refused(counts):
+    counts.X = sparse.csr_matrix(counts.X)
+    counts.X.indices[3] = N_GENES
+    with pytest.raises(ValueError, match="it has a value in column 12000, which does not exist"):
+        tm.pp.qc(counts)
+
+
+def test_a_table_in_obsm_keeps_its_names(counts):
+    counts.obsm["X_scores"] = pd.DataFrame({"A(+)": np.arange(6.0)}, index=counts.obs_names)
+    tm.pp.qc(counts)
+    assert counts.obsm["X_scores"]["A(+)"].tolist() == [0, 2, 4]
+
+
 @pytest.mark.filterwarnings("error:.*does not hold counts")
 def test_log_values_need_no_warning_where_no_gene_is_mitochondrial(counts):
     counts.X = np.log1p(counts.X)

@@ -32,6 +32,7 @@ def as_sets(modules):
     )
 
 
+@pytest.mark.needs_pandas_2
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("only_activating", [True, False])
 def test_modules_are_those_of_pyscenic(seed, only_activating):

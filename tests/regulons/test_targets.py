@@ -1,8 +1,9 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from tcellmil.regulons import split_by_sign, targets_from_net
-from tcellmil.regulons._targets import describe_names, keep_covered, weight_matrix
+from tcellmil.regulons._targets import describe_names, keep_covered, present_targets, weight_matrix
 
 
 def net(**columns):
@@ -40,6 +41,11 @@ def test_kept_regulons_keep_the_targets_that_are_not_here():
     assert kept.values.tolist() == [["A", "g1", 1.0], ["A", "g2", 1.0]]
 
 
+def test_targets_that_are_present_are_counted():
+    counted = present_targets(targets_from_net(net()), pd.Index(["g2", "x"]))
+    assert counted.to_dict("index") == {"A": {"present": 1, "total": 2}, "B": {"present": 0, "total": 1}}
+
+
 def test_weights_stand_at_their_gene_and_regulon():
     targets = targets_from_net(net(weight=[1, 2, 3]))
     matrix = weight_matrix(targets, ["A", "B"], pd.Index(["x", "g2", "g1"]))
@@ -57,6 +63,7 @@ def test_weights_stand_at_their_gene_and_regulon():
         (net(weight=["1", "x", "1"]), "a weight that is no number"),
         (net(target=["g1", "g2", None]), "the first in row 2"),
         (net(target=["g1", "g2", "g2"]), "1 edges more than once, for example A - g2"),
+        (net(weight=[1, np.inf, 1]), "1 weights of net are infinite, the first that of A - g1"),
         (net(weight=0), "no edge with a weight other than 0"),
     ],
 )

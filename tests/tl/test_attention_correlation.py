@@ -203,7 +203,7 @@ def test_a_fitted_cohort_and_new_patients_are_correlated_as_they_come(fitted, ma
 @pytest.mark.parametrize(
     ("change", "options", "error", "message"),
     [
-        ({}, {"key": "other"}, KeyError, "adata.uns has no 'other'; run tl.fit_mil"),
+        ({}, {"key": "other"}, KeyError, "adata.uns has no fit 'other'; fits here: "),
         ({}, {"use_rep": "X_umap"}, KeyError, "'X_umap' is not in adata.obsm"),
         ({}, {"min_cells": 2}, ValueError, "min_cells=2 must be at least 3; two cells are always perfectly correlated"),
         (

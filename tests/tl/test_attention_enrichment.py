@@ -227,7 +227,7 @@ def test_a_fitted_cohort_is_tested_as_it_comes(fitted):
     ("options", "error", "message"),
     [
         ({"groupby": "type"}, KeyError, r"groupby='type' is not a column of adata.obs; there are \['patient'"),
-        ({"key": "other"}, KeyError, "adata.uns has no 'other'; run tl.fit_mil"),
+        ({"key": "other"}, KeyError, "adata.uns has no fit 'other'; fits here: "),
         ({"n_permutations": 0}, ValueError, "n_permutations=0 must be a whole number of at least 1"),
         ({"min_cells": 0}, ValueError, "min_cells=0 must be a whole number of at least 1"),
         ({"groupby": "same"}, ValueError, r"groupby='same' has 1 groups .*\['x'\]; permuting needs at least two"),

@@ -110,7 +110,7 @@ DATA = {
     "few patients": (
         TWO_NR,
         ValueError,
-        r"fewer than 3 patients of class \['NR'\] \(R: 6, NR: 2\); add patients or merge",
+        r"fewer than 3 patients of class \['NR'\] \(R: 6, NR: 2\); each class needs at least 3: add patients",
     ),
     "single cell": (single_cell, ValueError, r"patients \['lonely'\] have a single cell; .*drop these patients"),
     "nan": (
@@ -122,7 +122,7 @@ DATA = {
     "no representation": (
         no_representation,
         KeyError,
-        r"use_rep='X_regulons' is not in adata.obsm; there are \['X_pca'\]; run tcellmil.tl.regulons first",
+        r"use_rep='X_regulons' is not in adata.obsm; there are \['X_pca'\], and 'X' for adata.X",
     ),
     "gene names": (repeated_genes, ValueError, r"var_names are not unique: \['a'\]; call adata.var_names_make_unique"),
     "cell names": (
@@ -190,7 +190,7 @@ ARGUMENTS = {
     "overwriting": (
         {"use_rep": "X_pca", "key_added": "pca"},
         ValueError,
-        "key_added='pca' would overwrite use_rep='X_pca'",
+        "key_added='pca': adata.obsm\\['X_pca'\\] is there",
     ),
     "bootstrap": ({"n_boot": 0}, ValueError, "n_boot=0 must be a whole number of at least 1"),
     "network option": (

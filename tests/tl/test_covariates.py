@@ -88,7 +88,6 @@ def test_covariates_reach_files_perturbation_shap_and_new_patients(make_cohort, 
     assert tm.get.predictions(new)["prob_R"].between(0, 1).all()
     older = new.copy()
     older.obs["age"] += 30
-    del older.uns["tcellmil"]
     tm.tl.predict(older, back)
     assert not np.allclose(tm.get.predictions(older)["prob_R"], tm.get.predictions(new)["prob_R"])
 

@@ -16,7 +16,8 @@ from tcellmil.data import Fields
 from tcellmil.nn import NetworkConfig
 from tcellmil.training import TrainingConfig
 
-WRITTEN = {"config", "weights", "splits", "params", "predictions", "metrics", "history"}
+STATE = {"config", "weights", "splits", "checksum"}
+WRITTEN = STATE | {"params", "predictions", "embedding", "features", "metrics", "history"}
 
 
 def metric(adata, key="tcellmil"):
@@ -26,10 +27,10 @@ def metric(adata, key="tcellmil"):
 def test_the_documented_keys_are_written_and_nothing_else(make_cohort, fitted_once):
     before, after = make_cohort(), fitted_once
     assert set(after.obsm) - set(before.obsm) == {"X_tcellmil"}
-    assert set(after.obs) - set(before.obs) == {"tcellmil_attention"}
+    assert set(after.obs) - set(before.obs) == {"tcellmil_attention", "tcellmil_attention_relative"}
     assert set(after.uns) - set(before.uns) == {"tcellmil"}
     assert set(after.uns["tcellmil"]) == WRITTEN
-    pd.testing.assert_frame_equal(after.obs.drop(columns="tcellmil_attention"), before.obs)
+    pd.testing.assert_frame_equal(after.obs[before.obs.columns], before.obs)
     for key in before.obsm:
         assert np.array_equal(after.obsm[key], before.obsm[key])
     assert np.array_equal(after.X, before.X)
@@ -293,7 +294,7 @@ def test_arguments_are_the_fields_the_splits_and_two_dicts_of_options():
 def test_every_choice_is_a_literal():
     assert {name for _, name in CHOICES} == {
         *("outcome", "unlabelled", "scaling", "cv", "calibration"),
-        *("compression", "pooling", "attention", "batch_encoding", "early_stopping", "encoder"),
+        *("compression", "pooling", "attention", "batch_encoding", "early_stopping", "encoder", "accelerator"),
     }
 
 

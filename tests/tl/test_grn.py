@@ -36,6 +36,32 @@ def test_a_layer_is_used_when_named(cohort):
     assert not adata.uns["grn"]["edges"].equals(adata.uns["x"]["edges"])
 
 
+def test_symbols_are_read_from_a_column(cohort):
+    adata = ad.AnnData(cohort.X, obs=cohort.obs, var=cohort.var[[]])
+    adata.var["feature_name"] = pd.Categorical(adata.var_names)
+    adata.var_names = [f"ENSG{i:011d}.1" for i in range(adata.n_vars)]
+    with pytest.raises(ValueError, match="but 2 values of adata.var.'feature_name'. are: pass gene_symbols='feature"):
+        tm.tl.grn(adata, tf_names=["IRF7", "SPI1"])
+    tm.tl.grn(adata, tf_names=["IRF7", "SPI1"], gene_symbols="feature_name")
+    expected = tm.tl.grn(cohort, tf_names=["IRF7", "SPI1"], copy=True).uns["grn"]["edges"]
+    pd.testing.assert_frame_equal(adata.uns["grn"]["edges"], expected)
+    assert adata.uns["grn"]["params"]["gene_symbols"] == "feature_name"
+
+
+def test_a_set_of_factors_gives_the_network_of_the_list(cohort):
+    adata = cohort.copy()
+    tm.tl.grn(adata, tf_names={"SPI1", "IRF7", "PAX5"})
+    tm.tl.grn(adata, tf_names=["PAX5", "SPI1", "IRF7", "PAX5"], key_added="x")
+    pd.testing.assert_frame_equal(adata.uns["grn"]["edges"], adata.uns["x"]["edges"])
+    assert list(adata.uns["grn"]["params"]["tf_names"]) == ["IRF7", "PAX5", "SPI1"]
+
+
+def test_genes_by_cells_are_recognised(cohort):
+    adata = ad.AnnData(cohort.X.T.tocsr(), obs=cohort.var[[]], var=cohort.obs[[]])
+    with pytest.raises(ValueError, match="2 obs_names are, so this is genes x cells: transpose it"):
+        tm.tl.grn(adata, tf_names=["IRF7", "SPI1"])
+
+
 def test_bad_input_leaves_the_data_untouched(cohort):
     with pytest.raises(KeyError, match="layer='counts' is not in adata.layers"):
         tm.tl.grn(cohort, layer="counts")

@@ -87,9 +87,8 @@ def test_new_patients_need_no_outcome(adata, outcome):
     new.obs["patient"] = "new " + new.obs["patient"].astype(str)
     for column in ("age", "grade", "days", "died"):
         del new.obs[column]
-    new.uns.clear()
-    tm.tl.predict(new, adata)
-    table = tm.get.predictions(new)
+    tm.tl.predict(new, adata, key_added="new")
+    table = tm.get.predictions(new, key="new")
     value = {"continuous": "predicted", "ordinal": "prob_high", "survival": "risk"}[outcome]
     assert table[value].notna().all() and (table["n_replicas"] == 3).all()
     seen = {"continuous": "label", "survival": "time"}.get(outcome)
@@ -131,10 +130,10 @@ def test_unreadable_outcomes_of_new_patients_are_left_out_with_a_warning(adata):
     new = adata[adata.obs["patient"].isin(["P1", "P2"])].copy()
     new.obs["patient"] = "new " + new.obs["patient"].astype(str)
     new.obs["days"] = "soon"
-    new.uns.clear()
     with pytest.warns(UserWarning, match="outcomes of the new patients are left out: label_key 'days' is not a finite"):
-        tm.tl.predict(new, adata)
-    assert tm.get.predictions(new)["risk"].notna().all() and tm.get.predictions(new)["time"].isna().all()
+        tm.tl.predict(new, adata, key_added="new")
+    table = tm.get.predictions(new, key="new")
+    assert table["risk"].notna().all() and table["time"].isna().all()
 
 
 def test_large_numbers_and_times_are_not_rounded(adata):

@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_null_and_another_does_not(fitted):
     [
         ({"n_permutations": 0}, ValueError, r"n_permutations=0 must be a whole number of at least 1"),
         ({"metric": "auc"}, ValueError, r"metric='auc' is not known; choose from 'auroc'"),
-        ({"key": "other"}, KeyError, r"holds no fitted model"),
+        ({"key": "other"}, KeyError, "adata.uns has no fit 'other'; fits here: "),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(fitted, options, error, message):

@@ -37,10 +37,10 @@ def test_new_patients_get_the_mean_over_all_replicas_and_its_spread(new, fitted)
 def test_only_the_documented_keys_are_written(new, fitted):
     obs, obsm, uns = set(new.obs), set(new.obsm), set(new.uns)
     assert tm.tl.predict(new, fitted, key_added="other") is None
-    assert set(new.obs) - obs == {"other_attention"}
+    assert set(new.obs) - obs == {"other_attention", "other_attention_relative"}
     assert set(new.obsm) - obsm == {"X_other"}
     assert set(new.uns) - uns == {"other"}
-    assert set(new.uns["other"]) == {"predictions", "params"}
+    assert set(new.uns["other"]) == {"predictions", "embedding", "features", "params"}
 
 
 def test_copy_leaves_the_input(new, fitted):
@@ -121,11 +121,11 @@ def test_patients_with_known_names_bring_a_warning(make_cohort, new, fitted):
 
 
 def test_without_a_fitted_model_the_verb_to_run_is_named(new, make_cohort):
-    with pytest.raises(KeyError, match="holds no fitted model; run tcellmil.tl.fit_mil first"):
+    with pytest.raises(KeyError, match="holds no fitted model; run tl.fit_mil first"):
         tm.tl.predict(new, make_cohort())
 
 
 def test_predictions_of_predict_hold_no_model(new, make_cohort, fitted):
     tm.tl.predict(new, fitted)
-    with pytest.raises(KeyError, match="holds no fitted model; run tcellmil.tl.fit_mil first"):
+    with pytest.raises(KeyError, match=r"no fitted model \(tl.predict leaves predictions only\); run tl.fit_mil"):
         tm.tl.perturb(new)

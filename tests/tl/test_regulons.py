@@ -1,4 +1,7 @@
+import importlib
+import json
 import logging
+import warnings
 
 import anndata as ad
 import decoupler as dc
@@ -144,11 +147,94 @@ def test_methods_of_decoupler_give_its_own_scores(cohort, net, method):
     small = cohort[:40].copy()
     tm.tl.regulons(small, net=signed, method=method)
     expected = cohort[:40].copy()
-    getattr(dc.mt, method)(expected, signed)
+    getattr(dc.mt, method)(expected, signed, empty=False)
     expected = expected.obsm[f"score_{method}"]
     assert list(small.uns["regulons"]["names"]) == sorted(expected.columns)
     np.testing.assert_allclose(tm.get.regulons(small), expected[sorted(expected.columns)], rtol=1e-4, atol=1e-5)
     assert small.uns["regulons"]["params"]["method"] == method
+
+
+INDEPENDENT = ["gsea", "mlm", "ora", "ulm", "viper", "waggr", "zscore"]
+LONG_COMPILED = ("gsea", "ora", "waggr")
+
+
+def test_every_method_of_decoupler_is_tested_for_dependence_on_other_cells():
+    of_trees = {"mdt", "udt"}  # need xgboost, and fit each cell alone
+    assert {*INDEPENDENT, "aucell", "gsva"} | of_trees == set(dc.mt.show()["name"]) | of_trees
+
+
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=pytest.mark.slow if m in LONG_COMPILED else ()) for m in [*INDEPENDENT, "aucell"]],
+)
+@pytest.mark.parametrize("n_cells", [1, 20])
+@pytest.mark.filterwarnings("ignore::numba.NumbaPendingDeprecationWarning")
+def test_the_scores_of_a_cell_do_not_depend_on_other_cells(cohort, net, method, n_cells, monkeypatch):
+    """decoupler leaves out genes that no cell detects, and viper scales by the highest rank of all cells."""
+    permute = importlib.import_module("decoupler.mt._waggr")
+    monkeypatch.setattr(permute, "_perm", getattr(permute._perm, "py_func", permute._perm))  # half a minute to compile
+    rng = np.random.default_rng(0)
+    X = np.minimum(cohort.X[:60].toarray(), 1.0)  # ties at the top of every cell
+    X[:n_cells, rng.choice(cohort.n_vars, 400, replace=False)] = 0  # genes that only the other cells detect
+    signed = net.assign(weight=rng.uniform(0.1, 1, len(net)))
+    signed["weight"] *= 1 if method == "aucell" else rng.choice([-1, 1], len(net))
+    options = {"times": 50} if method in ("gsea", "waggr") else {}
+    together = ad.AnnData(sparse.csr_matrix(X), var=cohort.var[[]])
+    alone = together[:n_cells].copy()
+    for adata in (together, alone):
+        tm.tl.regulons(adata, net=signed, method=method, **options)
+    assert list(alone.uns["regulons"]["names"]) == list(together.uns["regulons"]["names"]) == ["A", "B", "C", "IRF7"]
+    np.testing.assert_allclose(alone.obsm["X_regulons"], together.obsm["X_regulons"][:n_cells], rtol=1e-4, atol=1e-5)
+
+
+def test_viper_does_not_scale_by_the_ranks_of_other_cells():
+    """A cell whose highest genes are tied, alone and beside one without ties."""
+    X = np.zeros((2, 40), dtype=np.float32)
+    X[0, :10] = 1
+    X[1] = np.random.default_rng(0).permutation(40) + 1
+    net = pd.DataFrame({"source": np.repeat(["A", "B"], 10), "target": [f"g{i}" for i in range(20)], "weight": 0.5})
+    both = ad.AnnData(X, var=pd.DataFrame(index=[f"g{i}" for i in range(40)]))
+    alone = both[:1].copy()
+    for adata in (both, alone):
+        tm.tl.regulons(adata, net=net, method="viper", pleiotropy=False)
+    np.testing.assert_allclose(alone.obsm["X_regulons"], both.obsm["X_regulons"][:1], rtol=1e-6)
+
+
+def test_a_method_that_compares_cells_says_so(cohort, net, monkeypatch):
+    def gsva(cells, net, **_):  # its own takes a minute to compile
+        cells.obsm["score_gsva"] = pd.DataFrame(0.5, index=cells.obs_names, columns=["A"])
+
+    monkeypatch.setattr(dc.mt, "gsva", gsva)
+    small = cohort[:20].copy()
+    with pytest.warns(UserWarning, match="gsva compares each cell with the other cells here"):
+        tm.tl.regulons(small, net=net, method="gsva")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"empty": True}, "empty= of decoupler is not an argument here: all genes and cells are kept"),
+        ({"tmin": 3}, "tmin= of decoupler is not an argument here: use min_targets"),
+    ],
+)
+def test_options_of_decoupler_that_are_set_here_are_refused(cohort, net, option, message, unchanged):
+    with pytest.raises(TypeError, match=message):
+        tm.tl.regulons(cohort, net=net, method="ulm", **option)
+
+
+def test_cells_without_counts_change_no_other_cell(cohort, net):
+    X = cohort.X[:30].toarray()
+    X[[3, 7]] = 0
+    adata = ad.AnnData(sparse.csr_matrix(X), var=cohort.var[[]])
+    others = adata[np.delete(np.arange(30), [3, 7])].copy()
+    with pytest.warns(UserWarning, match="ulm has no score for 2 cells"):
+        tm.tl.regulons(adata, net=net, method="ulm")
+    tm.tl.regulons(others, net=net, method="ulm")
+    scores = np.delete(adata.obsm["X_regulons"], [3, 7], axis=0)
+    np.testing.assert_allclose(scores, others.obsm["X_regulons"], rtol=1e-5)
+    empty = ad.AnnData(np.zeros((3, cohort.n_vars), dtype=np.float32), var=cohort.var[[]])
+    with pytest.raises(ValueError, match="no cell has a value other than 0, so that ulm has nothing to score"):
+        tm.tl.regulons(empty, net=net, method="ulm")
 
 
 def test_arguments_reach_the_method_of_decoupler(cohort, net):
@@ -156,7 +242,7 @@ def test_arguments_reach_the_method_of_decoupler(cohort, net):
     tm.tl.regulons(small, net=net, method="zscore", flavor="KSEA")
     tm.tl.regulons(small, net=net, method="zscore", key_added="default")
     assert not np.allclose(small.obsm["X_regulons"], small.obsm["X_default"])
-    assert small.uns["regulons"]["params"]["flavor"] == "KSEA"
+    assert json.loads(small.uns["regulons"]["params"]["method_kwargs"]) == {"flavor": "KSEA"}
 
 
 def test_without_a_net_modules_are_used_and_a_warning_says_so(cohort):
@@ -194,8 +280,14 @@ def test_one_line_says_what_was_done(cohort, net, caplog):
     with caplog.at_level(logging.INFO, logger="tcellmil"):
         tm.tl.regulons(cohort, net=net, copy=True)
     assert [r.message for r in caplog.records] == [
-        "regulons: 4 regulons (of 4) from net scored in 360 cells by aucell, median 12 targets"
+        "regulons: 4 regulons (of 4) from net scored in 360 cells by aucell, median 12 of 12 targets present"
     ]
+    caplog.clear()
+    few = cohort[:, cohort.var_names.isin(net.target[net.source != "IRF7"][::2])].copy()
+    with caplog.at_level(logging.INFO, logger="tcellmil"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tm.tl.regulons(few, net=net, auc_threshold=0.5)
+    assert caplog.records[0].message.endswith("median 6 of 12 targets present")
 
 
 def test_a_coarse_cutoff_is_warned_about(cohort, net, recwarn):
@@ -278,6 +370,97 @@ def test_values_that_cannot_be_ranked_are_refused(cohort, net):
         with pytest.raises(ValueError, match="NaN or infinite"):
             tm.tl.regulons(scaled, net=net, method=method, key_added="x")
     assert "x" not in scaled.uns
+
+
+@pytest.mark.parametrize("method", ["aucell", "ulm"])
+@pytest.mark.parametrize("dtype", ["f2", ">f4", "u1", "g"])
+def test_the_type_of_dense_values_does_not_matter(cohort, net, dtype, method):
+    counts = np.round(cohort.X[:40].toarray())
+    expected, other = (ad.AnnData(counts.astype(kind), var=cohort.var[[]]) for kind in ("f4", dtype))
+    for adata in (expected, other):
+        tm.tl.regulons(adata, net=net, method=method)
+    np.testing.assert_allclose(other.obsm["X_regulons"], expected.obsm["X_regulons"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["aucell", "ulm"])
+def test_indices_out_of_range_are_refused_before_any_kernel(cohort, net, method):
+    adata = cohort.copy()
+    adata.X.indices[7] = 1_000_000
+    with pytest.raises(ValueError, match="is damaged: it has a value in column 1000000, which does not exist"):
+        tm.tl.regulons(adata, net=net, method=method)
+    assert "regulons" not in adata.uns
+
+
+def test_text_and_complex_numbers_are_refused(cohort, net):
+    adata = ad.AnnData(np.ones((60, cohort.n_vars), dtype=complex), var=cohort.var[[]])
+    with pytest.raises(ValueError, match="holds values of type complex128, not real numbers; convert them before"):
+        tm.tl.regulons(adata, net=net)
+
+
+def test_genes_by_cells_are_recognised(cohort, net):
+    adata = ad.AnnData(cohort.X.T.tocsr(), obs=cohort.var[[]], var=cohort.obs[[]])
+    with pytest.raises(ValueError, match=r"none of \d+ targets is among .* but \d+ obs_names are.* transpose"):
+        tm.tl.regulons(adata, net=net)
+    with pytest.raises(ValueError, match="none of 2 transcription factors is among .* 2 obs_names are.* transpose"):
+        tm.tl.regulons(adata, tf_names=["IRF7", "SPI1"])
+    assert not adata.uns
+
+
+@pytest.fixture
+def with_identifiers(cohort):
+    """As in a file of CELLxGENE: identifiers as names, symbols as a categorical column."""
+    adata = ad.AnnData(cohort.X, obs=cohort.obs, var=cohort.var[[]])
+    adata.var["feature_name"] = pd.Categorical(adata.var_names)
+    adata.var_names = [f"ENSG{i:011d}" for i in range(adata.n_vars)]
+    return adata
+
+
+@pytest.mark.parametrize("method", ["aucell", "ulm"])
+def test_symbols_are_read_from_a_column(cohort, net, with_identifiers, method):
+    expected = tm.tl.regulons(cohort, net=net, method=method, copy=True)
+    tm.tl.regulons(with_identifiers, net=net, method=method, gene_symbols="feature_name")
+    np.testing.assert_array_equal(with_identifiers.obsm["X_regulons"], expected.obsm["X_regulons"])
+    assert with_identifiers.uns["regulons"]["params"]["gene_symbols"] == "feature_name"
+
+
+def test_identifiers_without_symbols_name_the_column(net, with_identifiers):
+    with pytest.raises(ValueError, match=r"but \d+ values of adata.var\['feature_name'\] are: pass gene_symbols="):
+        tm.tl.regulons(with_identifiers, net=net)
+    del with_identifiers.var["feature_name"]
+    with pytest.raises(ValueError, match=r"var_names look like Ensembl.* name a column of adata.var .*gene_symbols="):
+        tm.tl.regulons(with_identifiers, net=net)
+
+
+def test_versions_of_identifiers_are_recognised(net, with_identifiers):
+    identifier = dict(zip(with_identifiers.var["feature_name"], with_identifiers.var_names, strict=True))
+    of_ids = net.assign(target=net.target.map(identifier))
+    with_identifiers.var_names += ".12"
+    with pytest.raises(ValueError, match=r"without the version at the end of var_names: adata.var_names = "):
+        tm.tl.regulons(with_identifiers, net=of_ids)
+
+
+def test_genes_that_share_a_symbol_are_merged_and_a_line_says_so(cohort, net, with_identifiers, caplog):
+    counts = sparse.csr_matrix(np.round(cohort.X.toarray()))
+    twice = sparse.hstack([counts, counts[:, :2]]).tocsr()
+    var = pd.DataFrame({"feature_name": [*cohort.var_names, *cohort.var_names[:2]]})
+    adata = ad.AnnData(twice, obs=cohort.obs[[]], var=var.set_index(pd.Index([f"E{i}" for i in range(len(var))])))
+    with caplog.at_level(logging.INFO, logger="tcellmil"):
+        tm.tl.regulons(adata, net=net, gene_symbols="feature_name")
+    assert "regulons: 4 genes share the names" in caplog.messages[0]
+    assert "their counts are added up" in caplog.messages[0]
+    assert adata.uns["regulons"]["params"]["n_genes"] == cohort.n_vars
+    counts = counts.tolil()
+    counts[:, :2] *= 2
+    expected = ad.AnnData(counts.tocsr(), var=cohort.var[[]])
+    tm.tl.regulons(expected, net=net)
+    np.testing.assert_array_equal(adata.obsm["X_regulons"], expected.obsm["X_regulons"])
+
+
+def test_a_column_that_is_not_there_is_named(cohort, net, unchanged):
+    with pytest.raises(KeyError, match=r"gene_symbols='symbol' is not a column of adata.var; there are"):
+        tm.tl.regulons(cohort, net=net, gene_symbols="symbol")
+    with pytest.raises(TypeError, match="gene_symbols must be the name of a column of adata.var"):
+        tm.tl.regulons(cohort, net=net, gene_symbols=["symbol"])
 
 
 def test_views_and_files_are_refused(cohort, net, tmp_path):

@@ -169,7 +169,7 @@ def test_values_that_do_not_add_up_are_warned_about(fitted):
         ({"n_samples": 2.5}, ValueError, r"n_samples=2.5 must be a whole number"),
         ({"n_steps": -1}, ValueError, r"n_steps=-1 must be a whole number"),
         ({"target_class": "CR"}, ValueError, r"target_class='CR' is not known; choose from 'NR', 'R'"),
-        ({"key": "other"}, KeyError, r"holds no fitted model; run tcellmil.tl.fit_mil first"),
+        ({"key": "other"}, KeyError, "adata.uns has no fit 'other'; fits here: "),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(fitted, options, error, message):

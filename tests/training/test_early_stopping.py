@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from tcellmil.training import StackedAdamW
+from tcellmil.training import StackedAdamW, TrainingConfig
 from tcellmil.training._early_stopping import BestState
 
 
@@ -82,3 +82,8 @@ def test_stopping_on_patients_needs_two_of_each_class(make_bags, fit):
     bags = make_bags(n_patients=4)
     with pytest.raises(ValueError, match="needs at least 2 training patients of every class, a fold has 1"):
         fit(bags, bags.replicas("loo"), early_stopping="both")
+
+
+@pytest.mark.parametrize(("given", "stored"), [(True, "both"), (False, "none"), (np.True_, "both"), ("both", "both")])
+def test_true_and_false_are_what_they_are_in_scvi_tools(given, stored):
+    assert TrainingConfig(early_stopping=given).early_stopping == stored

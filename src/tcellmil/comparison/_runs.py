@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,6 +63,7 @@ def compare_runs(
     problem: Problem,
     *,
     in_pairs: bool,
+    of_pairs: Mapping[tuple[str, str], pd.DataFrame] | None = None,
     n_boot: int,
     n_permutations: int,
     seed: int,
@@ -77,6 +78,8 @@ def compare_runs(
         What the methods were given.
     in_pairs
         The splits left pairs out, whose order is what counts.
+    of_pairs
+        Further rows by method and representation, which are not compared with the reference.
     n_boot, n_permutations, seed
         Resamples for intervals; exchanges for p-values; for both.
 
@@ -106,7 +109,11 @@ def compare_runs(
         if run is reference:
             table[["difference", "difference_ci_low", "difference_ci_high", "p"]] = np.nan
             table["test"] = ""
-    return pd.concat([table for table, _ in tables], ignore_index=True)
+    parts = []
+    for table, run in tables:
+        further = (of_pairs or {}).get((run.method, run.rep), pd.DataFrame())
+        parts += [table, further.assign(method=run.method, rep=run.rep, test="")] if len(further) else [table]
+    return pd.concat(parts, ignore_index=True)
 
 
 def describe_runs(runs: Sequence[Run]) -> pd.DataFrame:

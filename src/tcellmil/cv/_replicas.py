@@ -44,6 +44,11 @@ class Replicas:
         weights = None if self.weights is None else self.weights[index]
         return Replicas(self.seed[index], self.fold[index], self.train[index], self.test[index], weights)
 
+    def of_patients(self, index: np.ndarray) -> Replicas:
+        """The same replicas, of which only some patients are looked at."""
+        weights = None if self.weights is None else self.weights[:, index]
+        return Replicas(self.seed, self.fold, self.train[:, index], self.test[:, index], weights)
+
     @classmethod
     def join(cls, parts: Sequence[Replicas]) -> Replicas:
         """Replicas of several splits of the same patients, one after another."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from tcellmil._checks import some
 
+from ._stored import StoredSplits
+
 Fold = tuple[str, np.ndarray, np.ndarray]  # name, indices to train on, indices held out
 
 
@@ -73,6 +75,11 @@ class Splitter(ABC):
     def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
         """Yield the name of each fold, indices of the patients to train on, and indices of those held out."""
 
+    def check_stored(self, splits: StoredSplits) -> None:
+        """Raise a ValueError where splits out of a file are not such that :meth:`split` could have made them."""
+        if not splits.replicas.test.any():
+            raise ValueError(f"cv={self.name!r} holds out nobody")
+
 
 class NoSplit(Splitter):
     """Train on every labelled patient and hold out none."""
@@ -82,6 +89,13 @@ class NoSplit(Splitter):
     def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
         """As :meth:`Splitter.split`."""
         yield "all", patients.labelled, patients.labelled[:0]
+
+    def check_stored(self, splits: StoredSplits) -> None:
+        """As :meth:`Splitter.check_stored`."""
+        splits.check_folds(["all"])
+        splits.check_all_train()
+        if splits.held_out.any():
+            raise ValueError(f"cv='none' holds out {some(splits.names[splits.held_out.any(axis=0)], 3)}")
 
 
 class LeaveOneOut(Splitter):
@@ -94,6 +108,11 @@ class LeaveOneOut(Splitter):
         for name, own in patients.groups_in_turn():
             yield name, np.setdiff1d(patients.labelled, own), own
 
+    def check_stored(self, splits: StoredSplits) -> None:
+        """As :meth:`Splitter.check_stored`."""
+        _check_one_out(splits)
+        splits.check_all_train()
+
 
 class RebalancedLeaveOneOut(Splitter):
     """Leave-one-out that also drops one random training patient of every other class.
@@ -101,6 +120,9 @@ class RebalancedLeaveOneOut(Splitter):
     The training set of plain leave-one-out always lacks one patient of the held-out class, so that a model that learns
     only the class prior ranks every patient wrongly. Here the prior is the same in all folds. Where the outcome is a
     number, weights of the training patients have the same effect (:func:`balancing_weights`).
+
+    Where samples come in groups, each fold trains on as many samples of every class as if the largest group of one
+    class were held out: otherwise the prior would go with the size of the group.
     """
 
     name = "rebalanced_loo"
@@ -109,13 +131,26 @@ class RebalancedLeaveOneOut(Splitter):
     def split(self, patients: Patients, seed: int = 0) -> Iterator[Fold]:
         """As :meth:`Splitter.split`."""
         labels, rng = patients.labels, np.random.default_rng([seed, 1])
-        classes = np.unique(labels[patients.labelled])
-        for name, own in patients.groups_in_turn():
-            left_out = {c: int((labels[own] == c).sum()) for c in classes}
-            most = max(left_out.values())
+        classes, n_samples = np.unique(labels[patients.labelled], return_counts=True)
+        folds = [(name, own, (labels[own] == classes[:, None]).sum(axis=1)) for name, own in patients.groups_in_turn()]
+        most = max(left_out.max() for _, _, left_out in folds)
+        if n_samples.min() <= most:
+            raise ValueError(
+                f"cv='rebalanced_loo': the largest group has {most} samples of one class, and one class has "
+                f"{n_samples.min()} samples in all, so that no fold could train on equal shares; use cv='loo' or folds"
+            )
+        for name, own, left_out in folds:
             rest = np.setdiff1d(patients.labelled, own)
-            dropped = [_choose(rest[labels[rest] == c], most - n, rng) for c, n in left_out.items() if n < most]
+            dropped = [
+                _choose(rest[labels[rest] == c], most - n, rng)
+                for c, n in zip(classes, left_out, strict=True)
+                if n < most
+            ]
             yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
+
+    def check_stored(self, splits: StoredSplits) -> None:
+        """As :meth:`Splitter.check_stored`."""
+        _check_one_out(splits)
 
 
 class LeavePairOut(Splitter):
@@ -141,6 +176,18 @@ class LeavePairOut(Splitter):
                 together = np.isin(groups[labelled], groups[[i, j]])
                 yield f"{patients.names[i]}|{patients.names[j]}", labelled[~together], np.array([i, j])
 
+    def check_stored(self, splits: StoredSplits) -> None:
+        """As :meth:`Splitter.check_stored`."""
+        splits.check_all_train()
+        position = {str(name): i for i, name in enumerate(splits.names)}
+        for k, fold in enumerate(splits.replicas.fold):
+            found = [splits.names[i] for i in splits.out(k)]
+            pairs = [(str(one), str(fold).removeprefix(f"{one}|")) for one in found]
+            pair = next((pair for pair in pairs if pair[1] in position and "|".join(pair) == fold), None)
+            if pair is None:
+                raise ValueError(f"fold {str(fold)!r} holds out {some(found)}, no pair of that name")
+            splits.check_holds_out(k, [position[name] for name in pair])
+
 
 class LeaveCohortOut(Splitter):
     """Hold out one cohort at a time."""
@@ -163,6 +210,13 @@ class LeaveCohortOut(Splitter):
             held_out = cohorts[labelled] == cohort
             elsewhere = ~np.isin(groups[labelled], groups[labelled[held_out]])
             yield f"cohort {cohort}", labelled[elsewhere], labelled[held_out]
+
+    def check_stored(self, splits: StoredSplits) -> None:
+        """As :meth:`Splitter.check_stored`."""
+        known, found = [f"cohort {i}" for i in range(splits.n_cohorts)], set(splits.replicas.fold.tolist())
+        splits.check_folds([name for name in known if name in found])  # a cohort may have no labelled patient
+        splits.check_all_train()
+        splits.check_each_once()
 
 
 class StratifiedFolds(Splitter):
@@ -193,6 +247,14 @@ class StratifiedFolds(Splitter):
         own = groups[labelled] if patients.several_samples else None
         for i, (train, test) in enumerate(splitter.split(labelled, strata[labelled], own)):
             yield f"fold {i}", labelled[train], labelled[test]
+
+    def check_stored(self, splits: StoredSplits) -> None:
+        """As :meth:`Splitter.check_stored`."""
+        if self.n_folds > len(splits.replicas):
+            raise ValueError(f"cv={self.n_folds} folds has {len(splits.replicas)} replicas")
+        splits.check_folds([f"fold {i}" for i in range(self.n_folds)])
+        splits.check_all_train()
+        splits.check_each_once()
 
 
 class SklearnSplits(Splitter):
@@ -291,7 +353,7 @@ def splitter_of_record(name: str) -> Splitter | None:
     ValueError
         If its splits cannot be drawn again.
     """
-    if name.isdigit():
+    if name.isdecimal():
         return StratifiedFolds(int(name))
     if name in SCHEMES:
         return SCHEMES[name]()
@@ -303,8 +365,31 @@ def splitter_of_record(name: str) -> Splitter | None:
     )
 
 
+def check_stored(splits: StoredSplits, cv: str, seeds: range) -> None:
+    """Raise a ValueError unless splits out of a file can be those of a fit that recorded ``cv`` and these seeds.
+
+    What is checked of the splits of scikit-learn's and of users' own splitters is that they are splits.
+    """
+    splits.check_sides(seeds)
+    known = {NoSplit.name: NoSplit, **SCHEMES}
+    if cv in known:
+        known[cv]().check_stored(splits)
+    elif cv.isdecimal() and len(cv) < 10:
+        StratifiedFolds(int(cv)).check_stored(splits)
+    else:
+        GivenSplits([]).check_stored(splits)
+
+
+def _check_one_out(splits: StoredSplits) -> None:
+    """Raise a ValueError unless each fold is named after whom it holds out; of groups, after the first sample."""
+    position = {str(name): i for i, name in enumerate(splits.names)}
+    for k, fold in enumerate(splits.replicas.fold):
+        if str(fold) not in position:
+            raise ValueError(f"fold {str(fold)!r} is not the name of a patient")
+        splits.check_holds_out(k, [position[str(fold)]])
+    splits.check_each_once()
+
+
 def _choose(patients: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """``n`` of the patients, or all that there are."""
-    if n == 1 and len(patients):
-        return np.array([rng.choice(patients)])
-    return rng.choice(patients, min(n, len(patients)), replace=False)
+    """``n`` of the patients."""
+    return np.array([rng.choice(patients)]) if n == 1 else rng.choice(patients, n, replace=False)

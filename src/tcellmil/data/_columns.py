@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+#: Texts that missing values become on their way through other programs.
+MISSING_AS_TEXT = ("nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "NaT", "None", "null", "NULL", "")
+
+
 def read_samples(adata: AnnData | MuData, sample_key: str) -> pd.Series:
     """The patient of each cell, as str; each has two cells or more."""
     samples = check_obs_column(adata, sample_key, "sample_key")
@@ -23,6 +27,7 @@ def read_samples(adata: AnnData | MuData, sample_key: str) -> pd.Series:
             "drop them, for example adata = adata[adata.obs[...].notna()].copy()"
         )
     samples = samples.astype(str)
+    _check_not_missing_as_text(samples, sample_key, "sample_key", samples)
     sizes = samples.value_counts()
     if (sizes < 2).any():
         raise ValueError(
@@ -32,10 +37,26 @@ def read_samples(adata: AnnData | MuData, sample_key: str) -> pd.Series:
     return samples
 
 
+def _check_not_missing_as_text(values: pd.Series, key: str, argument: str, patients: pd.Series) -> None:
+    """Raise a ValueError where values are the text that another program has made of a missing value."""
+    looks_missing = values.isin(MISSING_AS_TEXT).to_numpy()
+    if looks_missing.any():
+        text, column = values[looks_missing].iloc[0], f"adata.obs[{key!r}]"
+        whose = some(patients[looks_missing].unique())
+        raise ValueError(
+            f"{argument} {key!r} is the text {text!r} for patients {whose}, which looks like a missing value. Make it "
+            f"one, {column} = {column}.astype(object).replace({text!r}, float('nan')), and leave these patients out, "
+            f"adata = adata[{column}.notna()].copy()"
+            + (", or keep them with unlabelled='predict'" if argument == "label_key" else "")
+            + "; if it is a value of its own, give it another name"
+        )
+
+
 def per_patient(values: pd.Series, samples: pd.Series, key: str, argument: str) -> pd.Series:
     """The one value of each patient, as str, NaN where it has none; of a column, one value per cell."""
     values = values.astype(object)
     table = pd.DataFrame({"patient": samples.to_numpy(), "value": values.where(values.isna(), values.astype(str))})
+    _check_not_missing_as_text(table["value"], key, argument, table["patient"])
     n_values = table.groupby("patient")["value"].nunique(dropna=False)
     several = n_values.index[n_values > 1]
     if len(several):

@@ -37,9 +37,9 @@ class Fields:
     batch_key
         Column of ``obs`` with the cohort.
     use_rep
-        Key of ``obsm``: regulon activity, or any other representation. Of several keys, each representation has an
-        encoder of its own, and the latent of a cell is their latents side by side. In a MuData, a mapping from
-        modalities to a key of their ``obsm``, or several, or ``"X"`` for their matrix:
+        Key of ``obsm``: regulon activity, or any other representation; ``"X"`` is ``adata.X`` itself. Of several keys,
+        each representation has an encoder of its own, and the latent of a cell is their latents side by side. In a
+        MuData, a mapping from modalities to a key of their ``obsm``, or several, or ``"X"`` for their matrix:
         ``{"regulons": "X", "prot": "X_pca"}``; these modalities must have the same cells.
     outcome
         What ``label_key`` holds: ``"classes"``; ``"ordinal"``, classes with an order, by proportional odds;
@@ -179,7 +179,19 @@ def takes_fields(*, without: Sequence[str] = ()) -> Callable:
 
         @functools.wraps(function)
         def wrapper(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
+            if "layer" in kwargs and "layer" not in signature.parameters:
+                raise TypeError(
+                    f"{function.__name__} takes no layer; it reads representations: "
+                    f"adata.obsm['X_layer'] = adata.layers[{kwargs['layer']!r}], then use_rep='X_layer'"
+                )
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                unknown = [name for name in kwargs if name not in signature.parameters]
+                hint = f"; options of the training go into training={{{unknown[0]!r}: ...}}" if unknown else ""
+                raise TypeError(
+                    f"{function.__name__} {error}{hint if 'training' in signature.parameters else ''}"
+                ) from None
             given = {name: bound.arguments.pop(name) for name in names if name in bound.arguments}
             others = dict(bound.arguments)
             before = [others.pop(parameter.name) for parameter in own[:place]]

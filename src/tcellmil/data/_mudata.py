@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,21 @@ import numpy as np
 from scipy import sparse
 
 from tcellmil._checks import some
+from tcellmil._provenance import scores_at
 
 from ._representations import MATRIX, Representation, method_of, read_representation, stored_of
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+
+def obs_as_it_is() -> AbstractContextManager:
+    """Within this context a MuData that is made or updated copies no columns of its modalities into its own tables."""
+    import mudata
+
+    if hasattr(mudata, "settings"):  # since mudata 0.4
+        return mudata.settings.override(pull_on_update=False)
+    return mudata.set_options(pull_on_update=False)
 
 
 def read_of_mudata(mdata: MuData, places: Sequence[str]) -> list[Representation]:
@@ -59,7 +70,8 @@ def _read(mdata: MuData, place: str) -> Representation:
     rows = adata.obs_names.get_indexer(mdata.obs_names)
     if key != MATRIX:
         found = read_representation(adata, key)
-        return replace(found, place=place, x=found.x[rows])
+        return replace(found, place=place, x=found.x[rows], checksum=scores_at(mdata, place))
     x = np.asarray(adata.X.toarray() if sparse.issparse(adata.X) else adata.X, dtype=np.float32)
     # A modality that tl.regulons added says under its own name what its matrix is.
-    return Representation(place, x[rows], [str(name) for name in adata.var_names], method_of(stored_of(adata, mod)))
+    names, method = [str(name) for name in adata.var_names], method_of(stored_of(adata, mod))
+    return Representation(place, x[rows], names, method, scores_at(mdata, place))

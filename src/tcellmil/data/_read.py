@@ -138,7 +138,8 @@ def only_what_is_read(data: AnnData | MuData, fields: Fields) -> AnnData:
     for part in _representations(data, resolve_use_rep(data, fields.use_rep)):
         obsm[part.place] = part.x
         names = {} if part.names is None else {"names": np.array(part.names, dtype=object)}
-        uns[part.place.removeprefix("X_")] = {"params": {"method": part.method}, **names}
+        params = {"method": part.method, "checksum": part.checksum} | ({"verb": "regulons"} if part.checksum else {})
+        uns[part.place.removeprefix("X_")] = {"params": params, **names}
     return AnnData(obs=pd.DataFrame(obs, index=data.obs_names.copy()), obsm=obsm, uns=uns)
 
 

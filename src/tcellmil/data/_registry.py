@@ -45,7 +45,10 @@ def registry_fields(data: AnnData | MuData, keys: Fields) -> list:
     columns = {name: key for name, key in (("sample", keys.sample_key), ("batch", keys.batch_key)) if key is not None}
     if not is_mudata(data):
         found = [
-            fields.ObsmField(name, place, is_count_data=False) for name, place in zip(names, keys.use_rep, strict=True)
+            fields.LayerField(name, None, is_count_data=False)
+            if place == MATRIX and place not in data.obsm
+            else fields.ObsmField(name, place, is_count_data=False)
+            for name, place in zip(names, keys.use_rep, strict=True)
         ]
         return found + [fields.CategoricalObsField(name, key) for name, key in columns.items()]
     found = []

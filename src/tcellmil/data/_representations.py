@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import sparse
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_finite, choices, is_mudata, some
+from tcellmil._provenance import scores_at
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,12 +40,15 @@ class Representation:
         Names of its columns, where they are known.
     method
         How it was computed, where that is recorded: ``"aucell"`` scores are in [0, 1] by construction.
+    checksum
+        Of scores that :func:`tcellmil.tl.regulons` wrote.
     """
 
     place: str
     x: np.ndarray
     names: list[str] | None = None
     method: str = ""
+    checksum: str = ""
 
     @property
     def n_features(self) -> int:
@@ -64,8 +68,9 @@ def resolve_use_rep(data: AnnData | MuData, use_rep: UseRep) -> tuple[str, ...]:
     data
         What will be read.
     use_rep
-        One place or several; or a mapping from modalities to keys of their ``obsm``, ``"X"`` for the matrix. In a
-        MuData, ``"X_regulons"`` is also the modality that :func:`tcellmil.tl.regulons` adds.
+        One place or several, ``"X"`` for the matrix of an AnnData; or a mapping from modalities to keys of their
+        ``obsm``, ``"X"`` for the matrix. In a MuData, ``"X_regulons"`` is also the modality that
+        :func:`tcellmil.tl.regulons` adds.
 
     Raises
     ------
@@ -90,19 +95,20 @@ def resolve_use_rep(data: AnnData | MuData, use_rep: UseRep) -> tuple[str, ...]:
 
 
 def read_representation(adata: AnnData | MuData, key: str) -> Representation:
-    """``obsm[key]``, and what ``uns`` knows of it."""
-    if key not in adata.obsm:
-        _check_in_anndata(adata, key)
-    value = adata.obsm[key]
-    stored = stored_of(adata, key.removeprefix("X_"))
-    names = None
+    """``obsm[key]``, and what ``uns`` knows of it; the matrix of an AnnData for ``"X"``."""
+    _check_in_anndata(adata, key)
+    is_matrix = key not in adata.obsm
+    value = adata.X if is_matrix else adata.obsm[key]
+    stored = {} if is_matrix else stored_of(adata, key.removeprefix("X_"))
+    names = [str(name) for name in adata.var_names] if is_matrix else None
     if isinstance(value, pd.DataFrame):
         names, value = list(value.columns.astype(str)), value.to_numpy()
     elif sparse.issparse(value):
         value = value.toarray()
     elif len(stored.get("names", ())) == value.shape[1]:
         names = [str(name) for name in stored["names"]]
-    return Representation(key, np.asarray(value, dtype=np.float32), names, method_of(stored))
+    x = np.asarray(value, dtype=np.float32)
+    return Representation(key, x, names, method_of(stored), scores_at(adata, key))
 
 
 def stored_of(adata: AnnData | MuData, name: str) -> dict:
@@ -143,7 +149,7 @@ def described(place: str) -> str:
     """A place in words, for messages."""
     mod, colon, key = place.partition(":")
     if not colon:
-        return f"obsm[{place!r}]"
+        return "adata.X" if place == MATRIX else f"obsm[{place!r}]"
     return f"X of modality {mod!r}" if key == MATRIX else f"obsm[{key!r}] of modality {mod!r}"
 
 
@@ -219,7 +225,7 @@ def _matched(features: list[str], n: int, part: Representation) -> Representatio
             f"{some(missing)}; score the new cells with the first data set's regulons: "
             "tl.regulons(new, net=adata.uns['regulons']['targets'])"
         )
-    return Representation(part.place, part.x[:, [position[name] for name in features]], features, part.method)
+    return replace(part, x=part.x[:, [position[name] for name in features]], names=features)
 
 
 def _listed(use_rep: UseRep, multimodal: bool) -> list[str]:
@@ -248,12 +254,16 @@ def _listed(use_rep: UseRep, multimodal: bool) -> list[str]:
 
 
 def _check_in_anndata(adata: AnnData, key: str) -> None:
-    if key in adata.obsm:
+    if key in adata.obsm or (key == MATRIX and adata.X is not None):
         return
     hint = "; run tcellmil.tl.regulons first" if key == _keys.representation(_keys.REGULONS) else ""
     if ":" in key:
         hint = "; a key with a colon names a modality: pass a MuData"
-    raise KeyError(f"use_rep={key!r} is not in adata.obsm; there are {some(adata.obsm.keys())}{hint}")
+    if key in adata.layers:
+        hint = f"; it is a layer: adata.obsm['X_{key}'] = adata.layers[{key!r}], then use_rep='X_{key}'"
+    raise KeyError(
+        f"use_rep={key!r} is not in adata.obsm; there are {some(adata.obsm.keys())}, and {MATRIX!r} for adata.X{hint}"
+    )
 
 
 def _check_in_mudata(mdata: MuData, place: str) -> None:

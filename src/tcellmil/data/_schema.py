@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tcellmil._checks import some
+from tcellmil._checks import check_choice, some
 from tcellmil._log import warn
 from tcellmil.outcomes import OUTCOMES, Outcome
 
 from ._bags import Bags
 from ._fields import Fields
 from ._read import Cohort
-from ._representations import are_unit_intervals, joint_features, match_features
+from ._representations import are_unit_intervals, described, joint_features, labels, match_features
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Schema:
         :func:`~tcellmil.data._representations.joint_features` makes them; empty where a single one has none.
     n_features
         Number of columns of each representation.
+    scores
+        Checksum of each representation that :func:`tcellmil.tl.regulons` scored, empty for all others.
     """
 
     fields: Fields
@@ -45,6 +47,7 @@ class Schema:
     categories: tuple[tuple[str, ...], ...]
     features: tuple[str, ...]
     n_features: tuple[int, ...]
+    scores: tuple[str, ...]
 
     @classmethod
     def learn(cls, cohort: Cohort, fields: Fields, outcome: Outcome | None = None) -> Schema:
@@ -83,6 +86,7 @@ class Schema:
             ),
             features=tuple(joint_features(parts)),
             n_features=tuple(part.n_features for part in parts),
+            scores=tuple(part.checksum for part in parts),
         )
 
     def encode(self, cohort: Cohort, *, new: bool = False) -> Bags:
@@ -107,6 +111,7 @@ class Schema:
             part.check_finite()
         if not new:
             self._check_known(table)
+            self._check_scores(cohort)
         code = {name: i for i, name in enumerate(self.cohorts)}
         codes, targets = self._outcomes(table, new)
         return Bags.from_cells(
@@ -134,6 +139,7 @@ class Schema:
             "categories": self.categories,
             "features": self.features,
             "n_features": self.n_features,
+            "scores": self.scores,
         }
 
     @classmethod
@@ -146,7 +152,40 @@ class Schema:
             categories=tuple(tuple(levels) for levels in values["categories"]),
             features=tuple(values["features"]),
             n_features=tuple(values["n_features"]),
+            scores=tuple(values["scores"]),
         )
+
+    def check(self) -> None:
+        """Raise a ValueError where the parts contradict each other, as no cohort makes them."""
+        keys, n = self.fields, len(self.fields.use_rep)
+        if isinstance(keys.use_rep, str | Mapping) or isinstance(keys.scaling, str) or n < 1:
+            raise ValueError(f"use_rep={keys.use_rep!r} and scaling={keys.scaling!r} must each be a list")
+        if len(set(keys.use_rep)) < n:
+            raise ValueError(f"use_rep names a representation twice: {some(keys.use_rep)}")
+        if not len(keys.scaling) == len(self.n_features) == len(self.scores) == n:
+            found = (
+                f"{len(keys.scaling)} scalings, {len(self.n_features)} numbers of features, {len(self.scores)} scores"
+            )
+            raise ValueError(f"there are {n} representations, with {found}")
+        for scaling in keys.scaling:
+            check_choice(scaling, ("unit_interval", "standard"), "scaling")
+        if len(self.features) not in ((0, sum(self.n_features)) if n == 1 else (sum(self.n_features),)):
+            raise ValueError(f"there are {sum(self.n_features)} features with {len(self.features)} names")
+        start = 0
+        for label, n_features in zip(labels(keys.use_rep) if n > 1 else [], self.n_features, strict=False):
+            own, start = self.features[start : start + n_features], start + n_features
+            other = [name for name in own if not name.startswith(f"{label}:")]
+            if other:
+                raise ValueError(f"features {some(other, 3)} are not of the representation {label!r}")
+        if bool(self.cohorts) != (keys.batch_key is not None):
+            raise ValueError(f"batch_key is {keys.batch_key!r}, with {len(self.cohorts)} cohorts")
+        if len(self.categories) != len(keys.categorical_covariate_keys):
+            names = some(keys.categorical_covariate_keys)
+            raise ValueError(f"categorical covariates {names} have {len(self.categories)} lists of categories")
+        for what, levels in (("cohorts", self.cohorts), *(("categories", levels) for levels in self.categories)):
+            if list(levels) != sorted(set(levels)) or (what == "categories" and not levels):
+                raise ValueError(f"{what} {some(levels)} are not different names in alphabetical order")
+        self.outcome.check_learned(keys.as_dict())
 
     def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:
         if "label" not in table:
@@ -167,6 +206,15 @@ class Schema:
         if not columns:
             return None
         return dict(zip(table.index, np.column_stack(columns), strict=True))
+
+    def _check_scores(self, cohort: Cohort) -> None:
+        """Raise where regulons have been scored anew, which gives other predictions."""
+        for part, before in zip(cohort.representations, self.scores, strict=True):
+            if before and part.checksum and part.checksum != before:
+                raise ValueError(
+                    f"the regulons of {described(part.place)} have been scored anew since the model was fitted; "
+                    "fit it again, or score them as before"
+                )
 
     def _check_known(self, table: pd.DataFrame) -> None:
         """Raise where patients have classes, cohorts or categories that were not learned."""

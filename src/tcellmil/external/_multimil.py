@@ -1,13 +1,19 @@
-"""MultiMIL, run where it can be installed."""
+"""MultiMIL, in this process or in an environment of its own."""
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
+import logging
 import os
+import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +28,17 @@ if TYPE_CHECKING:
 
     from tcellmil.data import Bags
 
-VERSION = "0.3.2"
+#: The last version for environments of its own, and the first that shares one with tcellmil.
+APART, TOGETHER = "0.3.2", "1.0"
 INSTALL = (
-    f"MultiMIL {VERSION} needs scvi-tools<1 and cannot share an environment with tcellmil; give it one of its own "
-    "with Python 3.10 or 3.11 and name its interpreter:\n"
+    f"With Python 3.12 or later, MultiMIL {TOGETHER} shares the environment of tcellmil:\n"
+    f"    pip install 'multimil>={TOGETHER}'\n"
+    f"    tcellmil.external.multimil(...)\n"
+    f"Version {APART} needs scvi-tools<1; give it an environment of its own with Python 3.10 or 3.11, and name its "
+    "interpreter:\n"
     "    python3.11 -m venv multimil-env\n"
-    f"    multimil-env/bin/pip install 'multimil=={VERSION}' 'setuptools<81'\n"
-    "    tcellmil.external.multimil('multimil-env/bin/python', ...)"
+    f"    multimil-env/bin/pip install 'multimil=={APART}' 'setuptools<81'\n"
+    "    tcellmil.external.multimil(..., python='multimil-env/bin/python')"
 )
 RUNNER, RESULT = Path(__file__).with_name("_run_multimil.py"), "probabilities.npz"
 #: MultiMIL's own: cells of a sample in one bag, and the share of the cells that it does not keep for validation.
@@ -36,11 +46,11 @@ BAG, TRAIN_SIZE = 128, 0.9
 
 
 def multimil(
-    python: str | os.PathLike,
     sample_key: str,
     label_key: str,
     use_rep: str = "X_regulons",
     *,
+    python: str | os.PathLike | None = None,
     continuous_covariate_keys: Sequence[str] | None = None,
     categorical_covariate_keys: Sequence[str] | None = None,
     model: dict | None = None,
@@ -48,29 +58,37 @@ def multimil(
 ) -> MultiMIL:
     """MultiMIL's bag classifier, as a method of your own for :func:`tcellmil.tl.benchmark`.
 
-    MultiMIL 0.3.2 needs a scvi-tools that is too old for tcellmil, so that the two cannot be imported into one process.
-    It is therefore run by an interpreter of an environment of its own, once a fold and seed; cells and probabilities
-    are exchanged through files in a temporary folder, as plain arrays. Install it with Python 3.10 or 3.11::
+    With Python 3.12 or later, MultiMIL 1.0 is installed beside tcellmil and runs in the same process::
+
+        pip install 'multimil>=1.0'
+
+    MultiMIL 0.3.2 needs a scvi-tools that is too old for tcellmil. It is run by an interpreter of an environment of its
+    own, ``python``, once a fold and seed; cells and probabilities are exchanged through files in a temporary folder, as
+    plain arrays. Install it with Python 3.10 or 3.11::
 
         python3.11 -m venv multimil-env
         multimil-env/bin/pip install 'multimil==0.3.2' 'setuptools<81'
 
-    What the other process gets of a fold's held-out patients are cells, names and covariates. It has MultiMIL's
-    defaults but for three: a bag is as many cells as the smallest training patient has, 128 at most (MultiMIL drops
-    patients with fewer cells than a bag); and where a tenth of the cells of the smallest training patient do not fill
-    a bag, there are no cells to stop early by, and it trains for all epochs on all cells of the training patients;
-    covariates are scaled by the range of the training patients (MultiMIL takes that of the patients that it predicts).
-    A patient's probability is the mean over its cells' bags.
+    What MultiMIL gets of a fold's held-out patients are cells, names and covariates. The cells of a patient are handed
+    over side by side, whatever their order in the AnnData: where patients alternate, MultiMIL gives cells the results
+    of others. It has its own defaults but for three: a bag is as many cells as the smallest training patient has, 128
+    at most (MultiMIL drops patients with fewer cells than a bag); and where a tenth of the cells of the smallest
+    training patient do not fill a bag, there are no cells to stop early by, and it trains for all epochs on all cells
+    of the training patients; covariates are scaled by the range of the training patients (MultiMIL takes that of the
+    patients that it predicts). A patient's probability is the mean over its cells' bags.
+
+    In the same process, random states and settings of scvi-tools are as before after every call.
 
     Parameters
     ----------
-    python
-        Interpreter of the environment that has MultiMIL, a path or a command.
     sample_key, label_key
         Columns of ``obs``, as given to :func:`tcellmil.tl.benchmark`.
     use_rep
         Key of ``obsm``; it must be one of the ``use_reps`` of the benchmark. MultiMIL's authors recommend an embedding
         that is free of batch effects.
+    python
+        Interpreter of another environment that has MultiMIL, a path or a command. By default MultiMIL runs in this
+        process.
     continuous_covariate_keys, categorical_covariate_keys
         As in :func:`tcellmil.tl.fit_mil`; categories are those of a fold's training patients.
     model, training
@@ -80,15 +98,15 @@ def multimil(
     Returns
     -------
     A function ``(train, test, seed=0)`` that returns probabilities, one row per held-out patient and one column per
-    class. The
-    benchmark lists it under ``use_rep``.
+    class. The benchmark lists it under ``use_rep``.
 
     Raises
     ------
     ImportError
-        If the interpreter has no MultiMIL (at the first call).
+        If MultiMIL is not installed here and ``python`` is not given, or the other interpreter has no MultiMIL (at the
+        first call).
     RuntimeError
-        If MultiMIL fails; the message holds its last words (at the call).
+        If MultiMIL fails in the other environment; the message holds its last words (at the call).
     FileNotFoundError, KeyError, ValueError, TypeError
         If there is no such interpreter, or a column, a representation or a value cannot be used.
 
@@ -104,7 +122,8 @@ def multimil(
     >>> import sys
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
-    >>> method = tm.external.multimil(sys.executable, "patient", "response", use_rep="X_pca", training={"lr": 1e-3})
+    >>> options = {"python": sys.executable, "training": {"lr": 1e-3}}
+    >>> method = tm.external.multimil("patient", "response", use_rep="X_pca", **options)
     >>> method.use_rep
     'X_pca'
     >>> custom = {"multimil": method}
@@ -112,8 +131,10 @@ def multimil(
     """
     from tcellmil.data._fields import column_names
 
-    found = shutil.which(os.fspath(python))
-    if found is None:
+    if python is None and importlib.util.find_spec("multimil") is None:
+        raise ImportError(f"multimil is not installed here. {INSTALL}")
+    found = None if python is None else shutil.which(os.fspath(python))
+    if python is not None and found is None:
         raise FileNotFoundError(f"python={os.fspath(python)!r} is not an interpreter that can be run. {INSTALL}")
     model, training = dict(model or {}), dict(training or {})
     for name, options in (("model", model), ("training", training)):
@@ -128,7 +149,7 @@ def multimil(
         )
     return MultiMIL(
         # The link and not what it points to: a virtual environment is known by the path of its interpreter.
-        python=os.path.abspath(found),
+        python=None if found is None else os.path.abspath(found),
         sample_key=sample_key,
         label_key=label_key,
         use_rep=use_rep,
@@ -146,12 +167,12 @@ class MultiMIL:
     Parameters
     ----------
     python
-        Path of the interpreter.
+        Path of the interpreter; ``None`` is this process.
     sample_key, label_key, use_rep, continuous, categorical, model, training
         As in :func:`multimil`.
     """
 
-    python: str
+    python: str | None
     sample_key: str
     label_key: str
     use_rep: str
@@ -172,14 +193,7 @@ class MultiMIL:
         for arrays in cells.values():
             arrays["covariates"] = arrays["covariates"][:, varies]
         options = {"seed": int(seed), **self._options(np.unique(cells["train"]["sample"], return_counts=True)[1].min())}
-        with tempfile.TemporaryDirectory(prefix="tcellmil_multimil_") as folder:
-            for name, arrays in cells.items():
-                np.savez(Path(folder) / f"{name}.npz", **arrays)
-            (Path(folder) / "options.json").write_text(json.dumps(options))
-            shutil.copy(RUNNER, folder)
-            self._run(folder)
-            with np.load(Path(folder) / RESULT) as file:
-                table = pd.DataFrame(file["values"], index=file["sample"], columns=file["classes"])
+        table = (self._here if self.python is None else self._elsewhere)(cells, options)
         wanted = np.unique(cells["test"]["sample"])
         known = table.index[np.isfinite(table.to_numpy()).all(axis=1)]
         if not np.isin(wanted, known).all():
@@ -211,6 +225,29 @@ class MultiMIL:
             training |= {"train_size": 1.0, "early_stopping": False, "save_best": False}
         return {"model": {**self.model, "sample_batch_size": bag}, "training": training | self.training}
 
+    def _here(self, cells: dict[str, dict[str, np.ndarray]], options: dict) -> pd.DataFrame:
+        from ._run_multimil import probabilities
+
+        try:
+            import multimil  # noqa: F401
+        except ImportError as error:
+            raise ImportError(f"the multimil that is installed here cannot be imported: {error}. {INSTALL}") from error
+        training = options["training"]
+        if training.get("train_size") == 1.0:  # Lightning 2 refuses the missing cells for validation
+            options = {**options, "training": {"limit_val_batches": 0, **training}}
+        with _undisturbed():
+            return probabilities(cells["train"], cells["test"], options)
+
+    def _elsewhere(self, cells: dict[str, dict[str, np.ndarray]], options: dict) -> pd.DataFrame:
+        with tempfile.TemporaryDirectory(prefix="tcellmil_multimil_") as folder:
+            for name, arrays in cells.items():
+                np.savez(Path(folder) / f"{name}.npz", **arrays)
+            (Path(folder) / "options.json").write_text(json.dumps(options))
+            shutil.copy(RUNNER, folder)
+            self._run(folder)
+            with np.load(Path(folder) / RESULT) as file:
+                return pd.DataFrame(file["values"], index=file["sample"], columns=file["classes"])
+
     def _run(self, folder: str) -> None:
         # What this interpreter has must not reach the other one.
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
@@ -225,6 +262,40 @@ class MultiMIL:
         if "ImportError" in words and "scvi" in words:
             raise ImportError(f"the multimil of {self.python} cannot be imported: {words}\n{INSTALL}")
         raise RuntimeError(f"MultiMIL failed ({self.python}, exit status {done.returncode}):\n{words}")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put back what MultiMIL changes in a process: random states and settings. What it prints goes nowhere."""
+    import torch
+    from scvi import settings
+
+    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "XLA_FLAGS")
+    variables = {name: os.environ.get(name) for name in names}
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    seed, logging_dir = settings._seed, settings.logging_dir
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "scvi")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with tempfile.TemporaryDirectory(prefix="tcellmil_multimil_") as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            settings.logging_dir = folder  # checkpoints
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            with redirect_stdout(io.StringIO()):
+                yield
+    finally:
+        settings._seed, settings.logging_dir = seed, logging_dir
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+        for name, value in variables.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def _arrays(bags: Bags) -> dict[str, np.ndarray]:

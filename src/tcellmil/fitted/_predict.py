@@ -68,6 +68,22 @@ def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = N
     return BagPredictions(probabilities, sd, shown_to.sum(axis=0), attention, latent)
 
 
+def relative_attention(bags: Bags, attention: np.ndarray) -> np.ndarray:
+    """Attention ``(n_cells,)`` times the number of cells of the bag: 1 where all of its cells get the same."""
+    return attention * np.repeat(bags.sizes, bags.sizes).astype(np.float32)
+
+
+def pooled_features(bags: Bags, attention: np.ndarray) -> np.ndarray:
+    """Features of each bag, the mean over its cells by attention, ``(n_bags, n_features)`` float32.
+
+    NaN for a bag without attention. Unlike latents, which have no common axes where bags are read by different
+    networks, features mean the same in all bags.
+    """
+    weights = attention.astype(np.float64)
+    pooled = [np.einsum("c,cf->f", weights[bags.bag(i)], bags.x[bags.bag(i)]) for i in range(bags.n_bags)]
+    return np.array(pooled, dtype=np.float32)
+
+
 def replica_probabilities(stack: FittedStack, bags: Bags) -> np.ndarray:
     """Class probabilities by each replica by itself.
 

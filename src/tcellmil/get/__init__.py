@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_scenic": ["grn", "prune", "regulons"],
         "_model": ["model"],
         "_mil": ["attention", "history", "metrics", "predictions"],
+        "_patients": ["patients"],
         "_perturb": ["perturb"],
         "_shap": ["shap", "shap_explanation"],
         "_attention_statistics": ["attention_correlation", "attention_enrichment"],

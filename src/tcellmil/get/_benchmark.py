@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from tcellmil._checks import check_choice
 from tcellmil._docs import documented
-from tcellmil._results import table_of
+from tcellmil._results import named_predictions, part_of, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,10 @@ def benchmark(
     [('gaussian_nb', 'X_regulons'), ('majority', '')]
     """
     check_choice(part, get_args(Part), "part")
-    if part in ("methods", "predictions"):
+    if part == "predictions":
+        table = table_of(adata, "benchmark", part, INDEX[part], result_key=result_key)
+        return named_predictions(table, part_of(adata, "benchmark", "params", result_key=result_key))
+    if part == "methods":
         return table_of(adata, "benchmark", part, INDEX[part], result_key=result_key)
     table = table_of(adata, "benchmark", "metrics", INDEX["metrics"], result_key=result_key)
     metrics = list(dict.fromkeys(table.index.get_level_values("metric")))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._docs import documented
-from tcellmil._results import attention_of_cells, fit_part
+from tcellmil._results import attention_of_cells, fit_part, named_predictions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,7 +46,8 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     >>> tm.get.predictions(adata).columns.tolist()
     ['label', 'predicted', 'prob_NR', 'prob_R', 'prob_sd', 'n_cells', 'n_replicas']
     """
-    return fit_part(adata, key, "predictions").copy().rename_axis(index="patient")
+    table = named_predictions(fit_part(adata, key, "predictions"), fit_part(adata, key, "params"))
+    return table.rename_axis(index="patient")
 
 
 @documented

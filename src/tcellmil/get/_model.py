@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._docs import documented
+from tcellmil._results import fit_part
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -47,4 +48,6 @@ def model(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> TcellMIL:
     from tcellmil.model._open import stored_model
 
     fields = stored_model(adata, key).schema.fields
-    return TcellMIL.from_state(adata.uns[key], only_what_is_read(adata, fields))
+    found = TcellMIL.from_state(adata.uns[key], only_what_is_read(adata, fields))
+    found.set_history(fit_part(adata, key, "history").copy())
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_obs_column, check_result
+from tcellmil._checks import check_choice, check_obs_column
 from tcellmil._docs import documented
 from tcellmil._results import call_of, fit_part, part_of, place_of, rows_of, table_of
 
@@ -112,7 +112,7 @@ def shap_explanation(
     from tcellmil.data._read import read_features
 
     values = shap_of_cells(adata, key, result_key)
-    params = fit_part(adata, str(stored_shap(adata, key, result_key)["params"]["key"]), "params")
+    params = fit_part(adata, str(shap_params(adata, key, result_key)["key"]), "params")
     known = np.isfinite(values).all(axis=1)
     x = read_features(adata, params["use_rep"])[0][known]
     expected = shap(adata, "additivity", key=key, result_key=result_key)["expected"]
@@ -134,6 +134,6 @@ def shap_of_cells(adata: AnnData | MuData, key: str, result_key: str | None) -> 
     return pd.DataFrame(adata.obsm[place], index=adata.obs_names, columns=list(names))
 
 
-def stored_shap(adata: AnnData | MuData, key: str, result_key: str | None) -> dict:
-    """What tl.shap wrote to uns, not a copy."""
-    return check_result(adata, place_of("shap", key, result_key), call_of("shap", key, result_key))
+def shap_params(adata: AnnData | MuData, key: str, result_key: str | None) -> dict:
+    """What tl.shap was called with."""
+    return part_of(adata, "shap", "params", key, result_key)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+
+from tcellmil._docs import documented
+from tcellmil.io._bounded import number, read_table, refuse_rows, separator_of
 
 COLUMNS = ["TF", "target", "importance"]
 
 
-def read_adjacencies(path: str | Path) -> pd.DataFrame:
+@documented
+def read_adjacencies(path: str | Path, max_bytes: int | None = None) -> pd.DataFrame:
     """Read the network of pySCENIC or arboreto.
 
     Parameters
     ----------
     path
         Table with a header ``TF, target, importance``: comma-separated if the name holds ``.csv``, else
-        tab-separated. May be compressed.
+        tab-separated. May be compressed by gzip or bzip2.
+    %(max_bytes)s
 
     Returns
     -------
@@ -24,8 +30,12 @@ def read_adjacencies(path: str | Path) -> pd.DataFrame:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If a column is missing.
+        If the file is damaged or expands to more than ``max_bytes``, a column or a name is missing, a row has more or
+        fewer fields than the header, an importance is negative, infinite or no number, or an edge is there twice; says
+        in which line.
 
     Examples
     --------
@@ -38,11 +48,18 @@ def read_adjacencies(path: str | Path) -> pd.DataFrame:
     0  SPI1    LYZ         2.5
     """
     # Genes are called NA and NAN too: no word stands for a missing value in the two name columns.
-    names = dict.fromkeys(COLUMNS[:2], str)
-    table = pd.read_csv(path, sep=_separator(path), dtype=names, keep_default_na=False, na_values={"rho": ["", "nan"]})
-    missing = set(COLUMNS) - set(table.columns)
-    if missing:
-        raise ValueError(f"{path} lacks the columns {sorted(missing)}; its header is {list(table.columns)}")
+    table, lines = read_table(
+        *(path, COLUMNS, "a network", separator_of(path), max_bytes),
+        names=COLUMNS[:2],
+        convert={"importance": number, "rho": number},
+    )
+    importance = table["importance"].to_numpy(float)
+    bad = ~((importance >= 0) & np.isfinite(importance))
+    refuse_rows(path, lines, bad, lambda row: f"importance is {importance[row]:g}, which must be finite and at least 0")
+    refuse_rows(
+        *(path, lines, table.duplicated(COLUMNS[:2])),
+        lambda row: f"{table['TF'][row]} - {table['target'][row]} is there already; each edge must be there once",
+    )
     return table
 
 
@@ -75,8 +92,4 @@ def write_adjacencies(grn: pd.DataFrame, path: str | Path) -> None:
     if missing:
         raise ValueError(f"grn lacks the columns {sorted(missing)}; it has {list(map(str, grn.columns))}")
     rest = [column for column in grn.columns if column not in COLUMNS]
-    grn[COLUMNS + rest].to_csv(path, sep=_separator(path), index=False)
-
-
-def _separator(path: str | Path) -> str:
-    return "," if ".csv" in Path(path).suffixes else "\t"
+    grn[COLUMNS + rest].to_csv(path, sep=separator_of(path), index=False)

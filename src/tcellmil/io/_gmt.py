@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 
+from tcellmil._docs import documented
+from tcellmil.io._bounded import lines_of, open_text
 
-def read_gmt(path: str | Path) -> pd.DataFrame:
+#: In place of a description: readers that split at blanks lose a field that is empty, and with it the first gene.
+DESCRIPTION = "regulon"
+
+
+@documented
+def read_gmt(path: str | Path, max_bytes: int | None = None) -> pd.DataFrame:
     """Read gene sets from a GMT file: one set per line, with its name, a description and its genes between tabs.
 
     Parameters
     ----------
     path
-        The file, ``.gmt`` or ``.gmt.gz``. Lines that begin with ``#`` are skipped. pySCENIC writes commas around the
-        first two fields; they are removed.
+        The file, plain or compressed by gzip or bzip2. Lines that begin with ``#`` are skipped. pySCENIC writes commas
+        around the first two fields; they are removed. A gene that a set names twice counts once.
+    %(max_bytes)s
 
     Returns
     -------
@@ -24,8 +31,11 @@ def read_gmt(path: str | Path) -> pd.DataFrame:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If a line has no gene, or the file has no gene set.
+        If the file is damaged or expands to more than ``max_bytes``, a line has no name or no gene, two sets have one
+        name, or the file has no gene set; says in which line.
 
     Examples
     --------
@@ -37,26 +47,36 @@ def read_gmt(path: str | Path) -> pd.DataFrame:
     0  SPI1(+)    LYZ
     1  SPI1(+)   CD14
     """
-    edges = []
-    with _open(path, "rt") as file:
-        for number, line in enumerate(file, start=1):
+    edges: list[tuple[str, str]] = []
+    line_of: dict[str, int] = {}
+    with open_text(path, max_bytes) as file:
+        for number, line in enumerate(lines_of(file, path), start=1):
             if not line.strip() or line.startswith("#"):
                 continue
             name, *rest = line.rstrip("\r\n").split("\t")
+            name = name.strip(", ")
             genes = [gene.strip() for gene in rest[1:] if gene.strip()]
             if not genes:
                 raise ValueError(
-                    f"line {number} of {path} has no gene: a GMT line is a name, a description and genes, separated "
+                    f"{path}, line {number} has no gene: a GMT line is a name, a description and genes, separated "
                     f"by tabs; it begins with {line[:40]!r}"
                 )
-            edges += [(name.rstrip(", "), gene) for gene in dict.fromkeys(genes)]
+            if not name:
+                raise ValueError(f"{path}, line {number}: the set has no name; it begins with {line[:40]!r}")
+            if name in line_of:
+                raise ValueError(
+                    f"{path}, line {number}: {name!r} is the name of the set in line {line_of[name]} too; rename or "
+                    "join them"
+                )
+            line_of[name] = number
+            edges += [(name, gene) for gene in dict.fromkeys(genes)]
     if not edges:
         raise ValueError(f"{path} holds no gene set")
     return pd.DataFrame(edges, columns=["source", "target"])
 
 
 def write_gmt(targets: pd.DataFrame, path: str | Path) -> None:
-    r"""Write regulons as GMT. The format has no place for weights.
+    r"""Write regulons as GMT. The format has no place for weights; the description of each is the word ``regulon``.
 
     Parameters
     ----------
@@ -68,7 +88,8 @@ def write_gmt(targets: pd.DataFrame, path: str | Path) -> None:
     Raises
     ------
     ValueError
-        If a column is missing.
+        If a column or a name is missing, or a name cannot be written: it holds a tab or a line break, or the first of a
+        line begins with ``#``.
 
     Examples
     --------
@@ -77,18 +98,24 @@ def write_gmt(targets: pd.DataFrame, path: str | Path) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     tm.io.write_gmt(targets, folder + "/regulons.gmt")
     ...     pathlib.Path(folder, "regulons.gmt").read_text()
-    'SPI1(+)\t\tLYZ\tCD14\n'
+    'SPI1(+)\tregulon\tLYZ\tCD14\n'
     """
     source = "regulon" if "regulon" in targets else "source"
     if not {source, "target"} <= set(targets.columns):
         raise ValueError(
             f"targets needs the columns 'regulon' (or 'source') and 'target'; it has {list(map(str, targets.columns))}"
         )
-    with _open(path, "wt") as file:
-        for name, genes in targets.groupby(source, sort=False)["target"]:
-            file.write("\t".join([str(name), "", *map(str, genes)]) + "\n")
-
-
-def _open(path: str | Path, mode: str) -> TextIO:
+    for column in (source, "target"):
+        names = targets[column]
+        text = names.astype(str)
+        bad = names.isna() | (text.str.strip() == "") | text.str.contains(r"[\t\r\n]")
+        bad |= text.str.startswith("#") & (column == source)
+        if bad.any():
+            raise ValueError(
+                f"{column} {text[bad].iloc[0]!r} cannot be written as GMT: a name must not be missing, hold a tab or a "
+                "line break, or begin a line with '#'"
+            )
     opener = gzip.open if Path(path).suffix == ".gz" else open
-    return opener(path, mode, encoding="utf-8")
+    with opener(path, "wt", encoding="utf-8") as file:
+        for name, genes in targets.groupby(source, sort=False, observed=True)["target"]:
+            file.write("\t".join([str(name), DESCRIPTION, *map(str, genes)]) + "\n")

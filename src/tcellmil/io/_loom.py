@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,18 +14,25 @@ from numpy.lib.recfunctions import structured_to_unstructured, unstructured_to_s
 from scipy import sparse
 
 from tcellmil import _keys
-from tcellmil._checks import check_layer
-from tcellmil._matrix import row_blocks
+from tcellmil._checks import check_layer, some
+from tcellmil._docs import documented
+from tcellmil._matrix import native, row_blocks
+from tcellmil._params import storable
+from tcellmil._provenance import checksum, record_of
 from tcellmil._results import regulon_activity
+from tcellmil.io._hdf5 import Hdf5, open_hdf5
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 CELLS, GENES = "CellID", "Gene"
 AUC, MEMBERS = "RegulonsAUC", "Regulons"  # as pySCENIC names them, of cells and of genes
+#: What the SCENIC protocol writes before these two names where it has regulons by motifs and by tracks: before the key.
+KINDS = {"": "", "Motif": "motif_", "Track": "track_"}
 
 
-def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnData:
+@documented
+def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS, max_bytes: int | None = None) -> AnnData:
     """Read a loom file of pySCENIC, with the AUC of its regulons if it has them.
 
     Parameters
@@ -33,17 +41,24 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
         The file. Genes are named by the row attribute ``Gene``, cells by the column attribute ``CellID``.
     key_added
         As in :func:`tcellmil.tl.regulons`.
+    %(max_bytes)s
 
     Returns
     -------
     AnnData, cells x genes: ``X`` (CSR), the one-dimensional attributes in ``obs`` and ``var``. If there are the
     attributes ``RegulonsAUC`` and ``Regulons``, also ``obsm["X_" + key_added]`` and ``uns[key_added]`` as
-    :func:`tcellmil.tl.regulons` writes them, all weights 1, which is what the format keeps.
+    :func:`tcellmil.tl.regulons` writes them, all weights 1, which is what the format keeps. The SCENIC protocol writes
+    ``MotifRegulonsAUC`` and ``TrackRegulonsAUC``, regulons by motifs and by tracks: these are under ``"motif_"`` and
+    ``"track_"`` before the key, ``obsm["X_motif_regulons"]`` and ``uns["motif_regulons"]``.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file is not a loom file, or genes or cells have no names.
+        If the file is not a loom file, is damaged or expands to more than ``max_bytes``; if a member is a link, or has
+        its values in another file; if attributes and matrix differ in length; if genes have no names or share one; or
+        if the AUC has other regulons than the genes.
 
     References
     ----------
@@ -62,20 +77,38 @@ def read_scenic_loom(path: str | Path, key_added: str = _keys.REGULONS) -> AnnDa
     """
     from anndata import AnnData
 
-    with _open(path) as file:
-        obs, cell_tables = _read_attributes(file["col_attrs"], CELLS, path)
-        var, gene_tables = _read_attributes(file["row_attrs"], GENES, path)
-        matrix = file["matrix"]  # genes x cells
-        blocks = [sparse.csr_matrix(genes) for _, genes in row_blocks(matrix)]
-    adata = AnnData(sparse.vstack(blocks).T.tocsr(), obs=obs, var=var)
-    if AUC in cell_tables:
-        names = np.array(cell_tables[AUC].dtype.names, dtype=str)
-        adata.obsm[_keys.representation(key_added)] = structured_to_unstructured(cell_tables[AUC], dtype=np.float32)
-        adata.uns[key_added] = {
-            "names": names,
-            "targets": _targets(gene_tables.get(MEMBERS), adata.var_names),
-            "params": {"method": "aucell", "source": Path(path).name, "n_genes": adata.n_vars},
-        }
+    with open_hdf5(path, "a loom file", max_bytes) as loom:
+        missing = {"matrix", "row_attrs", "col_attrs"} - set(loom.file)
+        if missing:
+            raise ValueError(f"{path} is not a loom file: it lacks {sorted(missing)}")
+        matrix = loom.dataset(loom.file, "matrix")  # genes x cells
+        if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: matrix has shape {matrix.shape} and {matrix.dtype}; it must be genes x cells")
+        obs, cell_tables = _read_attributes(loom, "col_attrs", CELLS, matrix.shape[1])
+        var, gene_tables = _read_attributes(loom, "row_attrs", GENES, matrix.shape[0])
+        if not var.index.is_unique:
+            twice = some(var.index[var.index.duplicated()].unique())
+            raise ValueError(f"{path}: {GENES} names genes more than once, {twice}; rename them in the file")
+        adata = AnnData(_read_matrix(loom, matrix).T.tocsr(), obs=obs, var=var)
+    for prefix, before in KINDS.items():
+        scores, members = cell_tables.get(prefix + AUC), gene_tables.get(prefix + MEMBERS)
+        if scores is None:
+            if members is not None:
+                warnings.warn(
+                    f"{path} has {prefix}{MEMBERS} of the genes, but no {prefix}{AUC} of the cells: left out",
+                    stacklevel=2,
+                )
+            continue
+        names = np.array(scores.dtype.names, dtype=str)
+        if members is not None and set(members.dtype.names) != set(names):
+            other = sorted(set(members.dtype.names) ^ set(names))
+            raise ValueError(f"{path}: {prefix}{AUC} and {prefix}{MEMBERS} differ in the regulons {some(other)}")
+        activity = structured_to_unstructured(scores, dtype=np.float32)
+        adata.obsm[_keys.representation(before + key_added)] = activity
+        params = {"method": "aucell", "source": Path(path).name, "n_genes": adata.n_vars}
+        params |= {"checksum": checksum(activity, names), **record_of("regulons")}
+        result = {"names": names, "targets": _targets(members, adata.var_names), "params": params}
+        adata.uns[before + key_added] = storable(result)
     return adata
 
 
@@ -141,32 +174,39 @@ def write_scenic_loom(adata: AnnData, path: str | Path, key: str = _keys.REGULON
             dataset[:, cells] = (block.toarray() if sparse.issparse(block) else block).T
 
 
-def _open(path: str | Path) -> h5py.File:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist")
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is not a loom file: it is not in HDF5 format")
-    file = h5py.File(path, "r")
-    missing = {"matrix", "row_attrs", "col_attrs"} - set(file)
-    if missing:
-        file.close()
-        raise ValueError(f"{path} is not a loom file: it lacks {sorted(missing)}")
-    return file
+def _read_matrix(loom: Hdf5, matrix: h5py.Dataset) -> sparse.csr_matrix:
+    """The matrix, of which no more than some rows are dense at a time."""
+    blocks = []
+    for _, genes in row_blocks(matrix):
+        block = sparse.csr_matrix(native(genes))
+        loom.spend(block.data.nbytes + block.indices.nbytes)
+        blocks.append(block)
+    return sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix(matrix.shape, dtype=np.float32)
 
 
-def _read_attributes(group: h5py.Group, index: str, path: str | Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return the plain attributes as a table with ``index`` in front, and the structured ones by name."""
-    plain, structured = {}, {}
-    for name, dataset in group.items():
-        values = dataset[()]
-        if values.dtype.names:
-            structured[name] = values
-        elif values.ndim == 1:
-            text = values.dtype.kind in "SO"
-            plain[name] = [v.decode() if isinstance(v, bytes) else str(v) for v in values] if text else values
+def _read_attributes(loom: Hdf5, place: str, index: str, n: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return the plain attributes as a table with ``index`` in front, and those of regulons by name."""
+    group, plain, structured = loom.group(place), {}, {}
+    regulons = {prefix + name for prefix in KINDS for name in (AUC, MEMBERS)}
+    for name in group:
+        dataset = loom.dataset(group, name)
+        if dataset.ndim != 1 or (dataset.dtype.names and name not in regulons):
+            if name in regulons or name == index:
+                raise ValueError(f"{loom.path}: {place}/{name} has {dataset.ndim} dimensions, not one")
+            continue  # embeddings and the like, which are not read
+        if len(dataset) != n:
+            raise ValueError(f"{loom.path}: {place}/{name} has {len(dataset)} values, but the matrix {n}")
+        if name not in regulons:
+            plain[name] = loom.read(dataset)
+        elif dataset.dtype.names and all(dataset.dtype[field].kind in "biuf" for field in dataset.dtype.names):
+            structured[name] = loom.read(dataset)
+        else:
+            raise ValueError(f"{loom.path}: {place}/{name} must have one field of numbers for each regulon")
     if index not in plain:
-        raise ValueError(f"{path} has no attribute {index!r} among {sorted(group)}")
-    table = pd.DataFrame({name: values for name, values in plain.items() if name != index}, index=plain[index])
+        raise ValueError(f"{loom.path} has no attribute {index!r} among {some(group)}")
+    table = pd.DataFrame(
+        {name: values for name, values in plain.items() if name != index}, index=pd.Index(plain[index]).astype(str)
+    )
     return table, structured
 
 

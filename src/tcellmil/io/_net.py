@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 import pandas as pd
 
+from tcellmil._docs import documented
+from tcellmil.io._bounded import first_row, number, read_table, refuse_rows
 from tcellmil.io._gmt import read_gmt
 from tcellmil.io._motifs import read_motifs, tidy_motifs
 from tcellmil.regulons import targets_from_net, union_per_tf
@@ -16,7 +19,8 @@ PRIORS = get_args(Prior)
 Net = pd.DataFrame | str | Path
 
 
-def read_net(net: pd.DataFrame | Prior | str | Path) -> pd.DataFrame:
+@documented
+def read_net(net: pd.DataFrame | Prior | str | Path, max_bytes: int | None = None) -> pd.DataFrame:
     """Read regulons from a table, a file or a resource of decoupler.
 
     Parameters
@@ -27,8 +31,10 @@ def read_net(net: pd.DataFrame | Prior | str | Path) -> pd.DataFrame:
         - a DataFrame ``source, target`` or ``regulon, target``, and optionally ``weight``;
         - a motif table of pySCENIC, as a DataFrame: the targets of all motifs of a factor are joined
           (:func:`tcellmil.regulons.union_per_tf`);
-        - the path of a file with such a table, comma- or tab-separated, or of a GMT file (:func:`read_gmt`);
+        - the path of a file with such a table, separated by tabs, commas or semicolons, or of a GMT file
+          (:func:`read_gmt`); may be compressed by gzip or bzip2;
         - ``"collectri"`` or ``"dorothea"``, downloaded by decoupler.
+    %(max_bytes)s
 
     Returns
     -------
@@ -42,7 +48,9 @@ def read_net(net: pd.DataFrame | Prior | str | Path) -> pd.DataFrame:
     TypeError
         If ``net`` is neither a table nor a path.
     ValueError
-        If there is no such file, or the table lacks a column, a name or a weight, or repeats an edge.
+        If there is no such file, it is damaged or expands to more than ``max_bytes``, or the table lacks a column, a
+        name or a weight, has an infinite weight or a row that is longer or shorter than its header, or repeats an edge;
+        of a file, says in which line.
 
     References
     ----------
@@ -69,11 +77,33 @@ def read_net(net: pd.DataFrame | Prior | str | Path) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(f"net={str(net)!r} is neither a file nor one of {', '.join(PRIORS)}")
     if ".gmt" in path.suffixes:
-        return targets_from_net(read_gmt(path))
-    header = pd.read_csv(path, sep=None, engine="python", nrows=0).columns
+        return targets_from_net(read_gmt(path, max_bytes))
+    separator, header = first_row(path, max_bytes)
     if "Enrichment" in header:
-        return union_per_tf(read_motifs(path))
-    return targets_from_net(pd.read_csv(path, sep=None, engine="python"))
+        return union_per_tf(read_motifs(path, max_bytes))
+    return targets_from_net(_read_edges(path, separator, header, max_bytes))
+
+
+def _read_edges(path: Path, separator: str, header: list[str], max_bytes: int | None) -> pd.DataFrame:
+    """A table of edges, whose faults are named by line."""
+    names = ["regulon" if "regulon" in header else "source", "target"]
+    if not set(names) <= set(header):
+        # The error of a table says how to rename columns.
+        try:
+            return targets_from_net(pd.DataFrame(columns=header))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    table, lines = read_table(
+        *(path, names, "a net", separator, max_bytes), names=names, convert={"weight": number}, others=False
+    )
+    if "weight" in table:
+        weight = table["weight"].to_numpy(float)
+        refuse_rows(path, lines, ~np.isfinite(weight), lambda row: f"weight is {weight[row]:g}, which must be finite")
+    refuse_rows(
+        *(path, lines, table.duplicated(names)),
+        lambda row: f"{table[names[0]][row]} - {table['target'][row]} is there already; keep one of each edge",
+    )
+    return table
 
 
 def net_name(net: Net) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+
+from tcellmil._checks import some
+from tcellmil._docs import documented
+from tcellmil.io._bounded import limit_of, naming, number, read_table, refuse_rows, too_large
+from tcellmil.io._feather1 import MAGIC, TEXT, read_feather1
 
 Genome = Literal["hg38", "mm10"]
 GENOMES = get_args(Genome)
@@ -28,7 +33,8 @@ ANNOTATION_COLUMNS = {
 }
 
 
-def read_rankings(source: Genome | str | Path) -> pd.DataFrame:
+@documented
+def read_rankings(source: Genome | str | Path, max_bytes: int | None = None) -> pd.DataFrame:
     """Read a cisTarget ranking database.
 
     Parameters
@@ -36,6 +42,7 @@ def read_rankings(source: Genome | str | Path) -> pd.DataFrame:
     source
         Path of a feather file with the ranks of all genes for each motif, or ``"hg38"`` or ``"mm10"``: the
         database of 10 kb around the transcription start, downloaded (about 300 MB) and cached by rustscenic.
+    %(max_bytes)s
 
     Returns
     -------
@@ -46,7 +53,8 @@ def read_rankings(source: Genome | str | Path) -> pd.DataFrame:
     FileNotFoundError
         If the file does not exist, or could not be downloaded; says what to fetch and where to put it.
     ValueError
-        If the file is not a ranking database.
+        If the file is not a ranking database, is damaged or expands to more than ``max_bytes``, names a gene or a motif
+        twice, or has a rank that is missing or negative.
 
     Examples
     --------
@@ -58,28 +66,85 @@ def read_rankings(source: Genome | str | Path) -> pd.DataFrame:
     >>> rankings.loc["m1"].to_dict()
     {'LYZ': 0, 'CD14': 1}
     """
-    import pyarrow as pa
-    from pyarrow import feather
-
     path = _download(source) if source in GENOMES else Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"rankings={str(source)!r} is neither a file nor one of {', '.join(GENOMES)}")
+    with naming(path), open(path, "rb") as file:
+        magic = file.read(4)
+        reader = {MAGIC: _read_old, b"ARRO": _read_arrow}.get(magic)
+        if reader is None:
+            raise ValueError(f"{path} is not a feather file")
+        motifs, ranks = reader(path, limit_of(path, max_bytes))
+        if not motifs.is_unique:
+            raise ValueError(f"{path} names motifs more than once: {some(motifs[motifs.duplicated()].unique())}")
+        values = ranks.to_numpy()
+        if not values.size:
+            raise ValueError(f"{path} ranks {ranks.shape[1]} genes for {len(motifs)} motifs; it is incomplete")
+        if values.min() < 0:
+            first = motifs[int((values < 0).any(axis=1).argmax())]
+            raise ValueError(f"{path} has ranks below 0, the first of motif {first!r}")
+    return ranks.set_index(motifs)
+
+
+def _read_old(path: Path, limit: int) -> tuple[pd.Index, pd.DataFrame]:
+    """Names of the motifs and the ranks of a file of the first version of feather."""
+    columns, kinds = {}, {}
+    for name, kind, values in read_feather1(path, limit):
+        if name in columns:
+            raise ValueError(f"{path} names genes more than once: ['{name}']")
+        columns[name], kinds[name] = values, kind
+    index = _index_of(path, {name: kind == TEXT for name, kind in kinds.items()}, columns)
+    motifs = pd.Index(columns.pop(index), name=index)
+    ranks = np.column_stack(list(columns.values())) if columns else np.empty((len(motifs), 0), dtype=np.int32)
+    return motifs, pd.DataFrame(ranks, columns=list(columns))
+
+
+def _read_arrow(path: Path, limit: int) -> tuple[pd.Index, pd.DataFrame]:
+    """Names of the motifs and the ranks of a file of the second version; nothing is read before the columns fit."""
+    import pyarrow as pa
+    from pyarrow import ipc, types
+
     try:
-        table = feather.read_feather(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a feather file: {error}") from error
-    index = next((name for name in INDEX_NAMES if name in table), None)
-    ranks = table.drop(columns=index) if index else table
-    if index is None or not all(np.issubdtype(dtype, np.integer) for dtype in ranks.dtypes):
+        with pa.OSFile(str(path)) as source:
+            schema = ipc.open_file(source).schema
+            names = pd.Index(schema.names)
+            if not names.is_unique:
+                raise ValueError(f"{path} names genes more than once: {some(names[names.duplicated()].unique())}")
+            is_text = {field.name: types.is_string(field.type) or types.is_large_string(field.type) for field in schema}
+            integers = {field.name: field if types.is_integer(field.type) else None for field in schema}
+            index = _index_of(path, is_text, integers)
+            only_index = ipc.IpcReadOptions(included_fields=[schema.get_field_index(index)])
+            n_motifs = ipc.open_file(source, options=only_index).read_all().num_rows
+            if n_motifs * sum(field.type.bit_width for field in schema if field.name != index) > 8 * limit:
+                raise too_large(path, limit)
+            table = ipc.open_file(source).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, MemoryError) as error:
+        raise ValueError(f"{path} is not a feather file, or is damaged or incomplete: {error}") from error
+    table = table.replace_schema_metadata(None)  # which says what pandas should make of it
+    if any(column.null_count for column in table.columns):
+        raise ValueError(f"{path} lacks ranks or names: it has missing values")
+    motifs = pd.Index(table.column(index).to_pylist(), dtype=object, name=index)
+    return motifs, table.drop_columns([index]).to_pandas()
+
+
+def _index_of(path: Path, is_text: Mapping[str, bool], integers: Mapping[str, object | None]) -> str:
+    """Name of the column with the motifs, or a ValueError unless all others hold whole numbers."""
+    index = next((name for name in INDEX_NAMES if is_text.get(name)), None)
+    if index is None or any(values is None or is_text[name] for name, values in integers.items() if name != index):
         raise ValueError(
             f"{path} is not a ranking database: it needs a column {' or '.join(INDEX_NAMES)} with the names of the "
             "motifs and one column of whole numbers per gene (a database of scores is a different file)"
         )
-    return ranks.set_index(table[index].astype(str))
+    return index
 
 
+@documented
 def read_motif_annotations(
-    source: Genome | str | Path, motif_similarity_qvalue: float = 0.001, orthologous_identity: float = 0.0
+    source: Genome | str | Path,
+    motif_similarity_qvalue: float = 0.001,
+    orthologous_identity: float = 0.0,
+    max_bytes: int | None = None,
 ) -> pd.DataFrame:
     r"""Read which transcription factors a motif is annotated to.
 
@@ -92,6 +157,7 @@ def read_motif_annotations(
         Highest q-value of an annotation by similarity to another motif.
     orthologous_identity
         Lowest identity of an annotation by orthology, 0 to 1.
+    %(max_bytes)s
 
     Returns
     -------
@@ -102,7 +168,8 @@ def read_motif_annotations(
     FileNotFoundError
         If the file does not exist; says what to fetch and where to put it.
     ValueError
-        If a column is missing.
+        If the file is damaged or expands to more than ``max_bytes``, a column or a name is missing, a q-value or an
+        identity is no number, or a row has more or fewer fields than the header; says in which line.
 
     Examples
     --------
@@ -120,11 +187,17 @@ def read_motif_annotations(
     if not path.is_file():
         fetch = f"; fetch {ANNOTATION_URL}{path.name} and put it there" if source in GENOMES else ""
         raise FileNotFoundError(f"the motif annotations {path} do not exist{fetch}")
-    header = pd.read_csv(path, sep="\t", nrows=0).columns
-    missing = set(ANNOTATION_COLUMNS) - set(header)
-    if missing:
-        raise ValueError(f"{path} is not a motif2TF table: it lacks the columns {sorted(missing)}")
-    table = pd.read_csv(path, sep="\t", usecols=list(ANNOTATION_COLUMNS)).rename(columns=ANNOTATION_COLUMNS)
+    numbers = ["motif_similarity_qvalue", "orthologous_identity"]
+    table, lines = read_table(
+        *(path, ANNOTATION_COLUMNS, "a motif2TF table", "\t", max_bytes),
+        names=["gene_name", "#motif_id"],
+        convert=dict.fromkeys(numbers, number) | {"description": str},
+        others=False,
+    )
+    for column in numbers:
+        values = table[column].to_numpy(float)
+        refuse_rows(path, lines, ~np.isfinite(values), lambda row, c=column, v=values: f"{c} is {v[row]:g}")
+    table = table.rename(columns=ANNOTATION_COLUMNS)
     good = (table["MotifSimilarityQvalue"] <= motif_similarity_qvalue) & (
         table["OrthologousIdentity"] >= orthologous_identity
     )

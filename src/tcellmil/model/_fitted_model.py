@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,7 @@ class FittedModel:
         training = {name: value for name, value in self.training.items() if name not in splits}
         return plain(
             **fields.given(without=("use_rep", "positive_class")),
+            scores=json.dumps(dict(zip(fields.use_rep, self.schema.scores, strict=True))),
             use_rep=use_rep,
             classes=outputs,
             positive_class=outputs[-1],
@@ -100,25 +102,36 @@ class FittedModel:
         """The patients that it was fitted on, each by the replicas of :meth:`shown_to`."""
         return predict_bags(self.stack, bags, self.shown_to())
 
-    def read_again(self, data: AnnData | MuData) -> Bags:
-        """The data that the model was fitted on, as arrays.
+    def read_again(self, data: AnnData | MuData) -> tuple[FittedModel, Bags]:
+        """The data that the model was fitted on, or a part of the patients, as arrays; and the model of these.
 
         Raises
         ------
         ValueError
-            If the patients are others.
+            If there are other patients among them.
         """
         cohort = read(data, self.schema.fields)
-        self.check_patients(cohort.patients.index)
-        return self.schema.encode(cohort)
+        return self.of_patients(cohort.patients.index), self.schema.encode(cohort)
 
-    def check_patients(self, names: pd.Index) -> None:
-        """Raise a ValueError unless these are the patients that the model was fitted on."""
-        if not np.array_equal(names.to_numpy(dtype=str), self.patients):
+    def of_patients(self, names: pd.Index) -> FittedModel:
+        """The model as it is for some of the patients that it was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If there are others among them.
+        """
+        names = names.to_numpy(dtype=str)
+        if np.array_equal(names, self.patients):
+            return self
+        others = np.setdiff1d(names, self.patients)
+        if len(others):
             raise ValueError(
-                f"the model was fitted on patients {some(self.patients)}, the data has {some(names)}; "
-                "give it the data that it was fitted on, or predict new patients with tl.predict"
+                f"the model was fitted on patients {some(self.patients)}, the data also has {some(others)}; "
+                "give it patients that it was fitted on, or predict new ones with tl.predict"
             )
+        replicas = self.stack.replicas.of_patients(pd.Index(self.patients).get_indexer(names))
+        return replace(self, stack=replace(self.stack, replicas=replicas), patients=names)
 
     def predict_new(self, data: AnnData | MuData) -> tuple[Bags, BagPredictions]:
         """New patients by all replicas, as arrays."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tcellmil._checks import check_data
+import numpy as np
+
+from tcellmil._checks import check_data, some
+from tcellmil._log import warn
+from tcellmil._provenance import other_fits, verb_of
 
 from ._fitted_model import FittedModel
 from ._state import from_state
@@ -27,23 +31,60 @@ def stored_model(data: AnnData | MuData, key: str) -> FittedModel:
         If there is none.
     """
     check_data(data)
-    if key not in data.uns or "weights" not in data.uns[key]:
-        raise KeyError(f"adata.uns[{key!r}] holds no fitted model; run tcellmil.tl.fit_mil first")
+    writer = verb_of(data.uns.get(key)) if isinstance(key, str) else ""
+    if writer != "fit_mil":
+        is_predict = " (tl.predict leaves predictions only)" if writer == "predict" else ""
+        raise KeyError(
+            f"adata.uns[{key!r}] holds no fitted model{is_predict}; run tl.fit_mil first; {other_fits(data)}"
+        )
     return from_state(data.uns[key])
 
 
-def open_fit(data: AnnData | MuData, key: str) -> tuple[FittedModel, Bags]:
+def open_fit(data: AnnData | MuData, key: str, *, whole: bool = False) -> tuple[FittedModel, Bags]:
     """The model in ``uns[key]``, and the data that it was fitted on as arrays.
+
+    Where patients have been left out since, the model is that of the patients who are there.
+
+    Parameters
+    ----------
+    data, key
+        Where the fit is.
+    whole
+        All of its patients are needed.
 
     Raises
     ------
     KeyError
         If there is no fitted model, or what it reads is no longer there.
     ValueError
-        If the patients are not those that the model was fitted on.
+        If there are patients that the model was not fitted on, or are not all of those that are needed.
+
+    Warns
+    -----
+    UserWarning
+        If patients or cells have been left out.
     """
-    model = stored_model(data, key)
-    return model, model.read_again(data)
+    fitted = stored_model(data, key)
+    model, bags = fitted.read_again(data)
+    gone = np.setdiff1d(fitted.patients, model.patients)
+    if len(gone) and whole:
+        raise ValueError(
+            f"patients {some(gone)} of the fit {key!r} are not here, and all of them are needed; use the data that it "
+            "was fitted on, or fit again without them"
+        )
+    if len(gone):
+        warn(
+            f"{len(gone)} of the {len(fitted.patients)} patients of the fit {key!r} are not here, {some(gone)}; "
+            f"the result is of the {len(model.patients)} who are"
+        )
+    before = data.uns[key]["predictions"]["n_cells"].reindex(bags.names).to_numpy()
+    changed = bags.names[bags.sizes != before]
+    if len(changed):
+        warn(
+            f"patients {some(changed)} have {int(bags.sizes.sum())} cells in all where the fit {key!r} had "
+            f"{int(before.sum())}; the result is of the cells that are here, and so are its predictions"
+        )
+    return model, bags
 
 
 def model_of(data: AnnData | MuData | TcellMIL, key: str) -> FittedModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +12,7 @@ from scvi.data import AnnDataManager
 from scvi.model.base import BaseModelClass
 
 from tcellmil._checks import check_adata, check_fields, check_mudata, is_mudata, some
+from tcellmil._isolation import isolated
 from tcellmil.data._bags import Bags
 from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.data._read import read, read_patients
@@ -22,8 +22,10 @@ from tcellmil.fitted._predict import BagPredictions
 from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
 
+from ._data_file import read_data, write_data
 from ._fitted_model import FittedModel, fit_model
-from ._state import from_state, read_folder, to_state, write_folder
+from ._folder import check_target, read_folder, save_folder
+from ._state import from_state, to_state
 from ._tables import predictions_table, wide_history, with_named_stages
 
 if TYPE_CHECKING:
@@ -127,8 +129,7 @@ class TcellMIL(BaseModelClass):
         >>> import anndata, mudata, tcellmil as tm
         >>> rna = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
         >>> prot = anndata.AnnData(rna.X[:, :12].toarray(), obs=rna.obs[[]])  # stands for measured proteins
-        >>> with mudata.set_options(pull_on_update=False):
-        ...     mdata = mudata.MuData({"rna": rna, "prot": prot})
+        >>> mdata = mudata.MuData({"rna": rna, "prot": prot})
         >>> tm.tl.regulons(mdata)
         >>> use_rep = {"regulons": "X", "prot": "X"}
         >>> tm.model.TcellMIL.setup_mudata(mdata, "rna:patient", "rna:response", use_rep=use_rep)
@@ -165,6 +166,7 @@ class TcellMIL(BaseModelClass):
         """How the stack was trained; empty before :meth:`train`."""
         return {} if self.fitted is None else self.fitted.training
 
+    @isolated
     def train(
         self,
         *,
@@ -212,10 +214,15 @@ class TcellMIL(BaseModelClass):
         bags = self.schema.encode(cohort)
         self.fitted, history = fit_model(bags, self.schema, self.network, **splits, **options)
         self._model_summary_string = f"TcellMIL with {self.module.config}"
-        self.history_table = with_named_stages(history, self.schema.fields.use_rep)
-        self.history_ = wide_history(self.history_table, self.schema.outcome)
+        self.set_history(with_named_stages(history, self.schema.fields.use_rep))
         self.is_trained_ = True
 
+    def set_history(self, table: pd.DataFrame) -> None:
+        """Set ``history`` and ``history_table`` from one row per replica, stage and epoch."""
+        self.history_table = table
+        self.history_ = wide_history(table, self.schema.outcome)
+
+    @isolated
     def predict(self, adata: AnnData | MuData | None = None) -> pd.DataFrame:
         """Class probabilities of patients, or their predicted number or risk.
 
@@ -236,12 +243,14 @@ class TcellMIL(BaseModelClass):
         bags, predictions = self._predict(adata)
         return predictions_table(self.schema, bags, predictions)
 
+    @isolated
     def get_attention(self, adata: AnnData | MuData | None = None) -> pd.Series:
         """Attention of each cell, which sums to 1 within a patient, by the same replicas as :meth:`predict`."""
         bags, predictions = self._predict(adata)
         cells = (self.adata if adata is None else adata).obs_names
         return pd.Series(bags.to_input_order(predictions.attention), index=cells, name="attention")
 
+    @isolated
     def get_latent_representation(self, adata: AnnData | MuData | None = None) -> np.ndarray:
         """Latent of each cell, ``(n_cells, n_latent)``, by the first of the replicas of :meth:`predict`.
 
@@ -251,12 +260,26 @@ class TcellMIL(BaseModelClass):
         return bags.to_input_order(predictions.latent)
 
     def to_state(self) -> dict:
-        """The fitted model as arrays and JSON text: ``config``, ``weights``, ``splits``."""
+        """The fitted model as JSON text and arrays: ``config``, ``weights``, ``splits``, and their ``checksum``."""
         return to_state(self._fitted())
 
     @classmethod
     def from_state(cls, state: dict, adata: AnnData | MuData | None = None) -> TcellMIL:
-        """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data."""
+        """Rebuild a fitted model from :meth:`to_state`, with the data that it was fitted on or without data.
+
+        Parameters
+        ----------
+        state
+            What :meth:`to_state` returned, or ``uns["tcellmil"]`` of an AnnData.
+        adata
+            The data that the model was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If the state is damaged, was changed by hand or has another format, which is found before anything is built
+            from its numbers; or if the patients are not those that the model was fitted on.
+        """
         fitted = from_state(state)
         schema, network = fitted.schema, fitted.stack.config.as_dict()
         if adata is None:
@@ -266,7 +289,7 @@ class TcellMIL(BaseModelClass):
             data = {"mdata" if is_mudata(adata) else "adata": adata}
             method = cls._get_setup_method_args(cls=cls, **data, **schema.fields.as_dict())
             patients = read_patients(adata, schema.fields)[1]
-            fitted.check_patients(patients.index)
+            fitted = fitted.of_patients(patients.index)
             cls._register(adata, schema, patients, method)
             model = cls(adata, **network)
         model.fitted, model._given = fitted, ()
@@ -276,29 +299,31 @@ class TcellMIL(BaseModelClass):
     def save(self, dir_path: str | Path, overwrite: bool = False, save_anndata: bool = False) -> None:
         """Write the fitted model into a folder: ``model.json``, ``arrays.npz`` and, on request, the data.
 
+        Everything is written into a folder beside it, which then takes its place: a save that fails or is interrupted
+        leaves what was there.
+
         Parameters
         ----------
         dir_path
             The folder; it must not exist, unless ``overwrite``.
         overwrite
-            Replace a folder of that name.
+            Replace a saved model of that name. A folder with anything else in it is never replaced.
         save_anndata
             Also write the data that the model is set up with, as ``adata.h5ad`` or ``mdata.h5mu``.
+
+        Raises
+        ------
+        ValueError
+            If the folder may not be replaced, the model is not trained or its weights are not finite, or there is no
+            data to save.
+        OSError
+            If it cannot be written, such as on a full disk.
         """
-        path, state = Path(dir_path), self.to_state()
-        if path.exists():
-            if not overwrite:
-                raise ValueError(f"{path} already exists; choose another folder or pass overwrite=True")
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
-        write_folder(state, path)
-        if save_anndata:
-            if self.adata is None:
-                raise ValueError("this model holds no data to save; pass save_anndata=False")
-            if is_mudata(self.adata):
-                self.adata.write_h5mu(path / "mdata.h5mu")
-            else:
-                self.adata.write_h5ad(path / "adata.h5ad")
+        path, state = Path(dir_path).resolve(), self.to_state()
+        if save_anndata and self.adata is None:
+            raise ValueError("this model holds no data to save; pass save_anndata=False")
+        check_target(path, overwrite)
+        save_folder(path, state, (lambda folder: write_data(folder, self.adata)) if save_anndata else None)
 
     @classmethod
     def load(cls, dir_path: str | Path, adata: AnnData | MuData | None = None) -> TcellMIL:
@@ -307,22 +332,19 @@ class TcellMIL(BaseModelClass):
         Parameters
         ----------
         dir_path
-            The folder.
+            The folder. Files that :meth:`save` does not write are not looked at.
         adata
             The data that the model was fitted on; without it, data saved in the folder is used, and a model without
             data predicts new patients only.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`from_state`; also if a file is missing, damaged, or would take far more memory than its size.
         """
         path = Path(dir_path)
         state = read_folder(path)
-        if adata is None and (path / "adata.h5ad").exists():
-            from anndata import read_h5ad
-
-            adata = read_h5ad(path / "adata.h5ad")
-        elif adata is None and (path / "mdata.h5mu").exists():
-            from mudata import read_h5mu
-
-            adata = read_h5mu(path / "mdata.h5mu")
-        return cls.from_state(state, adata)
+        return cls.from_state(state, read_data(path) if adata is None else adata)
 
     @classmethod
     def load_registry(cls, dir_path: str | Path, prefix: str | None = None) -> dict:
@@ -343,7 +365,7 @@ class TcellMIL(BaseModelClass):
         """The model's own patients, each by the replicas that held it out, as arrays."""
         fitted = self._fitted()
         self._check_data()
-        bags = fitted.read_again(self.adata)
+        fitted, bags = fitted.read_again(self.adata)
         return bags, fitted.out_of_fold(bags)
 
     def _fitted(self) -> FittedModel:

@@ -50,6 +50,9 @@ class StackedUnits(nn.Module):
         Number of replicas.
     """
 
+    #: What must be above 0.
+    positive = ("scale",)
+
     def __init__(self, n_replicas: int):
         super().__init__()
         self.register_buffer("loc", torch.zeros(n_replicas, 1, 1, dtype=torch.float64))

@@ -91,6 +91,14 @@ class Outcome(ABC):
             If there are too few patients, or values cannot be used.
         """
 
+    def check_learned(self, keys: Mapping[str, object]) -> None:
+        """Raise a ValueError where :meth:`learn` gives something else with these keys, whatever the cohort."""
+        if keys["outcome"] != self.kind:
+            raise ValueError(f"the outcome is {self.kind!r}, outcome={keys['outcome']!r}")
+        for name in ("label_key", *self.takes):
+            if hasattr(self, name) and getattr(self, name) != keys[name]:
+                raise ValueError(f"{name}={keys[name]!r}, the outcome has {getattr(self, name)!r}")
+
     @classmethod
     def from_params(cls, params: Mapping) -> Outcome:
         """Return the outcome of a stored result."""
@@ -230,6 +238,10 @@ class Outcome(ABC):
         targets = np.full((len(codes), len(names)), np.nan) if targets is None else targets
         columns = {name: targets[:, i].astype(float) for i, name in enumerate(names)}
         return columns | {self.predicted_column: predicted[:, 0], f"{self.predicted_column}_sd": sd}
+
+    def stored_columns(self) -> dict[str, str]:
+        """Columns of predictions that hold a name of the user's: what they are called in a file."""
+        return {}
 
     @staticmethod
     def predicted_values(values: pd.Series) -> pd.Series:

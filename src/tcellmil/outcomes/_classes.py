@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 MIN_PATIENTS = 3
 
 
+def _way_out(n_classes: int) -> str:
+    """What can be done where a class is too small."""
+    if n_classes > 2:
+        return "leave the patients of that class out, or merge it with another"
+    return "or train on other patients and predict these with tl.predict; two classes cannot be merged"
+
+
 @dataclass(frozen=True)
 class Classes(Outcome):
     """Two classes or more; the last of the names is the positive one.
@@ -59,13 +66,24 @@ class Classes(Outcome):
         names = sorted(cls.checked_counts(table["label"], label_key).index)
         if positive is not None:
             check_choice(positive, names, "positive_class")
-            names = [*(name for name in names if name != positive), positive]
-        return cls(label_key, tuple(names))
+        return cls(label_key, _last(names, positive))
 
     @classmethod
     def from_params(cls, params: Mapping) -> Classes:
         """As :meth:`Outcome.from_params`."""
         return cls(str(params["label_key"]), tuple(str(name) for name in params["classes"]))
+
+    def check_learned(self, keys: Mapping[str, object]) -> None:
+        """As :meth:`Outcome.check_learned`; classes are in alphabetical order, but for the positive one."""
+        super().check_learned(keys)
+        if len(set(self.names)) < max(2, len(self.names)):
+            raise ValueError(f"classes {some(self.names)} must be two or more different names")
+        self._check_order(keys)
+
+    def _check_order(self, keys: Mapping[str, object]) -> None:
+        positive = keys["positive_class"]
+        if self.names != (in_order := _last(sorted(self.names), positive)) or positive not in (None, in_order[-1]):
+            raise ValueError(f"classes {some(self.names)} are not in the order of positive_class={positive!r}")
 
     @staticmethod
     def checked_counts(labels: pd.Series, label_key: str) -> pd.Series:
@@ -75,11 +93,17 @@ class Classes(Outcome):
             raise ValueError(
                 f"label_key {label_key!r} has one class only, {some(counts.index)}; a prediction needs at least two"
             )
+        if "sd" in counts.index:
+            raise ValueError(
+                f"label_key {label_key!r} has a class 'sd', whose probabilities would be in the column 'prob_sd' of "
+                "their standard deviation; rename the class"
+            )
         if counts.min() < MIN_PATIENTS:
             small = counts.index[counts < MIN_PATIENTS]
             raise ValueError(
                 f"label_key {label_key!r} has fewer than {MIN_PATIENTS} patients of class {some(small)} "
-                f"({', '.join(f'{c}: {n}' for c, n in counts.items())}); add patients or merge classes"
+                f"({', '.join(f'{c}: {n}' for c, n in counts.items())}); each class needs at least {MIN_PATIENTS}: add "
+                f"patients, {_way_out(len(counts))}"
             )
         return counts
 
@@ -127,6 +151,10 @@ class Classes(Outcome):
             "prob_sd": sd,
         }
 
+    def stored_columns(self) -> dict[str, str]:
+        """Probabilities by the number of the class: its name may hold what a key of a file must not."""
+        return {f"prob_{name}": f"prob_{i}" for i, name in enumerate(self.names)}
+
     @staticmethod
     def predicted_values(values: pd.Series) -> pd.Series:
         """The predicted class; empty without a prediction."""
@@ -167,3 +195,8 @@ class Classes(Outcome):
         """The class, and the other one or all others."""
         others: Sequence[str] = [name for name in self.names if name != target]
         return target, others[0] if len(others) == 1 else f"not {target}"
+
+
+def _last(names: Sequence[str], positive: object) -> tuple[str, ...]:
+    """The names with the positive one, if there is one, at the end."""
+    return (*(name for name in names if name != positive), *(name for name in names if name == positive))

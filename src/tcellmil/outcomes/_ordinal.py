@@ -62,6 +62,11 @@ class Ordinal(Classes):
             order = [name for name in levels if name in set(present)]
         return cls(label_key, tuple(_in_order(present, label_key, order)))
 
+    def _check_order(self, keys: Mapping[str, object]) -> None:
+        order = keys["class_order"]
+        if order is not None and tuple(order) != self.names:
+            raise ValueError(f"classes {some(self.names)} are not in the order of class_order {some(order)}")
+
     @property
     def n_scores(self) -> int:
         """One score, which thresholds divide into classes."""

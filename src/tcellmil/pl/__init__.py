@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_scenic._grn": ["grn"],
         "_scenic._prune": ["prune"],
         "_scenic._regulons": ["regulons"],
+        "_scenic._regulon_heatmap": ["regulon_heatmap"],
         "_batch_effect": ["batch_effect"],
     },
 )

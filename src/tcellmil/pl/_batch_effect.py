@@ -9,6 +9,7 @@ import numpy as np
 
 from tcellmil import get
 from tcellmil._checks import check_obs_column
+from tcellmil._order import in_order
 from tcellmil._results import part_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._embedding import draw_cells, label_embedding, place_cells, point_size
@@ -82,8 +83,8 @@ def batch_effect(
     use_reps = ari["representation"].unique().tolist()
     width, height = 3.4 + 0.075 * longest(use_reps, 24), 1.5 + 0.5 * len(use_reps)
     if bases:
-        columns, lines = _legend_shape(batch, (len(bases) + 1) * width)
-        height = max(height, 3.4) + 0.22 * (lines + 1)
+        columns = _columns(batch, (len(bases) + 1) * width)
+        height = max(height, 3.4) + 0.6
     axes = canvas.axes(len(bases) + 1, (width, height))
     of_reps = canvas.colors(cycled(use_reps))
     colors = canvas.colors(_colors(batch)) if bases else {}
@@ -100,8 +101,7 @@ def _batches(adata: AnnData, batch_key: str) -> pd.Series:
         raise ValueError(
             f"{batch_key!r} has {batch.nunique()} batches; at most {MAX_BATCHES} can be distinguished. Leave basis out"
         )
-    batch = batch.astype("category").cat.remove_unused_categories()
-    return batch.cat.rename_categories(batch.cat.categories.astype(str))
+    return in_order(batch)
 
 
 def _colors(batch: pd.Series) -> dict[str, str]:
@@ -109,11 +109,10 @@ def _colors(batch: pd.Series) -> dict[str, str]:
     return cycled(names) if len(names) <= len(PALETTE) else class_colors(names)
 
 
-def _legend_shape(batch: pd.Series, width: float) -> tuple[int, int]:
-    """Columns and lines of a legend in a figure so many inches wide."""
+def _columns(batch: pd.Series, width: float) -> int:
+    """Columns of a legend in a figure so many inches wide."""
     names = list(batch.cat.categories)
-    columns = int(np.clip((width - 0.5) / (0.5 + 0.085 * longest(names, 24)), 1, len(names)))
-    return columns, int(np.ceil(len(names) / columns))
+    return int(np.clip((width - 0.5) / (0.5 + 0.085 * longest(names, 24)), 1, len(names)))
 
 
 def _draw_embedding(ax: Axes, name: str, place: np.ndarray, batch: pd.Series, colors: dict) -> None:
@@ -136,7 +135,7 @@ def _explain_batches(canvas: Canvas, ax: Axes, colors: dict, batch_key: str, col
         Line2D([], [], marker="o", linestyle="", color=color, label=shorten(name, 24)) for name, color in colors.items()
     ]
     style = {"title": shorten(batch_key, 28), "title_fontsize": "small", "alignment": "left"}
-    canvas.legend(ax, handles, "lower left", (0, -0.1), ncols=columns, **style)
+    canvas.legend(ax, handles, "lower left", ncols=columns, **style)
 
 
 def _draw_indices(ax: Axes, ari: pd.DataFrame, tests: pd.DataFrame, colors: dict, batch_key: str) -> None:

@@ -18,6 +18,8 @@ from matplotlib.backend_bases import FigureCanvasBase
 from tcellmil._checks import some
 from tcellmil._docs import documented
 from tcellmil.pl._palette import checked_palette, colormap, colors_of
+from tcellmil.pl._sizes import below, fit_names, make_room
+from tcellmil.pl._text import PLAIN, PlainText
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -48,8 +50,10 @@ def picture(draw: Callable[..., None]) -> Callable[..., Axes | np.ndarray]:
     def drawn(*args, ax=None, show=None, save=None, palette=None, figsize=None, title=None, **kwargs):
         canvas = Canvas(ax, save, palette, figsize, title)
         try:
-            draw(*args, canvas=canvas, **kwargs)
-            canvas.check_names()
+            with plt.rc_context(PLAIN):
+                draw(*args, canvas=canvas, **kwargs)
+                canvas.check_names()
+                canvas.arrange()
         except BaseException:
             canvas.discard()
             raise
@@ -98,6 +102,9 @@ class Canvas:
         self._ax, self._save, self._palette, self._figsize, self._title = ax, save, palette, figsize, title
         self._names: list[str] = []
         self._axes: np.ndarray | None = None
+        self._size: tuple[float, float] | None = None
+        self._legends_below: list[tuple[Axes, Legend]] = []
+        self._text = PlainText()
 
     @property
     def n_given(self) -> int | None:
@@ -113,6 +120,7 @@ class Canvas:
             larger_text = max(1, plt.rcParams["font.size"] / 10)  # scanpy.set_figure_params sets 14 points
             width, height = (inches * larger_text for inches in size)
             shape, figsize = ((1, n), (n * width, height)) if heights is None else ((n, 1), (width, height))
+            self._size = figsize
             figsize = figsize if self._figsize is None else self._figsize
             options = {"layout": "constrained", "squeeze": False, "height_ratios": heights}
             figure, axes = plt.subplots(*shape, figsize=figsize, **options)
@@ -128,6 +136,7 @@ class Canvas:
         if len(axes) != n:
             raise ValueError(f"this picture has {n} panels, but ax holds {len(axes)} axes")
         self._axes = axes
+        self._text.take_over(axes)
         return axes
 
     def axis(self, size: tuple[float, float]) -> Axes:
@@ -156,17 +165,28 @@ class Canvas:
         panel: Axes,
         handles: Sequence,
         outside: str = "lower center",
-        beside: tuple[float, float] = (0, -0.2),
+        beside: tuple[float, float] | None = None,
         *,
         ncols: int = 1,
         ncols_beside: int = 1,
         **style: object,
     ) -> Legend:
-        """A legend at the edge of the own figure, or with its upper left corner at ``beside`` of the caller's axes."""
+        """A legend at the edge of the own figure, which becomes as wide as it and higher by it where it is tall.
+
+        On axes of the caller it is below the name of the axis, or with its upper left corner at ``beside``.
+        """
         style = {"handles": handles, "frameon": False, "fontsize": "small", **style}
         if self.own:
-            return panel.figure.legend(loc=f"outside {outside}", ncols=ncols, **style)
-        return panel.legend(loc="upper left", bbox_to_anchor=beside, ncols=ncols_beside, **style)
+            legend = panel.figure.legend(loc=f"outside {outside}", ncols=ncols, **style)
+            if self._figsize is None:
+                make_room(legend, stacked=outside.startswith(("lower", "upper")))
+            return legend
+        place = (0, 0) if beside is None else beside
+        legend = panel.legend(loc="upper left", bbox_to_anchor=place, ncols=ncols_beside, **style)
+        if beside is None:
+            below(panel, legend)  # and again when all is drawn
+            self._legends_below.append((panel, legend))
+        return legend
 
     def check_names(self) -> None:
         """Raise where a palette names what is not in the picture."""
@@ -180,10 +200,23 @@ class Canvas:
                 f"palette names {some(unknown)}, but the colours are of {some(dict.fromkeys(self._names))}"
             )
 
+    def arrange(self) -> None:
+        """Put in place what depends on how large the rest is."""
+        for panel, legend in self._legends_below:
+            below(panel, legend)
+        if self._title is not None and not self.own:
+            _set_title(self._axes[0], self._title)
+        if self._figsize is not None:
+            fit_names(self._axes, self._size)
+
     def discard(self) -> None:
         """Close the own figure, of a picture that could not be drawn."""
-        if self.own and self._axes is not None:
+        if self._axes is None:
+            return
+        if self.own:
             plt.close(self._axes[0].get_figure(root=True))
+        else:
+            self._text.hand_back(self._axes)
 
     def finish(self, show: bool | None) -> Axes | np.ndarray:
         """Save, show as scanpy does, and give back the axes: a single one as it is.
@@ -191,10 +224,10 @@ class Canvas:
         Without ``show``, ``scanpy.settings.autoshow`` decides, except for a figure of the caller, who has yet to
         finish it.
         """
-        if self._title is not None and not self.own:
-            _set_title(self._axes[0], self._title)
+        figure = self._axes[0].get_figure(root=True)
+        self._text.hand_back([figure] if self.own else self._axes)
         if self._save is not None:
-            self._axes[0].get_figure(root=True).savefig(self._save, dpi=DPI, bbox_inches="tight")
+            figure.savefig(self._save, dpi=DPI, bbox_inches="tight")
         if show is None:
             from scanpy import settings
 

@@ -13,6 +13,7 @@ from tcellmil._checks import some
 # Okabe & Ito (2008): distinct with every common colour vision.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#8C8C8C"
 PALETTE = (BLUE, VERMILLION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
+PATTERNS = ("-", "--", ":", "-.")  # of lines
 #: Of a change, an effect or a correlation.
 SIGNS = {"positive": BLUE, "negative": VERMILLION}
 
@@ -28,6 +29,14 @@ def class_colors(classes: Sequence[str]) -> dict[str, object]:
 def cycled(names: Iterable[str]) -> dict[str, str]:
     """The colours of the palette in turn."""
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def line_styles(colors: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """The colour of each line, and another pattern where the colours of the palette begin again."""
+    return {
+        name: {"color": color, "linestyle": PATTERNS[i // len(PALETTE) % len(PATTERNS)]}
+        for i, (name, color) in enumerate(colors.items())
+    }
 
 
 def checked_palette(palette: str | Iterable[str] | Mapping[str, str] | None) -> str | list | Mapping | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -116,8 +117,8 @@ def plain_log(axis: Axis) -> None:
 
 
 def shorten(name: object, limit: int = 36) -> str:
-    """A name that fits beside an axis: the middle of a long one becomes an ellipsis."""
-    name = str(name)
+    """A name that fits beside an axis, in one line: the middle of a long one becomes an ellipsis."""
+    name = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", str(name))
     half = (limit - 1) // 2
     return name if len(name) <= limit else f"{name[:half]}…{name[-half:]}"
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tcellmil._checks import check_adata, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
+from tcellmil._log import logger, warn
+from tcellmil.regulons._symbols import gene_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,23 +45,30 @@ Y_FAMILY = re.compile(r"(TTTY\d+[A-D]?|NCRNA00185|TSPY\d+|RBMY\d\w*|FAM197Y\d+P?
 
 @documented
 def drop_nuisance_genes(
-    adata: AnnData, tcr: bool = True, ig: bool = True, sex: bool = True, copy: bool = False
+    adata: AnnData,
+    tcr: bool = True,
+    ig: bool = True,
+    sex: bool = True,
+    gene_symbols: str | None = None,
+    copy: bool = False,
 ) -> AnnData | None:
     """Remove clonotype and sex genes, by which a model could recognise a patient.
 
-    Reads ``adata.var_names`` (gene symbols, human or mouse), removes genes in place and logs how many of each kind.
-    Constant genes (``TRAC``, ``TRBC1``, ``IGHM``, ``IGKC``, ...) stay: they mark a cell type, not a clone.
+    Reads ``adata.var_names``, or a column of ``adata.var`` (gene symbols, human or mouse), removes genes in place and
+    logs how many of each kind. Constant genes (``TRAC``, ``TRBC1``, ``IGHM``, ``IGKC``, ...) stay: they mark a cell
+    type, not a clone.
 
     Parameters
     ----------
     adata
-        Cells x genes, ``var_names`` gene symbols.
+        Cells x genes.
     tcr
         Remove V, D and J segments of the T-cell receptor.
     ig
         Remove V, D and J segments of the immunoglobulins.
     sex
         Remove *XIST*, *TSIX* and the genes of the male-specific region of the Y chromosome.
+    %(gene_symbols_as_names)s
     %(copy)s
 
     Returns
@@ -70,8 +77,10 @@ def drop_nuisance_genes(
 
     Raises
     ------
+    KeyError
+        If ``adata.var`` has no column ``gene_symbols``.
     ValueError
-        If no gene would be left.
+        If no gene would be left, or ``obs_names`` are those of the genes.
 
     References
     ----------
@@ -94,16 +103,21 @@ def drop_nuisance_genes(
         "immunoglobulin segments": (ig, lambda gene: IG_SEGMENT.match(gene) is not None),
         "sex genes": (sex, _is_sex_gene),
     }
-    names = adata.var_names.astype(str)
+    names = gene_names(adata.var, gene_symbols)
     masks = {what: np.array([is_member(g) for g in names]) for what, (wanted, is_member) in classes.items() if wanted}
     drop = np.logical_or.reduce([np.zeros(adata.n_vars, dtype=bool), *masks.values()])
+    wanted_kinds = [is_member for wanted, is_member in classes.values() if wanted]
+    if not drop.any() and any(is_member(cell) for is_member in wanted_kinds for cell in adata.obs_names):
+        raise ValueError(
+            "no gene is a clonotype or sex gene, but obs_names are: this is genes x cells; transpose it, "
+            "adata = adata.T.copy()"
+        )
     if drop.all():
         raise ValueError(f"none of the {adata.n_vars} genes would be left: {some(names)}")
     if names.str.match(r"ENS[A-Z]*G\d").mean() > 0.5:
-        warnings.warn(
-            f"var_names look like Ensembl identifiers ({some(names, 3)}), but genes are found by symbol; "
-            "set adata.var_names to gene symbols first",
-            stacklevel=2,
+        warn(
+            f"the names look like Ensembl identifiers ({some(names, 3)}), but genes are found by symbol; name the "
+            "column of adata.var with the symbols, gene_symbols=... ('feature_name' in files of CELLxGENE)",
         )
 
     adata = adata.copy() if copy else adata

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +11,9 @@ from scipy import sparse
 
 from tcellmil._checks import check_adata, check_layer, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._matrix import count_not_finite, holds_whole_numbers, row_blocks, value_range
+from tcellmil._log import logger, warn
+from tcellmil._matrix import check_indices, count_not_finite, holds_whole_numbers, native, row_blocks, value_range
+from tcellmil.regulons._symbols import gene_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # exp(30) counts do not exist in a cell: whatever reaches this is no logarithm.
 MAX_LOG = 30
+# Nor do ten million, or values on a scale of ten million a cell (TPM and CPM add up to one): the base is another.
+MAX_TOTAL = 1e7
 CELLS = 10_000  # of a sparse matrix, described at a time
 
 
@@ -33,6 +36,8 @@ def qc(
     max_genes: int = 10_000,
     mito_prefix: str | Sequence[str] = ("MT-", "mt-"),
     layer: str | None = None,
+    gene_symbols: str | None = None,
+    base: float | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     """Remove cells with many mitochondrial counts, and cells with few or very many detected genes.
@@ -43,8 +48,7 @@ def qc(
     ----------
     adata
         Cells x genes. Counts, or values on a linear scale. Log-normalised values have their logarithm undone for
-        the mitochondrial percentage, with a warning (base of ``adata.uns["log1p"]``, else natural); the number of
-        detected genes is the same either way.
+        the mitochondrial percentage, with a warning; the number of detected genes is the same either way.
     max_mito
         Highest percentage of counts from mitochondrial genes, 0 to 100.
     min_genes, max_genes
@@ -52,6 +56,11 @@ def qc(
     mito_prefix
         How the names of mitochondrial genes begin.
     %(layer)s
+    %(gene_symbols_as_names)s
+    base
+        Base of the logarithm, above 1, where the values are ``log(1 + x)``: 2 for log2(TPM + 1). By default values that
+        are neither whole numbers nor above 30 are taken as logarithms, to the base in ``adata.uns["log1p"]``, else
+        natural ones.
     %(copy)s
 
     Returns
@@ -62,9 +71,11 @@ def qc(
     Raises
     ------
     KeyError
-        If the layer does not exist.
+        If the layer or the column ``gene_symbols`` does not exist.
     ValueError
-        If values are negative, NaN or infinite; if a threshold is out of range; if no cell would be left.
+        If values are negative, NaN or infinite, or sparse indices out of range; if a threshold is out of range; if a
+        cell would have over ten million counts once the logarithm is undone, so that it must have another base; if
+        ``obs_names`` are those of the genes; if no cell would be left.
 
     References
     ----------
@@ -87,9 +98,20 @@ def qc(
         raise ValueError(f"max_mito={max_mito} must be a percentage between 0 and 100")
     if not 0 <= min_genes <= max_genes:
         raise ValueError(f"min_genes={min_genes} must be between 0 and max_genes={max_genes}")
-    is_mito = adata.var_names.str.startswith((mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix))
-    matrix, log_base = _checked_values(adata, layer, linear=is_mito.any())
+    if base is not None and not (isinstance(base, Real) and 1 < base < np.inf):
+        raise ValueError(f"base={base!r} must be the base of a logarithm, above 1")
+    genes = gene_names(adata.var, gene_symbols)
+    prefixes = (mito_prefix,) if isinstance(mito_prefix, str) else tuple(mito_prefix)
+    is_mito = genes.str.startswith(prefixes)
+    if not is_mito.any() and (n := int(adata.obs_names.str.startswith(prefixes).sum())):
+        raise ValueError(
+            f"{n} obs_names begin with {mito_prefix!r}, and no gene: this is genes x cells; transpose it, "
+            "adata = adata.T.copy()"
+        )
+    matrix, log_base = _checked_values(adata, layer, linear=is_mito.any(), base=base)
     metrics = _metrics(matrix, log_base, is_mito)
+    if log_base is not None:
+        _check_logarithm(metrics["total_counts"].max(), log_base, layer, base)
 
     failed = {
         f"over {max_mito:g}% mitochondrial counts": metrics["pct_counts_mt"] > max_mito,
@@ -101,10 +123,9 @@ def qc(
     if not keep.any():
         raise ValueError(f"none of the {adata.n_obs} cells would be left: {summary}; loosen the thresholds")
     if not is_mito.any():
-        warnings.warn(
+        warn(
             f"no gene name begins with {mito_prefix!r}, so no cell is filtered by mitochondrial counts; "
-            f"the names look like {some(adata.var_names, 3)}",
-            stacklevel=2,
+            f"the names look like {some(genes, 3)}; if a column of adata.var holds symbols, pass gene_symbols=...",
         )
 
     adata = adata.copy() if copy else adata
@@ -116,10 +137,10 @@ def qc(
     return adata if copy else None
 
 
-def _checked_values(adata: AnnData, layer: str | None, linear: bool) -> tuple[Matrix, float | None]:
+def _checked_values(adata: AnnData, layer: str | None, linear: bool, base: float | None) -> tuple[Matrix, float | None]:
     """Return ``X`` or the layer, and the base of its logarithm if that has to be undone, as with ``linear`` it has."""
-    matrix = check_layer(adata, layer)
-    name = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    matrix, name = check_layer(adata, layer), _name(layer)
+    check_indices(matrix)
     low, high = value_range(matrix)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} holds {count_not_finite(matrix)} NaN or infinite values; remove them first")
@@ -128,16 +149,32 @@ def _checked_values(adata: AnnData, layer: str | None, linear: bool) -> tuple[Ma
             f"{name} holds negative values (smallest {low:.3g}), so it is scaled, not counts; "
             "name a layer with counts: layer=..."
         )
-    if not linear or high > MAX_LOG or holds_whole_numbers(matrix):
+    if not linear or (base is None and (high > MAX_LOG or holds_whole_numbers(matrix))):
         return matrix, None
+    recorded = adata.uns.get("log1p")
+    recorded = recorded.get("base") if isinstance(recorded, Mapping) else None
+    return matrix, float(base or recorded or np.e)
 
-    base = adata.uns.get("log1p", {}).get("base") or np.e
-    warnings.warn(
-        f"{name} does not hold counts; it is taken as log(1 + x) to base {base:.4g}, and the logarithm is undone "
-        "for the mitochondrial percentage. Name a layer with counts if there is one: layer=...",
-        stacklevel=3,
-    )
-    return matrix, base
+
+def _check_logarithm(total: float, log_base: float, layer: str | None, base: float | None) -> None:
+    """Raise where no cell can have so many counts, and warn where the base is not what the user said."""
+    name = _name(layer)
+    if not total <= MAX_TOTAL:
+        raise ValueError(
+            f"{name} does not hold counts, and taken as log(1 + x) to base {log_base:.4g} a cell would have "
+            f"{total:.3g} counts, which no cell has. Give the base of its logarithm (base=2 for log2(TPM + 1)), or "
+            "name a layer with counts: layer=..."
+        )
+    if base is None:
+        warn(
+            f"{name} does not hold counts; it is taken as log(1 + x) to base {log_base:.4g}, and the logarithm is "
+            "undone for the mitochondrial percentage. Name a layer with counts if there is one, layer=..., or give its "
+            "base",
+        )
+
+
+def _name(layer: str | None) -> str:
+    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
 
 
 def _metrics(matrix: Matrix, log_base: float | None, is_mito: np.ndarray) -> pd.DataFrame:
@@ -161,7 +198,8 @@ def _metrics(matrix: Matrix, log_base: float | None, is_mito: np.ndarray) -> pd.
 
 
 def _linear(block: Block, log_base: float | None) -> np.ndarray | sparse.csr_matrix:
-    """A copy, without the logarithm: scanpy drops stored zeros in place."""
+    """A copy, without the logarithm: scanpy drops stored zeros in place, and adds up in the type of the values."""
+    block = block if sparse.issparse(block) else native(block)
     if log_base is not None:
         natural = block.astype(np.float64) * np.log(log_base)
         block = natural.expm1() if sparse.issparse(natural) else np.expm1(natural)

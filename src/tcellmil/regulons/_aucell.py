@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from scipy import sparse
 
-from tcellmil._matrix import row_blocks
+from tcellmil._matrix import native, row_blocks
 from tcellmil.regulons._expression import check_values
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def aucell(
     Raises
     ------
     ValueError
-        If shapes do not fit, ``X`` holds negative or non-finite values, a regulon has no weight or a negative one, or
-        ``auc_threshold`` leaves fewer than one rank.
+        If shapes do not fit, ``X`` holds negative or non-finite values or is sparse with indices out of range, a
+        regulon has no weight or a negative one, or ``auc_threshold`` leaves fewer than one rank.
 
     Notes
     -----
@@ -130,7 +130,7 @@ def _checked_weights(weights: np.ndarray | sparse.spmatrix, n_genes: int) -> spa
 def _canonical_csr(block: Block) -> sparse.csr_matrix | sparse.csr_array:
     """CSR with every entry stored once; the block itself stays as it is."""
     if not sparse.issparse(block):
-        return sparse.csr_matrix(block)
+        return sparse.csr_matrix(native(block))
     if not block.has_canonical_format:
         block = block.copy()
         block.sum_duplicates()
@@ -141,6 +141,7 @@ def _order_bits(data: np.ndarray) -> np.ndarray:
     """Values of at least 0 as integers of the same order: the bits of such a float, read as an integer, keep it."""
     if data.dtype.kind not in "fi" or data.dtype.itemsize not in (4, 8):
         data = data.astype(np.float32 if data.dtype.itemsize < 4 else np.float64)
+    data = native(data)
     return data.view(f"i{data.dtype.itemsize}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,12 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from tcellmil._matrix import check_indices
 from tcellmil.regulons._expression import check_values
+from tcellmil.regulons._grn_process import infer_edges
 from tcellmil.regulons._targets import describe_names
 
 Species = Literal["human", "mouse"]
 SPECIES = get_args(Species)
 MIN_CELLS = 50  # with fewer, what the trees find is noise
+VALUES_AT_ONCE = 200_000_000  # pairs of values that are correlated in one call, which takes about a second
+MAX_BYTES = 1 << 24  # of a file of names; the list of all human genes has half a million
 
 
 def infer_grn(
@@ -29,7 +33,8 @@ def infer_grn(
     """Infer a gene regulatory network by GRNBoost2, in rustscenic's implementation.
 
     For each gene, boosted regression trees predict its expression from that of the transcription factors; the
-    importance of a factor is the variance that its splits explain.
+    importance of a factor is the variance that its splits explain. It runs in a process of its own, which costs about a
+    second and ends when the call is interrupted.
 
     Parameters
     ----------
@@ -39,9 +44,9 @@ def infer_grn(
         Unique name of each column of ``X``.
     tf_names
         Transcription factors: ``"human"`` or ``"mouse"`` (the lists of pySCENIC), the path of a file with one name
-        per line, or the names. Those that are not among ``gene_names`` are left out.
+        per line, or the names, in any order. Those that are not among ``gene_names`` are left out.
     seed
-        Seed of the trees; one seed gives one network, on any number of threads.
+        Seed of the trees; one seed gives one network, on any number of threads and in any order of the factors.
 
     Returns
     -------
@@ -50,7 +55,10 @@ def infer_grn(
     Raises
     ------
     ValueError
-        If gene names are not unique or do not fit ``X``, no factor is among them, or ``X`` is not finite.
+        If gene names are not unique or do not fit ``X``, no factor is among them, or ``X`` is not finite or, where it
+        is sparse, has indices out of range.
+    RuntimeError
+        If the process ends without a result, as it does where memory is short.
 
     References
     ----------
@@ -72,12 +80,13 @@ def infer_grn(
         raise ValueError(f"gene_names needs one unique name for each of the {X.shape[1]} columns of X")
     check_values(X, "GRNBoost2")
     factors = load_tf_names(tf_names)
-    present = [name for name in factors if name in genes]
+    present = _in_one_order(name for name in factors if name in genes)
     if not present:
         raise ValueError(
             f"none of {len(factors)} transcription factors is among the {len(genes)} genes. "
             f"{describe_names(genes, 'The genes')}, {describe_names(factors, 'the factors')}; "
-            "choose tf_names='human' or 'mouse', or give the names as they are in the data"
+            "choose tf_names='human' or 'mouse', give the names as they are in the data, or name a column of adata.var "
+            "that holds symbols: gene_symbols=..."
         )
     if X.shape[0] < MIN_CELLS:
         warnings.warn(
@@ -85,11 +94,7 @@ def infer_grn(
             UserWarning,
             stacklevel=2,
         )
-    from rustscenic import grn
-
-    with _quiet():
-        edges = grn.infer((X, list(genes)), present, seed=seed, verbose=False)
-    edges = pd.DataFrame({name: edges[name].to_numpy() for name in ("TF", "target", "importance")})
+    edges = infer_edges(X, genes, present, seed)
     # Ties broken by name, so that the order does not depend on the threads that found the edges.
     order = ["importance", "TF", "target"]
     return edges.sort_values(order, ascending=[False, True, True], ignore_index=True)
@@ -98,6 +103,13 @@ def infer_grn(
 def load_tf_names(tf_names: Species | str | Path | Iterable[str]) -> list[str]:
     """Names of transcription factors from ``"human"``, ``"mouse"``, a file with one name per line, or the names.
 
+    Each name once, in the order given; of a set, which has none, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is no text of one name per line, or larger than 16 MiB.
+
     Examples
     --------
     >>> from tcellmil.regulons import load_tf_names
@@ -105,17 +117,42 @@ def load_tf_names(tf_names: Species | str | Path | Iterable[str]) -> list[str]:
     (True, ['PAX5', 'TBX21'])
     """
     if not isinstance(tf_names, str | Path):
-        return [str(name) for name in tf_names]
+        names = [str(name) for name in tf_names]
+        return sorted(names) if isinstance(tf_names, Set) else list(dict.fromkeys(names))
     if tf_names in SPECIES:
         from rustscenic.data import tfs
 
         return tfs(tf_names)
-    if not Path(tf_names).is_file():
+    path = Path(tf_names)
+    if not path.is_file():
         raise ValueError(
             f"tf_names={str(tf_names)!r} is neither 'human' nor 'mouse' nor a file; or give a list of names"
         )
-    lines = Path(tf_names).read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} has more than {MAX_BYTES:,} bytes, which no list of names has; one name per line")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
+    names = {}
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        if len(name.split("\t")) > 1 or "," in name:
+            raise ValueError(f"{path}, line {number}: {name[:40]!r} is not one name; write one per line")
+        if name and not name.startswith("#"):
+            names[name] = None
+    return list(names)
+
+
+def _in_one_order(names: Iterable[str]) -> list[str]:
+    """The factors, each once: those of pySCENIC's lists as these have them, then the others by name.
+
+    The trees of rustscenic depend on the order of the factors, which must not depend on how they were given.
+    """
+    from rustscenic.data import tfs
+
+    place = {name: i for i, name in reversed([*enumerate([*tfs("human"), *tfs("mouse")])])}
+    return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
 
 
 def edge_correlation(
@@ -141,6 +178,11 @@ def edge_correlation(
     -------
     One correlation per edge, float64. NaN where a gene does not vary.
 
+    Raises
+    ------
+    ValueError
+        If ``X`` is sparse with indices out of range.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd
@@ -151,11 +193,16 @@ def edge_correlation(
     """
     from rustscenic import grn
 
-    with _quiet():
-        signed = grn.add_correlation(
-            edges[["TF", "target"]].assign(importance=1.0), (X, list(gene_names)), mask_dropouts=mask_dropouts
-        )
-    return signed["rho"].to_numpy()
+    check_indices(X)
+    expression = (X.tocsc().astype(np.float32) if sparse.issparse(X) else np.asarray(X, np.float32), list(gene_names))
+    pairs = edges[["TF", "target"]].assign(importance=1.0)
+    rho, at_once = np.empty(len(pairs)), max(1, VALUES_AT_ONCE // max(1, X.shape[0]))
+    for start in range(0, len(pairs), at_once):  # an interrupt comes through between two calls
+        part = slice(start, start + at_once)
+        with _quiet():
+            signed = grn.add_correlation(pairs.iloc[part], expression, mask_dropouts=mask_dropouts)
+        rho[part] = signed["rho"].to_numpy()
+    return rho
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def targets_from_net(net: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a column, a name or a weight is missing, an edge is repeated, or no edge is left.
+        If a column, a name or a weight is missing, a weight is infinite, an edge is repeated, or no edge is left.
 
     Examples
     --------
@@ -57,6 +57,13 @@ def targets_from_net(net: pd.DataFrame) -> pd.DataFrame:
             f"the first in row {int(np.argmax(incomplete))}; drop or fix them"
         )
     targets = targets.astype({"regulon": str, "target": str, "weight": float})
+    infinite = ~np.isfinite(targets["weight"])
+    if infinite.any():
+        example = targets[infinite].iloc[0]
+        raise ValueError(
+            f"{int(infinite.sum())} weights of net are infinite, the first that of {example.regulon} - "
+            f"{example.target}; drop or fix them"
+        )
     repeated = targets.duplicated(["regulon", "target"])
     if repeated.any():
         example = targets[repeated].iloc[0]
@@ -92,10 +99,11 @@ def split_by_sign(targets: pd.DataFrame) -> pd.DataFrame:
     return split.sort_values("regulon", kind="stable", ignore_index=True)
 
 
-def keep_covered(targets: pd.DataFrame, genes: pd.Index, min_targets: int) -> pd.DataFrame:
+def keep_covered(targets: pd.DataFrame, genes: pd.Index, min_targets: int, names: str = "var_names") -> pd.DataFrame:
     """Drop the regulons that have fewer than ``min_targets`` targets among ``genes``; the others stay whole.
 
-    Targets that are not among ``genes`` are kept, so that the table scores another data set just as well.
+    Targets that are not among ``genes`` are kept, so that the table scores another data set just as well. ``names``
+    says what ``genes`` are.
 
     Raises
     ------
@@ -110,10 +118,17 @@ def keep_covered(targets: pd.DataFrame, genes: pd.Index, min_targets: int) -> pd
         raise ValueError(
             f"none of {targets['regulon'].nunique()} regulons has {min_targets} targets among the {len(genes)} genes: "
             f"{int(targets.loc[found, 'target'].nunique())} of {len(known)} targets match, the best regulon has "
-            f"{int(n_found.max())}. {describe_names(genes, 'var_names')}, {describe_names(known, 'the targets')}. "
-            "Bring both to the same identifiers and species, or lower min_targets"
+            f"{int(n_found.max())}. {describe_names(genes, names)}, {describe_names(known, 'the targets')}. "
+            "Bring both to the same identifiers and species, name a column of adata.var that holds symbols "
+            "(gene_symbols=...), or lower min_targets"
         )
     return kept.reset_index(drop=True)
+
+
+def present_targets(targets: pd.DataFrame, genes: pd.Index) -> pd.DataFrame:
+    """Of each regulon, how many targets are among ``genes`` (``present``) and how many there are (``total``)."""
+    found = targets["target"].isin(genes).groupby(targets["regulon"])
+    return pd.DataFrame({"present": found.sum(), "total": found.size()})
 
 
 def describe_names(names: Sequence[str], what: str) -> str:

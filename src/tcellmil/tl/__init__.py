@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_explain._attention_enrichment": ["attention_enrichment"],
         "_explain._attention_correlation": ["attention_correlation"],
         "_explain._attention_stability": ["attention_stability"],
+        "_explain._top_cells": ["top_cells"],
         "_batch_effect": ["batch_effect"],
     },
 )

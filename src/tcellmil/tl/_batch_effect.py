@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,10 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_adata, check_finite, check_layer, check_obs_column, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
+from tcellmil._log import logger, warn
 from tcellmil._matrix import count_not_finite, holds_whole_numbers
-from tcellmil._params import plain
+from tcellmil._provenance import scores_of
+from tcellmil._verbs import Result, verb
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,6 +24,7 @@ N_COMPONENTS = 50  # of a PCA that is compared with nothing
 
 
 @documented
+@verb()
 def batch_effect(
     adata: AnnData,
     batch_key: str,
@@ -34,7 +35,7 @@ def batch_effect(
     seed: int = 0,
     key_added: str = _keys.BATCH_EFFECT,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     r"""Measure how much the clusters of k-means follow the batch, in each representation.
 
     Section 3.1 of the paper: the cells are clustered by k-means from 30 initialisations, and each clustering is
@@ -129,21 +130,16 @@ def batch_effect(
             "ari": np.concatenate([indices[rep] for rep in use_reps]),
         }
     )
-    result = {
-        "ari": ari,
-        "tests": compare_agreement(indices),
-        "params": {
-            **plain(batch_key=batch_key, use_reps=use_reps, n_clusters=n_clusters, n_init=n_init, seed=seed),
-            "n_features": np.array([values[rep].shape[1] for rep in use_reps]),
-            "computed_pca": computed,
-            "n_batches": len(np.unique(batch)),
-        },
+    params = {
+        "use_reps": use_reps,
+        "n_features": np.array([values[rep].shape[1] for rep in use_reps]),
+        "computed_pca": computed,
+        "n_batches": len(np.unique(batch)),
+        "scores": scores_of(adata, use_reps),
     }
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = result
     medians = ", ".join(f"{rep} {np.median(indices[rep]):.3f} ({values[rep].shape[1]} columns)" for rep in use_reps)
-    logger.info(f"batch_effect: median adjusted Rand index with {batch_key!r}: {medians}")
-    return adata if copy else None
+    message = f"median adjusted Rand index with {batch_key!r}: {medians}"
+    return Result({"ari": ari, "tests": compare_agreement(indices)}, message, params)
 
 
 def _checked_reps(use_reps: Sequence[str]) -> list[str]:
@@ -185,11 +181,9 @@ def _principal_components(adata: AnnData, order: np.ndarray, n_components: int, 
     if n_bad:
         raise ValueError(f"X_pca cannot be computed: adata.X holds {n_bad} NaN or infinite values; remove or fill them")
     if holds_whole_numbers(expression):
-        warnings.warn(
+        warn(
             "X_pca is computed from adata.X, which holds whole numbers only: components of raw counts follow the depth "
             "of cells; normalise first (scanpy.pp.normalize_total, scanpy.pp.log1p)",
-            UserWarning,
-            stacklevel=3,
         )
     most = min(adata.shape) - 1
     if most < 1:

@@ -15,7 +15,7 @@ from tcellmil.nn._network import NetworkConfig
 from ._batches import cell_batches
 from ._config import TrainingConfig
 from ._input_units import centre_and_spread
-from ._lightning import Epochs, run_plan
+from ._loop import run_plan
 from ._stage import AUTOENCODER, VALIDATION_CELLS, StackedPlan, generators_of, rng_of, take
 
 
@@ -123,16 +123,14 @@ def train_autoencoder(
     )
     rngs = [rng_of(seed, AUTOENCODER, block) for seed in seeds]
     size = training.batch_size
-    train_epochs = Epochs(lambda: cell_batches(rngs, fit_cells, size), -(-fit_cells.shape[1] // size))
-    validation = None
+    parts: tuple[Tensor, ...] = ()
     if stopping:
         kept_back = torch.from_numpy(np.stack([np.flatnonzero(row) for row in held_out]))
         parts = kept_back.split(4096, dim=1)
-        validation = Epochs(lambda: iter(parts), len(parts))
     run_plan(
         plan,
-        train_epochs,
-        validation,
+        lambda: cell_batches(rngs, fit_cells, size),
+        (lambda: parts) if stopping else None,
         max_epochs=training.max_epochs_ae,
         accelerator=training.accelerator,
         bar=bar,

@@ -16,7 +16,7 @@ from tcellmil.outcomes import Outcome
 
 from ._batches import bag_batches
 from ._config import TrainingConfig
-from ._lightning import Epochs, run_plan
+from ._loop import run_plan
 from ._stage import CLASSIFIER, VALIDATION_BAGS, StackedPlan, generators_of, rng_of, take
 
 
@@ -177,18 +177,17 @@ def train_classifier(
 def _run(plan: BagPlan, bags: Bags, training: TrainingConfig, rngs: list[np.random.Generator], bar) -> None:
     labelled = np.flatnonzero(bags.labels >= 0)
     size = bags.outcome.bags_per_step(bags.n_labelled, training.bags_per_batch)
-    n_batches = -(-len(labelled) // size)
 
     def draw(generators) -> Iterator[dict[str, Tensor]]:
         return bag_batches(generators, labelled, bags.offsets, training.n_cells_bag, size)
 
-    validation = None
-    if plan.best is not None:
-        validation = Epochs(lambda: draw([rng_of(seed, VALIDATION_BAGS) for seed in plan.seeds]), n_batches)
+    def held_out() -> Iterator[dict[str, Tensor]]:
+        return draw([rng_of(seed, VALIDATION_BAGS) for seed in plan.seeds])
+
     run_plan(
         plan,
-        Epochs(lambda: draw(rngs), n_batches),
-        validation,
+        lambda: draw(rngs),
+        None if plan.best is None else held_out,
         max_epochs=training.max_epochs,
         accelerator=training.accelerator,
         bar=bar,

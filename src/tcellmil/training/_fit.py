@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from tcellmil._isolation import isolated
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
 from tcellmil.fitted._encoders import Encoders
@@ -18,12 +19,14 @@ from ._architecture import resolve
 from ._classifier import train_classifier
 from ._config import TrainingConfig
 from ._encoders import Encoded, check_same_encoders, encode_again, fit_encoders, history_of, weights_of
+from ._loop import device_for
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.
 STACK_BYTES = 4e9
 
 
+@isolated
 def fit_stack(
     bags: Bags,
     replicas: Replicas,
@@ -65,6 +68,7 @@ def fit_stack(
         If the outcome cannot be trained on the patients of some replica, or ``encoders_of`` does not fit.
     """
     network, training = resolve(bags, network, training)
+    device_for(training.accelerator)  # an error now, not after the first encoder
     labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
     targets = bags.outcome.targets_for(bags.targets, len(replicas)) if targets is None else targets
     bags.outcome.check_training(training.early_stopping)

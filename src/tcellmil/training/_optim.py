@@ -41,7 +41,8 @@ class StackedAdamW(torch.optim.Optimizer):
         device = self.param_groups[0]["params"][0].device
         self.lr = torch.full((n_replicas,), lr, device=device)
         self.active = torch.ones(n_replicas, device=device)
-        self._steps = torch.zeros(n_replicas, dtype=torch.float64, device=device)
+        exact = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
+        self._steps = torch.zeros(n_replicas, dtype=exact, device=device)
 
     @torch.no_grad()
     def step(self, closure=None) -> None:

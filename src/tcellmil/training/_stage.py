@@ -1,4 +1,4 @@
-"""What both training stages share, as a Lightning module: one optimiser step trains every replica.
+"""What both training stages share: one optimiser step trains every replica.
 
 Batches are drawn for a seed, over all patients, and read by all replicas of that seed; what a replica must not see is
 masked out of its loss. So a replica meets the same cells in the same order whether it trains in a stack or alone, and
@@ -7,7 +7,8 @@ folds share the work of gathering them. A masked cell adds an exact zero to the 
 
 from __future__ import annotations
 
-import lightning as L
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from ._optim import StackedAdamW
 AUTOENCODER, CLASSIFIER, VALIDATION_CELLS, VALIDATION_BAGS = range(2, 6)
 
 
-class StackedPlan(L.LightningModule):
+class StackedPlan(nn.Module):
     """What both stages share: the manual step, a validation loss per replica, the best state of each, the history.
 
     Parameters
@@ -43,7 +44,6 @@ class StackedPlan(L.LightningModule):
         self, network: nn.Module, group: np.ndarray, seeds: np.ndarray, config: TrainingConfig, early_stopping: bool
     ):
         super().__init__()
-        self.automatic_optimization = False
         self.network = network
         self.config = config
         self.seeds = seeds
@@ -56,63 +56,70 @@ class StackedPlan(L.LightningModule):
         """Loss of each replica in a batch, and how much of the batch was its own: both ``(n_replicas,)``."""
         raise NotImplementedError
 
-    def configure_optimizers(self) -> StackedAdamW:
-        """One AdamW for all."""
-        return StackedAdamW(
-            self.network.parameters(), len(self.group), weight_decay=self.config.weight_decay, **self.step_options()
-        )
-
     def step_options(self) -> dict[str, float]:
         """Learning rate, and what else the stage asks of the optimiser."""
         raise NotImplementedError
 
-    def on_fit_start(self) -> None:
-        """Seed the dropout of each seed by itself."""
+    @property
+    def device(self) -> torch.device:
+        """Where the stack is."""
+        return self.group.device
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether early stopping has ended every replica."""
+        return not self._running.any()
+
+    def start(self) -> None:
+        """Make the optimiser, one AdamW for all, and seed the dropout of each seed by itself."""
+        self.optimizer = StackedAdamW(
+            self.network.parameters(), len(self.group), weight_decay=self.config.weight_decay, **self.step_options()
+        )
         generators = [torch.Generator(self.device).manual_seed(int(s)) for s in self.seeds]
         for module in self.network.modules():
             if isinstance(module, StackedDropout):
                 module.set_random_state(generators, self.group)
         self._running = torch.ones(len(self.group), device=self.device)
 
-    def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's sums."""
-        self._sum = torch.zeros(2, len(self.group), device=self.device)
+    def train_epoch(self, batches: Iterable) -> None:
+        """One pass over the batches, written into the history."""
+        self.train()
+        total = torch.zeros(2, len(self.group), device=self.device)
+        for batch in batches:
+            losses, size = self.losses(to_device(batch, self.device))
+            self.optimizer.active = self._running * (size > 0)  # who runs and has something of its own in the batch
+            self.optimizer.zero_grad()
+            losses.sum().backward()
+            self.optimizer.step()
+            total += torch.stack([losses.detach() * size, size]) * self._running  # a stopped replica has no history
+        self.train_loss.append((total[0] / total[1]).cpu().numpy())
 
-    def training_step(self, batch, batch_idx) -> None:
-        """One step of every replica that runs and has something of its own in the batch."""
-        optimizer = self.optimizers().optimizer
-        losses, size = self.losses(batch)
-        optimizer.active = self._running * (size > 0)
-        optimizer.zero_grad()
-        losses.sum().backward()
-        optimizer.step()
-        self._sum += torch.stack([losses.detach() * size, size]) * self._running  # a stopped replica has no history
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget the last epoch's sums."""
-        self._validation_sum = torch.zeros(2, len(self.group), device=self.device)
-
-    def validation_step(self, batch, batch_idx) -> None:
-        """Add up each replica's loss on what it holds out of its own training patients."""
-        losses, size = self.losses(batch)
-        self._validation_sum += torch.stack([losses * size, size])
-
-    def on_validation_epoch_end(self) -> None:
-        """Keep best states, lower learning rates, stop replicas."""
-        loss = self._validation_sum[0] / self._validation_sum[1]  # NaN for a replica that holds nothing out
+    @torch.no_grad()
+    def validate(self, batches: Iterable) -> None:
+        """Losses on what replicas hold out of their training patients: keep best states, lower rates, stop replicas."""
+        self.eval()
+        total = torch.zeros(2, len(self.group), device=self.device)
+        for batch in batches:
+            losses, size = self.losses(to_device(batch, self.device))
+            total += torch.stack([losses * size, size])
+        loss = total[0] / total[1]  # NaN for a replica that holds nothing out
         self.validation_loss.append(loss.cpu().numpy())
-        self._running = self.best.update(loss, self.optimizers().optimizer, self._running)
-        if not self._running.any():
-            self.trainer.should_stop = True
+        self._running = self.best.update(loss, self.optimizer, self._running)
 
-    def on_train_epoch_end(self) -> None:
-        """Write the epoch into the history."""
-        self.train_loss.append((self._sum[0] / self._sum[1]).cpu().numpy())
-
-    def on_fit_end(self) -> None:
-        """Leave the network in each replica's best state."""
+    def finish(self) -> None:
+        """Leave the network in each replica's best state, on the CPU, in evaluation mode and without gradients."""
         if self.best is not None:
             self.best.restore()
+        del self.optimizer
+        self.cpu()
+        self.network.eval().requires_grad_(False)
+
+
+def to_device(batch: Tensor | dict[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
+    """A batch, or each of its parts, on a device."""
+    if isinstance(batch, dict):
+        return {name: part.to(device) for name, part in batch.items()}
+    return batch.to(device)
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:

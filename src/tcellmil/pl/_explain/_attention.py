@@ -121,12 +121,12 @@ def _draw_embedding(
         size = point_size(len(place))
         ax.scatter(*place[~known].T, s=size, color="#DDDDDD", linewidths=0, rasterized=True, label="never held out")
         ax.legend(frameon=False, fontsize="small", loc="best")
+    label_embedding(ax, basis)
     values, norm, cmap, label = _colors(relative[known], color_scale)
     points = draw_cells(ax, place[known], values, cmap=canvas.colormap(cmap), norm=norm)
     bar = color_bar(points, ax, label, both_ends=color_scale == "log")
     if color_scale == "log":
         plain_log(bar.ax.yaxis)
-    label_embedding(ax, basis)
     ax.set_title(f"n = {cells['sample'][known].nunique()} patients, {known.sum():,} cells", fontsize="medium")
 
 

@@ -137,7 +137,7 @@ def _draw_points(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xlim(-reach, reach)
     highest = max(points["y"].max() if len(points) else 0, threshold)
     ax.set_ylim(-0.03 * highest, 1.08 * highest)
-    ax.set_ylabel("−log$_{10}$ adjusted p")
+    ax.set_ylabel("−log₁₀ adjusted p")
     unframe(ax)
     if not len(points):
         say(ax, "no regulon could be tested")
@@ -163,7 +163,7 @@ def _draw_legend(canvas: Canvas, ax: Axes, points: pd.DataFrame) -> None:
     if points["beyond"].any():
         handles.append(handle("#444444", f"adjusted p < {LOWEST:.0e}", "^"))
     ncols = 2 if len(handles) > 3 else 3
-    canvas.legend(ax, handles, beside=(0, -0.18), ncols=ncols, ncols_beside=2, handletextpad=0.2)
+    canvas.legend(ax, handles, ncols=ncols, ncols_beside=2, handletextpad=0.2)
 
 
 def _draw_names(ax: Axes, top: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from tcellmil._results import outcome_of_result
 from tcellmil.get import perturb as get_perturb
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._perturb import TITLES, change_label
-from tcellmil.pl._palette import PALETTE, cycled
+from tcellmil.pl._palette import cycled, line_styles
 from tcellmil.pl._panels import longest, say, shorten, unframe
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-STYLES = ("-", "--", ":", "-.")
 ALPHA = 0.05
 
 
@@ -86,7 +85,7 @@ def perturb_dose(
 
     width = 3.6 + 0.08 * longest(names, 28) / len(directions)
     axes = canvas.axes(len(directions), (width, max(3.4, 1.6 + 0.19 * len(names))))
-    styles = _styles(canvas.colors(cycled(names)))
+    styles = line_styles(canvas.colors(cycled(names)))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats[(stats["direction"] == direction) & stats["regulon"].isin(names)]
         _draw(panel, of_direction, changes[changes["direction"] == direction], styles, doses)
@@ -104,15 +103,6 @@ def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
     """The regulons with the largest change; the unmovable have none."""
     largest = stats["median_delta"].abs().groupby(stats["regulon"], sort=False).max().dropna()
     return largest.sort_values(ascending=False, kind="stable").index[:n_top].tolist()
-
-
-def _styles(colors: dict[str, object]) -> dict[str, dict[str, object]]:
-    """Of each regulon its colour, and another line where the colours begin again."""
-    n = len(PALETTE)
-    return {
-        name: {"color": color, "linestyle": STYLES[i // n % len(STYLES)]}
-        for i, (name, color) in enumerate(colors.items())
-    }
 
 
 def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, doses: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from tcellmil._checks import check_choice, check_count
 from tcellmil._results import outcome_of_fit
 from tcellmil.get import predictions
 from tcellmil.get import shap as get_shap
-from tcellmil.get._shap import shap_of_cells, stored_shap
+from tcellmil.get._shap import shap_of_cells, shap_params
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._embedding import color_bar, draw_cells, label_embedding, place_cells
 from tcellmil.pl._palette import GREY, class_colors
@@ -99,7 +99,7 @@ def shap(
     """
     check_choice(by, get_args(By), "by")
     check_count(n_top, "n_top")
-    params = stored_shap(adata, key, result_key)["params"]
+    params = shap_params(adata, key, result_key)
     summary = ("total" if params["level"] == "bag" else "weighted_mean") if summary is None else summary
     check_choice(summary, get_args(Summary), "summary")
     stats = get_shap(adata, "stats", key=key, result_key=result_key, regulons=regulons).reset_index()
@@ -170,7 +170,7 @@ def _draw_on_embedding(
         value = values[name].to_numpy()
         known = np.isfinite(value)
         limit = float(np.quantile(np.abs(value[known]), 0.99)) or 1.0
+        label_embedding(panel, basis)
         points = draw_cells(panel, place[known], value[known], cmap=cmap, norm=Normalize(-limit, limit))
         color_bar(points, panel, towards, both_ends=True)
-        label_embedding(panel, basis)
         panel.set_title(shorten(name), fontsize="medium")

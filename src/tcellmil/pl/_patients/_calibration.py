@@ -9,7 +9,7 @@ from tcellmil import _keys
 from tcellmil._results import outcome_of_fit
 from tcellmil.get import calibration as get_calibration
 from tcellmil.pl._canvas import Canvas, picture
-from tcellmil.pl._palette import GREY, cycled
+from tcellmil.pl._palette import GREY, cycled, line_styles
 from tcellmil.pl._panels import shorten, unframe
 
 if TYPE_CHECKING:
@@ -60,18 +60,17 @@ def calibration(
     """
     keys = [key] if isinstance(key, str) else list(key)
     tables = {name: get_calibration(adata, key=name, n_bins=n_bins, target_class=target_class) for name in keys}
-    colors = canvas.colors(cycled(keys))
-    panel = canvas.axis((4.2, 4.4))
+    styles = line_styles(canvas.colors(cycled(keys)))
+    panel, handles = canvas.axis((4.2, 4.8)), []
     panel.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     for i, (name, table) in enumerate(tables.items()):
         beside = 0.008 * (i - (len(tables) - 1) / 2)  # intervals of several fits next to each other
-        panel.vlines(table["predicted"] + beside, table["ci_low"], table["ci_high"], color=colors[name], alpha=0.5)
+        place, style = table["predicted"] + beside, styles[name]
+        panel.vlines(place, table["ci_low"], table["ci_high"], color=style["color"], alpha=0.5)
         label = f"{shorten(name, 28)}, n = {int(table['n'].sum())} patients"
-        panel.plot(
-            table["predicted"] + beside, table["observed"], color=colors[name], marker="o", markersize=5, label=label
-        )
+        handles += panel.plot(place, table["observed"], **style, marker="o", markersize=5, label=label)
     target = outcome_of_fit(adata, keys[0]).outputs[-1] if target_class is None else target_class
     panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     panel.set(xlabel=f"Predicted probability of {shorten(target, 24)}", ylabel="Observed share")
     unframe(panel)
-    panel.legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize="small")
+    canvas.legend(panel, handles, "lower left")

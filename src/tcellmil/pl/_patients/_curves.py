@@ -13,7 +13,7 @@ from tcellmil._results import fit_part
 from tcellmil.get import benchmark, metrics, predictions
 from tcellmil.outcomes import outcome_of
 from tcellmil.pl._canvas import Canvas, picture
-from tcellmil.pl._palette import GREY, class_colors, cycled
+from tcellmil.pl._palette import GREY, class_colors, cycled, line_styles
 from tcellmil.pl._panels import shorten, unframe
 from tcellmil.pl._patients._intervals import interval_in_words
 
@@ -69,10 +69,10 @@ def roc(
     'False positive rate'
     """
     fits = _fits(adata, key, methods)
-    panel = canvas.axis((4.2, 4.6))
+    panel = canvas.axis((4.2, 4.8))
     panel.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-    _draw(canvas, panel, fits, _roc_curve, "auroc", "AUROC")
     panel.set(xlabel="False positive rate", ylabel=f"True positive rate{_positive(fits)}")
+    _draw(canvas, panel, fits, _roc_curve, "auroc", "AUROC")
 
 
 @picture
@@ -116,9 +116,9 @@ def prc(
     'Recall'
     """
     fits = _fits(adata, key, methods)
-    panel = canvas.axis((4.2, 4.6))
-    _draw(canvas, panel, fits, _precision_recall_curve, "auprc", "AUPRC", prevalence=True)
+    panel = canvas.axis((4.2, 4.8))
     panel.set(xlabel="Recall", ylabel=f"Precision{_positive(fits)}")
+    _draw(canvas, panel, fits, _precision_recall_curve, "auprc", "AUPRC", prevalence=True)
 
 
 def _fits(
@@ -176,37 +176,37 @@ def _compared(adata: AnnData, key: str, methods: Sequence[str] | None) -> dict:
 
 
 def _draw(canvas: Canvas, ax: Axes, fits: dict, curve: Curve, metric: str, name: str, prevalence: bool = False) -> None:
-    title, base_rates = None, {}
+    title, base_rates, handles = None, {}, []
     many = len(next(iter(fits.values()))[0]["classes"]) > 2  # then there is one fit only
-    colors = {} if many else canvas.colors(cycled(fits))
+    styles = {} if many else line_styles(canvas.colors(cycled(fits)))
     for key, (params, table, values) in fits.items():
         classes = [str(c) for c in params["classes"]]
         label = _legend(key, name, params, values.loc[metric])
         if len(classes) == 2:
-            lines = [(str(params["positive_class"]), colors[key], label)]
+            lines = [(str(params["positive_class"]), styles[key], label)]
         else:
             title = label
             n_patients = table["label"].value_counts()
             lines = [
-                (c, of, f"{shorten(c, 28)}, n = {n_patients.get(c, 0)}")
+                (c, {"color": of}, f"{shorten(c, 28)}, n = {n_patients.get(c, 0)}")
                 for c, of in canvas.colors(class_colors(classes)).items()
             ]
-        for positive, of_line, text in lines:
+        for positive, style, text in lines:
             is_positive = (table["label"] == positive).to_numpy()
             x, y = curve(is_positive, table[f"prob_{positive}"].to_numpy())
             step = "steps-pre" if prevalence else "default"
-            ax.plot(x, y, color=of_line, drawstyle=step, linewidth=1.8, label=text, clip_on=False)
-            base_rates.setdefault(round(is_positive.mean(), 6), of_line)
+            handles += ax.plot(x, y, **style, drawstyle=step, linewidth=1.8, label=text, clip_on=False)
+            base_rates.setdefault(round(is_positive.mean(), 6), style["color"])
     if prevalence:
         for rate, color in base_rates.items():
             only = len(base_rates) == 1
             ax.axhline(rate, color=GREY if only else color, linestyle=":", linewidth=1)
-        ax.plot([], [], color=GREY, linestyle=":", linewidth=1, label=_prevalence(list(base_rates)))
+        label = _prevalence(list(base_rates))
+        handles += ax.plot([], [], color=GREY, linestyle=":", linewidth=1, label=label)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     unframe(ax)
-    legend = ax.legend(title=title, loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize="small")
-    legend.get_title().set_fontsize("small")
-    legend.set_alignment("left")
+    ax.set_anchor("W")  # above the legend, which may be wider
+    canvas.legend(ax, handles, "lower left", title=title, title_fontsize="small", alignment="left")
 
 
 def _legend(key: str, name: str, params: dict, row: pd.Series) -> str:

@@ -11,7 +11,7 @@ from tcellmil._results import outcome_of_fit
 from tcellmil.get import history as get_history
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, VERMILLION
-from tcellmil.pl._panels import plain_log, plural, unframe
+from tcellmil.pl._panels import plain_log, plural, shorten, unframe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ def history(
     for panel, stage in zip(axes, stages, strict=True):
         kind, _, representation = stage.partition(":")
         title, ylabel = shown[kind]
-        title = f"{title} of {representation}" if representation else title
+        title = f"{title} of {shorten(representation, 24)}" if representation else title
         _draw_stage(panel, table[table["stage"] == stage], colors, title, ylabel, log=kind == "autoencoder")
 
 

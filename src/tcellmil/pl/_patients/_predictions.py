@@ -8,6 +8,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
+from tcellmil._order import names_in_order
 from tcellmil._results import fit_part
 from tcellmil.outcomes import Outcome, outcome_of
 from tcellmil.pl._canvas import Canvas, picture
@@ -160,22 +161,22 @@ def _draw_numbers(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame,
     """Observed against predicted, on the same scale, by cohort."""
     from matplotlib.ticker import MaxNLocator
 
-    names = sorted(set(known["cohort"]) - {""}) if "cohort" in known else []
-    panel = canvas.axis((4.2, 4.4 + 0.22 * (len(names) + 1 if names else 0)))
+    names = names_in_order(known["cohort"][known["cohort"] != ""]) if "cohort" in known else []
+    panel = canvas.axis((4.2, 4.4 + (0.6 if names else 0)))
     if not names:
         (color,) = canvas.colors({"patients": BLUE}).values()
         panel.scatter(known["predicted"], known["label"], color=color, **POINTS)
     else:
-        colors = canvas.colors(class_colors(names), {UNKNOWN: GREY})
+        colors, handles = canvas.colors(class_colors(names), {UNKNOWN: GREY}), []
         for cohort in (*names, ""):
             own = known[known["cohort"] == cohort]
             name = cohort or UNKNOWN
             label = f"{shorten(name, 28)}, n = {len(own)}"
             if len(own):
-                panel.scatter(own["predicted"], own["label"], color=colors[name], label=label, **POINTS)
+                points = panel.scatter(own["predicted"], own["label"], color=colors[name], label=label, **POINTS)
+                handles.append(points)
         batch_key = fit_part(adata, key, "params")["batch_key"]
         title = {"title": shorten(batch_key, 28), "title_fontsize": "small", "alignment": "left"}
-        canvas.legend(panel, panel.get_legend_handles_labels()[0], beside=(0, -0.16), **title)
     both = known[["predicted", "label"]].to_numpy()
     margin = 0.05 * (np.ptp(both) or 1)
     limits = (both.min() - margin, both.max() + margin)
@@ -185,6 +186,8 @@ def _draw_numbers(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame,
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     panel.set(xlabel=f"Predicted {name}{_out_of_fold(adata, key)}", ylabel=f"Observed {name}")
+    if names:
+        canvas.legend(panel, handles, **title)
     return panel, _metric(adata, key, outcome)
 
 

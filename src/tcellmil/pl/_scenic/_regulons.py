@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import get
-from tcellmil._checks import check_count, check_obs_column, some
-from tcellmil._results import part_of
+from tcellmil._checks import check_count, is_mudata, some
+from tcellmil._results import part_of, place_of
+from tcellmil.get._scenic import groups_of_cells
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, class_colors
 from tcellmil.pl._panels import longest, shorten
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from mudata import MuData
 
 MAX_GROUPS = 8
 ALL = "all cells"  # where they are not grouped
@@ -28,7 +30,7 @@ TALLEST = 7.0  # inches of violins above each other; beyond, several panels
 
 @picture
 def regulons(
-    adata: AnnData,
+    adata: AnnData | MuData,
     regulons: str | Sequence[str] | None = None,
     n_top: int | None = None,
     groupby: str | None = None,
@@ -50,7 +52,7 @@ def regulons(
     Parameters
     ----------
     adata
-        AnnData with a result of :func:`tcellmil.tl.regulons`.
+        AnnData or MuData with a result of :func:`tcellmil.tl.regulons`.
     regulons
         Only these; all by default.
     n_top
@@ -84,9 +86,9 @@ def regulons(
     ['IRF7']
     """
     activity = get.regulons(adata, result_key=result_key)
-    scores, n_there = _chosen(activity, regulons, n_top), activity.shape[1]
-    method = _method(adata, result_key)
-    groups = _groups(adata, groupby)
+    scores, n_there = chosen(activity, regulons, n_top), activity.shape[1]
+    method = method_in_words(adata, result_key)
+    groups = _groups(adata, groupby, activity.index)
     if groups is not None:
         scores, groups = scores[groups.notna().to_numpy()], groups.dropna()
     scores = scores[scores.mean().sort_values(kind="stable").index]
@@ -107,7 +109,8 @@ def regulons(
         _explain(canvas, axes[0], groups, colors)
 
 
-def _chosen(scores: pd.DataFrame, regulons: str | Sequence[str] | None, n_top: int | None) -> pd.DataFrame:
+def chosen(scores: pd.DataFrame, regulons: str | Sequence[str] | None, n_top: int | None) -> pd.DataFrame:
+    """The columns that were requested, or those of the highest standard deviation over the rows."""
     if regulons is not None:
         wanted = [regulons] if isinstance(regulons, str) else list(dict.fromkeys(regulons))
         unknown = [name for name in wanted if name not in scores]
@@ -120,13 +123,16 @@ def _chosen(scores: pd.DataFrame, regulons: str | Sequence[str] | None, n_top: i
     return scores
 
 
-def _groups(adata: AnnData, groupby: str | None) -> pd.Series | None:
+def _groups(adata: AnnData | MuData, groupby: str | None, cells: pd.Index) -> pd.Series | None:
     if groupby is None:
         return None
-    groups = check_obs_column(adata, groupby, "groupby")
-    if not 1 <= groups.nunique() <= MAX_GROUPS:
-        raise ValueError(f"groupby={groupby!r} has {groups.nunique()} values; 1 to {MAX_GROUPS} groups can be drawn")
-    return groups.astype("category").cat.remove_unused_categories()
+    groups = groups_of_cells(adata, groupby, cells)
+    if groups.nunique() > MAX_GROUPS:
+        raise ValueError(
+            f"groupby={groupby!r} has {groups.nunique()} values; 1 to {MAX_GROUPS} groups can be drawn, more with "
+            "pl.regulon_heatmap"
+        )
+    return groups
 
 
 def _layout(names: list[str], n_groups: int) -> tuple[int, tuple[float, float]]:
@@ -145,8 +151,10 @@ def _limits(scores: pd.DataFrame) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _method(adata: AnnData, result_key: str | None) -> str:
-    method = part_of(adata, "regulons", "params", result_key=result_key).get("method", "")
+def method_in_words(adata: AnnData | MuData, result_key: str | None) -> str:
+    """The method of the scores in brackets, as the end of a label."""
+    holder = adata.mod[place_of("regulons", result_key=result_key)] if is_mudata(adata) else adata
+    method = part_of(holder, "regulons", "params", result_key=result_key).get("method", "")
     return f" ({'AUCell' if method == 'aucell' else method})" if method else ""
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_data
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._provenance import scores_of
 from tcellmil._results import attention_of_cells, fit_part
+from tcellmil._verbs import Result, verb
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 @documented
+@verb()
 def attention_correlation(
     adata: AnnData,
     *,
@@ -28,7 +28,7 @@ def attention_correlation(
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     r"""Correlate the activity of every regulon with the attention of the cells.
 
     Reads ``obs[key + "_attention"]``, ``uns[key]`` and the representation. Attention is relative to uniform, so that
@@ -104,8 +104,8 @@ def attention_correlation(
     >>> tm.get.attention_correlation(adata).index.tolist()
     ['IRF7']
     """
-    check_data(adata)
     from tcellmil.data._read import read_features
+    from tcellmil.data._representations import resolve_use_rep
     from tcellmil.stats import rank_correlation
     from tcellmil.stats._within_patients import with_mixed_model, with_tests, within_patients
     from tcellmil.tl._explain._attention_enrichment import cells_with_attention
@@ -113,7 +113,8 @@ def attention_correlation(
     if min_cells < 3:
         raise ValueError(f"min_cells={min_cells} must be at least 3; two cells are always perfectly correlated")
     cells = attention_of_cells(adata, key)
-    activity, names = read_features(adata, fit_part(adata, key, "params")["use_rep"] if use_rep is None else use_rep)
+    use_rep = fit_part(adata, key, "params")["use_rep"] if use_rep is None else use_rep
+    activity, names = read_features(adata, use_rep)
     seen = np.flatnonzero(cells_with_attention(cells, _keys.of_fit(key, _keys.ATTENTION)))
     # By patient and name, so that sums are added up in the same order whatever the order of the table.
     seen = seen[np.lexsort((adata.obs_names[seen].astype(str), cells["sample"].to_numpy()[seen].astype(str)))]
@@ -127,17 +128,14 @@ def attention_correlation(
     table = with_tests(table, within_patients(activity, relative, patients, min_cells), ["tau_within", "rho_within"])
     if mixed_model:
         table = with_mixed_model(table, activity, relative, patients)
-    params = plain(use_rep=use_rep, mixed_model=mixed_model, min_cells=min_cells, key=key)
-    key_added = _keys.of_fit(key, _keys.ATTENTION_CORRELATION) if key_added is None else key_added
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = {"regulons": table, "params": params}
-    logger.info(
-        f"attention_correlation: {len(table)} regulons over {len(np.unique(patients))} patients, "
+    message = (
+        f"{len(table)} regulons over {len(np.unique(patients))} patients, "
         f"{int((table['tau_within_padj'] < 0.05).sum())} with padj < 0.05 over patients"
         + (f"; {len(cells) - len(seen)} cells have no attention and are left out" if len(seen) < len(cells) else "")
         + (f"; mixed models: {_counts(table['mixed_status'])}" if mixed_model else "")
     )
-    return adata if copy else None
+    scores = scores_of(adata, resolve_use_rep(adata, use_rep))
+    return Result({"regulons": table}, message, params={"use_rep": use_rep, "scores": scores})
 
 
 def _counts(status: pd.Series) -> str:

@@ -8,17 +8,18 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_data, check_obs_column, some
+from tcellmil._checks import check_obs_column, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._order import names_in_order
 from tcellmil._results import attention_of_cells
+from tcellmil._verbs import Result, verb
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 @documented
+@verb()
 def attention_enrichment(
     adata: AnnData,
     groupby: str,
@@ -29,7 +30,7 @@ def attention_enrichment(
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     """Compare the attention of groups of cells, such as cell types, with groups permuted within each patient.
 
     Reads ``obs[key + "_attention"]`` and ``uns[key]`` from :func:`tcellmil.tl.fit_mil` (or of new patients, from
@@ -109,7 +110,6 @@ def attention_enrichment(
     >>> len(tm.get.attention_enrichment(adata).index.unique("patient"))
     6
     """
-    check_data(adata)
     from tcellmil.stats import benjamini_hochberg, permuted_medians
     from tcellmil.stats._enrichment import enrichment_over_patients
 
@@ -137,20 +137,20 @@ def attention_enrichment(
     table.insert(6, "difference", table["observed"] - table["null"])
     table["padj"] = benjamini_hochberg(table["p"].to_numpy())
     stats = enrichment_over_patients(table)
+    place = {name: i for i, name in enumerate(names_in_order(groups[used]))}
+    table = table.sort_values("group", key=lambda group: group.map(place), kind="stable")
+    table = table.sort_values("patient", kind="stable", ignore_index=True)
+    stats = stats.sort_values("group", key=lambda group: group.map(place), ignore_index=True)
 
-    params = plain(groupby=groupby, n_permutations=n_permutations, min_cells=min_cells, seed=seed, key=key)
-    key_added = _keys.of_fit(key, _keys.ATTENTION_ENRICHMENT) if key_added is None else key_added
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = {"patients": table, "stats": stats, "params": params}
     untested = stats.loc[stats["n_patients"] == 0, "group"]
-    logger.info(
-        f"attention_enrichment: {len(stats)} groups in {table['patient'].nunique()} patients, "
+    message = (
+        f"{len(stats)} groups in {table['patient'].nunique()} patients, "
         f"{int((stats['padj'] < 0.05).sum())} with padj < 0.05 over patients"
         + (f"; {(~seen).sum()} cells have no attention and are left out" if not seen.all() else "")
         + (f"; {(seen & ~used).sum()} cells have no {groupby!r} and are left out" if (seen & ~used).any() else "")
         + (f"; no patient could be tested for {some(untested)} (min_cells={min_cells})" if len(untested) else "")
     )
-    return adata if copy else None
+    return Result({"patients": table, "stats": stats}, message)
 
 
 def cells_with_attention(cells: pd.DataFrame, column: str) -> np.ndarray:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_data
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._log import warn
+from tcellmil._verbs import Result, verb
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,6 +23,7 @@ CHUNK_VALUES = 2e7  # cells x features x replicas that attention is computed for
 
 
 @documented
+@verb()
 def attention_stability(
     adata: AnnData,
     *,
@@ -34,7 +33,7 @@ def attention_stability(
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     r"""Compare attention and the most important regulators between seeds and between folds.
 
     A network trained again from another seed, or on other patients, may attend to other cells and rest on other
@@ -114,7 +113,6 @@ def attention_stability(
     >>> tm.get.attention_stability(adata).groupby("across").size().to_dict()
     {'folds': 6, 'seeds': 6}
     """
-    check_data(adata)
     from tcellmil.model._open import open_fit
     from tcellmil.stats._replica_agreement import importance_by_rater, regulator_agreement, top_regulators
 
@@ -130,31 +128,25 @@ def attention_stability(
     attention = _attention(model.stack, bags, run_of_replica)
     replica, patient, changes, movable = _changes(model.stack, bags, code, n_mad)
     if movable.sum() < 2:
-        warnings.warn(
+        warn(
             f"{int(movable.sum())} of {len(names)} regulons can be shifted, the others have a deviation of 0; "
             "there is no order of regulons to compare",
-            UserWarning,
-            stacklevel=2,
         )
     groups = importance_by_rater(run_of_replica, replica, patient, changes)
     regulators = regulator_agreement(groups, n_top)
-    result = {
+    parts = {
         "attention": attention,
         "regulators": regulators,
         "top": top_regulators(groups, names[movable], n_top),
-        "params": {
-            **plain(n_top=n_top, n_mad=n_mad, target_class=bags.outcome.outputs[code], key=key),
-            "outcome": bags.outcome.kind,
-            "n_seeds": len(np.unique(run_of_replica)),
-            "n_replicas": len(run_of_replica),
-            "n_unmovable": int((~movable).sum()),
-        },
     }
-    key_added = _keys.of_fit(key, _keys.ATTENTION_STABILITY) if key_added is None else key_added
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = result
-    logger.info(f"attention_stability: {_summary(attention, regulators)}")
-    return adata if copy else None
+    params = {
+        "target_class": bags.outcome.outputs[code],
+        "outcome": bags.outcome.kind,
+        "n_seeds": len(np.unique(run_of_replica)),
+        "n_replicas": len(run_of_replica),
+        "n_unmovable": int((~movable).sum()),
+    }
+    return Result(parts, _summary(attention, regulators), params)
 
 
 def _runs(model: FittedModel, key: str) -> np.ndarray:
@@ -171,9 +163,9 @@ def _runs(model: FittedModel, key: str) -> np.ndarray:
             "fit again with n_seeds=3, or with several folds, cv='rebalanced_loo'"
         )
     if n_runs == 1:
-        warnings.warn("nothing to compare across seeds; for that, fit again with n_seeds=3", UserWarning, stacklevel=3)
+        warn("nothing to compare across seeds; for that, fit again with n_seeds=3")
     if n_folds == 1:
-        warnings.warn("nothing to compare across folds; for that, fit again with several", UserWarning, stacklevel=3)
+        warn("nothing to compare across folds; for that, fit again with several")
     return run_of_replica
 
 

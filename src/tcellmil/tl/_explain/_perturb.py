@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_choice, check_data, some
+from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
 from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._perturb_table import Effects
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ DIRECTIONS: dict[Direction, int] = {"up": 1, "down": -1}
 
 
 @documented
+@verb()
 def perturb(
     adata: AnnData | MuData,
     regulons: Sequence[str] | None = None,
@@ -45,7 +46,7 @@ def perturb(
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
-) -> AnnData | MuData | None:
+) -> Result:
     r"""Shift one regulon in every cell, or two together, and predict again.
 
     Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
@@ -147,7 +148,6 @@ def perturb(
     >>> tm.get.perturb(adata, "pair_stats").index.tolist()
     [('IRF7(+)', 'SPI1(+)', 'up', 3.0), ('IRF7(+)', 'SPI1(+)', 'down', 3.0)]
     """
-    check_data(adata)
     from tcellmil.model._open import open_fit
 
     check_choice(mad, get_args(Deviation), "mad")
@@ -181,27 +181,22 @@ def perturb(
         joint.add_epistasis(singles)
         pair_stats = joint.statistics().assign(**target)
         result |= {"pairs": joint.table(), "pair_stats": pair_stats}
-    params = plain(regulons=regulons, directions=directions, n_mad=n_mad, mad=mad, combine=combine, key=key)
-    params |= plain(target_class=outcome.outputs[code], outcome=outcome.kind)
-    params |= plain(cells=cells if cells is None or isinstance(cells, str) else adata.obs_names[mask])
-    key_added = _keys.of_fit(key, _keys.PERTURBATION) if key_added is None else key_added
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = result | {"params": params}
-    _log(result["patients"], stats, result.get("pair_stats"))
-    return adata if copy else None
+    params = {"directions": directions, "target_class": outcome.outputs[code], "outcome": outcome.kind}
+    params["cells"] = cells if cells is None or isinstance(cells, str) else adata.obs_names[mask]
+    return Result(result, _message(result["patients"], stats, result.get("pair_stats")), params)
 
 
-def _log(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None) -> None:
+def _message(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None) -> str:
     unmovable = int((~stats.drop_duplicates("regulon")["movable"]).sum())
     message = (
-        f"perturb: {stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients, "
+        f"{stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients, "
         f"{int((stats['padj'] < 0.05).sum())} of {len(stats)} shifts with padj < 0.05"
     )
     if unmovable:
         message += f"; {unmovable} of the regulons cannot be moved, their deviation is 0"
     if of_pairs is not None:
         message += f"; {int((of_pairs['padj'] < 0.05).sum())} of {len(of_pairs)} shifts of pairs with epistasis"
-    logger.info(message)
+    return message
 
 
 def _checked_directions(directions: Sequence[str]) -> list[str]:

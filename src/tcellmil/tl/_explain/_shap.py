@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -11,8 +10,8 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._log import warn
+from tcellmil._verbs import Result, verb
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,9 +28,10 @@ MAX_ERROR = 0.05  # of the range of the predictions
 
 
 @documented
+@verb(obsm=["", "by_class"])
 def shap(
     adata: AnnData | MuData,
-    level: Level = "cell",
+    level: Level = "bag",
     background: int = 5000,
     *,
     output: Output | None = None,
@@ -43,7 +43,7 @@ def shap(
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
-) -> AnnData | MuData | None:
+) -> Result:
     r"""Attribute predictions to regulons, cell by cell.
 
     The whole model after the regulon scores is explained, encoder, attention and classifier, and each patient by
@@ -74,7 +74,7 @@ def shap(
     adata
         An AnnData or a MuData with a fitted model in ``uns[key]``.
     level
-        ``"cell"`` or ``"bag"``.
+        ``"bag"`` (24 patients of 300 cells and 60 regulons: 3 seconds) or ``"cell"`` (200 seconds).
     background
         Number of training cells to compare with.
     output
@@ -157,29 +157,22 @@ def shap(
     names, classes = model.feature_names(), bags.outcome.outputs
     patients = _by_patient(bags, values, attention, names, classes)
     difference = _difference(patients, classes, classes[code])
-    result = {
+    parts = {
         "patients": patients,
         "difference": difference,
         "stats": _statistics(patients[patients["class"] == classes[code]], difference, names, level),
         "additivity": additivity,
-        "params": {
-            **plain(level=level, background=background, output=output, n_samples=n_samples, n_steps=n_steps),
-            **plain(target_class=classes[code], seed=seed, key=key, outcome=bags.outcome.kind),
-            "additivity_error": _warn_of_error(additivity, level),
-        },
     }
-    key_added = _keys.of_fit(key, _keys.SHAP) if key_added is None else key_added
-    adata = adata.copy() if copy else adata
-    adata.obsm[_keys.representation(key_added)] = bags.to_input_order(np.ascontiguousarray(values[:, code]))
-    if len(classes) > 2:
-        adata.obsm[_keys.representation(f"{key_added}_by_class")] = bags.to_input_order(values)
-    adata.uns[key_added] = result
-    top = result["stats"].nlargest(3, "weighted_abs")["regulon"]
-    logger.info(
-        f"shap: {len(names)} regulons in {len(additivity)} patients, level={level!r}; "
+    params = {"output": output, "target_class": classes[code], "outcome": bags.outcome.kind}
+    params["additivity_error"] = _warn_of_error(additivity, level)
+    obsm = {"": bags.to_input_order(np.ascontiguousarray(values[:, code]))}
+    obsm |= {"by_class": bags.to_input_order(values)} if len(classes) > 2 else {}
+    top = parts["stats"].nlargest(3, "weighted_abs")["regulon"]
+    message = (
+        f"{len(names)} regulons in {len(additivity)} patients, level={level!r}; "
         f"highest attention-weighted |SHAP|: {', '.join(map(str, top))}"
     )
-    return adata if copy else None
+    return Result(parts, message, params, obsm)
 
 
 def _output(output: str | None, outcome: Outcome) -> str:
@@ -237,11 +230,9 @@ def _warn_of_error(additivity: pd.DataFrame, level: str) -> float:
     if relative > MAX_ERROR:
         worst = additivity.loc[additivity["error"].idxmax(), "patient"]
         more = "n_samples" if level == "cell" else "n_steps"
-        warnings.warn(
+        warn(
             f"SHAP values miss what they should add up to by up to {relative:.1%} of the range of the predictions "
             f"(patient {worst!r}, more than {MAX_ERROR:.0%}); raise {more}",
-            UserWarning,
-            stacklevel=3,
         )
     return relative
 

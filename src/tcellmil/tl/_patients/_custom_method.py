@@ -14,6 +14,7 @@ from tcellmil import _keys
 from tcellmil._checks import some
 from tcellmil.comparison._methods import Fitted, Method, Problem
 from tcellmil.data._fields import Fields
+from tcellmil.tl._patients._predicted import OF_CELLS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -96,7 +97,8 @@ def _arguments(function: Callable) -> Sequence[str]:
 def _cells_of(adata: AnnData, mask: pd.Series, use_reps: list[str]) -> AnnData:
     """Some cells, their expression, ``obs`` and ``use_reps``; results of earlier fits saw labels and stay behind."""
     part = adata[mask.to_numpy()].copy()
-    part.obs = part.obs.drop(columns=[c for key in adata.uns if (c := _keys.of_fit(key, _keys.ATTENTION)) in part.obs])
+    written = {name for key in adata.uns for name in (key, *(_keys.of_fit(key, what) for what in OF_CELLS))}
+    part.obs = part.obs.drop(columns=[column for column in part.obs if column in written])
     for key in set(part.obsm) - set(use_reps):
         del part.obsm[key]
     part.uns.clear()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from tcellmil import _keys
 from tcellmil._checks import check_fields
 from tcellmil._docs import documented
-from tcellmil._log import logger
+from tcellmil._verbs import Result, verb
 from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.tl._patients._evaluate import evaluate_with_intervals
+from tcellmil.tl._patients._predicted import OF_CELLS, of_cells, of_patients
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@verb(obsm=[""], obs=OF_CELLS)
 @takes_fields()
 def fit_mil(
     adata: AnnData | MuData,
@@ -35,7 +37,7 @@ def fit_mil(
     progress: bool = True,
     key_added: str = _keys.TCELLMIL,
     copy: bool = False,
-) -> AnnData | MuData | None:
+) -> Result:
     """Predict each patient's outcome from its cells, by networks that never saw the patient.
 
     One attention-based bag classifier (:class:`tcellmil.model.TcellMIL`) is trained for every fold and seed, all of
@@ -83,9 +85,12 @@ def fit_mil(
       out; of several representations, their latents side by side. 48 columns each by default, and of principal
       components no more than features;
     - ``obs["tcellmil_attention"]``: attention of each cell, mean over the replicas that held its patient out; sums to 1
-      within a patient (NaN where none did);
-    - ``uns["tcellmil"]``: ``predictions`` (one row per patient), ``metrics`` (with 95% bootstrap intervals over
-      patients), ``history``, ``weights`` and ``config`` (the fitted networks), ``splits``, ``params``.
+      within a patient (NaN where none did); ``obs["tcellmil_attention_relative"]``: the same times the patient's number
+      of cells, 1 where all of them get the same, which compares between patients;
+    - ``uns["tcellmil"]``: ``predictions`` (one row per patient; :func:`tcellmil.get.predictions` names the classes),
+      ``embedding`` (mean features of each patient's cells by attention, :func:`tcellmil.get.patients`), ``metrics``
+      (with 95% bootstrap intervals over patients), ``history``, ``weights`` and ``config`` (the fitted networks),
+      ``splits``, ``checksum``, ``params``.
 
     Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` or :func:`tcellmil.stats.survival_metrics`. A predicted number is in its
@@ -129,8 +134,7 @@ def fit_mil(
 
     >>> import anndata, mudata
     >>> prot = anndata.AnnData(adata.X[:, :12].toarray(), obs=adata.obs[[]])  # stands for measured proteins
-    >>> with mudata.set_options(pull_on_update=False):
-    ...     mdata = mudata.MuData({"rna": adata, "prot": prot})
+    >>> mdata = mudata.MuData({"rna": adata, "prot": prot})
     >>> fit = {"cv": 2, "training": {"max_epochs": 3}, "progress": False}
     >>> tm.tl.fit_mil(mdata, "rna:patient", "rna:response", use_rep={"rna": "X_regulons", "prot": "X"}, **fit)
     >>> mdata.obsm["X_tcellmil"].shape, len(tm.get.predictions(mdata))
@@ -141,7 +145,7 @@ def fit_mil(
     from tcellmil.fitted import pair_order, replica_probabilities
     from tcellmil.model._fitted_model import fit_model
     from tcellmil.model._state import to_state
-    from tcellmil.model._tables import predictions_table, with_named_stages
+    from tcellmil.model._tables import with_named_stages
     from tcellmil.nn import NetworkConfig
 
     check_fields(network := network or {}, NetworkConfig, "network")
@@ -161,22 +165,18 @@ def fit_mil(
     if model.in_pairs:
         order = pair_order(replica_probabilities(model.stack, bags), model.stack.replicas, bags.labels)
     metrics = evaluate_with_intervals(bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
-    result = {
-        **to_state(model),
-        "params": {**model.params(), "n_boot": int(n_boot)},
-        "predictions": predictions_table(schema, bags, predicted),
+    state = to_state(model)
+    parts = {
+        **state,
+        **of_patients(model, bags, predicted),
         "metrics": metrics,
         "history": with_named_stages(history, schema.fields.use_rep),
     }
-
-    adata = adata.copy() if copy else adata
-    adata.obsm[overwritten] = bags.to_input_order(predicted.latent)
-    adata.obs[_keys.of_fit(key_added, _keys.ATTENTION)] = bags.to_input_order(predicted.attention)
-    adata.uns[key_added] = result
+    params = {**model.params(), "fit": state["checksum"]}
     shown, name = schema.outcome.metric_shown(list(metrics["metric"]))
     row = metrics.set_index("metric").loc[shown]
-    logger.info(
-        f"fit_mil: {name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "
+    message = (
+        f"{name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "
         f"{int(row['n'])} patients, {len(model.stack)} replicas, cv={model.training['cv']!r}"
     )
-    return adata if copy else None
+    return Result(parts, message, params, *of_cells(bags, predicted))

@@ -11,8 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._verbs import Result, verb
 from tcellmil.outcomes._base import LOWER_IS_BETTER
 from tcellmil.tl._patients._evaluate import evaluate
 
@@ -29,6 +28,7 @@ MAX_DRAWS = 1000
 
 
 @documented
+@verb()
 def permutation_test(
     adata: AnnData,
     n_permutations: int = 100,
@@ -40,7 +40,7 @@ def permutation_test(
     key_added: str | None = None,
     progress: bool = True,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     r"""Repeat the whole fit on permuted labels, for a p-value of the metric itself.
 
     Labels (or numbers, or times with their events) are shuffled among the labelled patients; splits that depend on them
@@ -101,7 +101,7 @@ def permutation_test(
     from tcellmil.model._open import open_fit
 
     n_permutations = check_count(n_permutations, "n_permutations")
-    model, bags = open_fit(adata, key)
+    model, bags = open_fit(adata, key, whole=True)
     of_fit = adata.uns[key]["metrics"]
     metric = bags.outcome.metric_shown(list(of_fit["metric"]))[0] if metric is None else metric
     check_choice(metric, list(of_fit["metric"]), "metric")
@@ -122,15 +122,11 @@ def permutation_test(
         "p": (1 + as_good) / (1 + len(null)),
         "n_permutations": len(null),
     }
-    adata = adata.copy() if copy else adata
-    params = plain(n_permutations=n_permutations, metric=metric, within_cohorts=within_cohorts, seed=seed, key=key)
-    key_added = _keys.of_fit(key, _keys.PERMUTATION_TEST) if key_added is None else key_added
-    adata.uns[key_added] = {"null": null, "test": pd.DataFrame([test]), "params": params}
-    logger.info(
-        f"permutation_test: {metric} {observed:.2f}, with permuted labels {test['null_mean']:.2f} on average, "
+    message = (
+        f"{metric} {observed:.2f}, with permuted labels {test['null_mean']:.2f} on average, "
         f"p = {test['p']:.3g} ({len(null)} permutations)"
     )
-    return adata if copy else None
+    return Result({"null": null, "test": pd.DataFrame([test])}, message, {"metric": metric})
 
 
 def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) -> pd.DataFrame:

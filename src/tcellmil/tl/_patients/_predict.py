@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._checks import check_data
 from tcellmil._docs import documented
-from tcellmil._log import logger
+from tcellmil._verbs import Result, verb
+from tcellmil.tl._patients._predicted import OF_CELLS, of_cells, of_patients
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@verb(obsm=[""], obs=OF_CELLS)
 def predict(
     adata: AnnData | MuData,
     model: AnnData | MuData | TcellMIL,
@@ -24,7 +25,7 @@ def predict(
     key: str = _keys.TCELLMIL,
     key_added: str = _keys.TCELLMIL,
     copy: bool = False,
-) -> AnnData | MuData | None:
+) -> Result:
     """Predict new patients with every replica of a fitted model: the mean over replicas and its spread.
 
     Reads the columns and the representation that the model was set up with; a label is not needed. The new cells must
@@ -47,7 +48,8 @@ def predict(
     -------
     ``None``, or the changed copy. Written: ``uns[key_added]["predictions"]`` (one row per patient:
     ``prob_<class>``, the mean over replicas, ``prob_sd``, their standard deviation, ``n_replicas``),
-    ``uns[key_added]["params"]``, ``obs["tcellmil_attention"]`` and ``obsm["X_tcellmil"]``.
+    ``uns[key_added]["embedding"]`` and ``["params"]``, ``obs["tcellmil_attention"]``,
+    ``obs["tcellmil_attention_relative"]`` and ``obsm["X_tcellmil"]``, as :func:`tcellmil.tl.fit_mil` describes them.
 
     Raises
     ------
@@ -67,24 +69,11 @@ def predict(
     >>> tm.get.predictions(new).shape[0]
     6
     """
-    check_data(adata)
     from tcellmil.model._open import model_of
-    from tcellmil.model._tables import predictions_table
+    from tcellmil.model._state import to_state
 
     fitted = model_of(model, key)
-    if "weights" in adata.uns.get(key_added, {}):
-        raise ValueError(
-            f"adata.uns[{key_added!r}] holds a fitted model, which the predictions would replace; "
-            "pass another key_added, or read out-of-fold predictions with tm.get.predictions"
-        )
     bags, predicted = fitted.predict_new(adata)
-    result = {
-        "params": fitted.params(),
-        "predictions": predictions_table(fitted.schema, bags, predicted),
-    }
-    adata = adata.copy() if copy else adata
-    adata.obsm[_keys.representation(key_added)] = bags.to_input_order(predicted.latent)
-    adata.obs[_keys.of_fit(key_added, _keys.ATTENTION)] = bags.to_input_order(predicted.attention)
-    adata.uns[key_added] = result
-    logger.info(f"predict: {bags.n_bags} patients by {len(fitted.stack)} replicas")
-    return adata if copy else None
+    params = {**fitted.params(), "fit": to_state(fitted)["checksum"]}
+    message = f"{bags.n_bags} patients by {len(fitted.stack)} replicas"
+    return Result(of_patients(fitted, bags, predicted), message, params, *of_cells(bags, predicted))

@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_layer, check_result
+from tcellmil._checks import check_adata, check_result
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
-from tcellmil.regulons import edge_correlation, infer_grn
+from tcellmil._verbs import Result, verb
+from tcellmil.regulons import edge_correlation, infer_grn, load_tf_names
 from tcellmil.regulons._grn import Species
+from tcellmil.tl._scenic._genes import check_names_match, named_expression
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 @documented
+@verb()
 def grn(
     adata: AnnData,
     tf_names: Species | str | Path | Iterable[str] = "human",
     layer: str | None = None,
+    gene_symbols: str | None = None,
     seed: int = 0,
     key_added: str = _keys.GRN,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     """Infer which transcription factor regulates which gene, and whether it activates or represses it.
 
     Reads ``adata.X`` or a layer and writes to ``adata.uns[key_added]``. Edges come from GRNBoost2
@@ -39,8 +41,9 @@ def grn(
     adata
         Cells x genes, counts or log-normalised, sparse or dense.
     tf_names
-        ``"human"``, ``"mouse"``, the path of a file with one name per line, or the names.
+        ``"human"``, ``"mouse"``, the path of a file with one name per line, or the names, in any order.
     %(layer)s
+    %(gene_symbols)s
     seed
         Seed of the trees.
     key_added
@@ -58,10 +61,10 @@ def grn(
     Raises
     ------
     KeyError
-        If the layer does not exist.
+        If the layer or the column ``gene_symbols`` does not exist.
     ValueError
-        If ``adata`` is a view, backed, or its names are not unique; if values are not finite; if no factor is among the
-        genes.
+        If ``adata`` is a view, backed, or its names are not unique; if values are not finite, or sparse indices out of
+        range; if no factor is among the genes.
 
     References
     ----------
@@ -76,17 +79,16 @@ def grn(
     ['importance', 'rho']
     """
     check_adata(adata)
-    X = check_layer(adata, layer)
-    tf_names = tf_names if isinstance(tf_names, str | Path) else list(tf_names)
-    edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
-    edges["rho"] = edge_correlation(edges, X, adata.var_names)
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = {"edges": edges, "params": plain(tf_names=tf_names, layer=layer, seed=seed)}
-    logger.info(
-        "grn: %d edges from %d transcription factors to %d targets in %d cells",
-        *(len(edges), edges["TF"].nunique(), edges["target"].nunique(), adata.n_obs),
+    X, genes = named_expression(adata, layer, gene_symbols, "grn")
+    tf_names = tf_names if isinstance(tf_names, str | Path) else load_tf_names(tf_names)
+    check_names_match(load_tf_names(tf_names), "transcription factors", genes, adata)
+    edges = infer_grn(X, genes, tf_names, seed=seed)
+    edges["rho"] = edge_correlation(edges, X, genes)
+    message = (
+        f"{len(edges)} edges from {edges['TF'].nunique()} transcription factors to {edges['target'].nunique()} targets "
+        f"in {adata.n_obs} cells"
     )
-    return adata if copy else None
+    return Result({"edges": edges}, message, {"tf_names": tf_names})
 
 
 def edges_of(adata: AnnData, grn_key: str) -> pd.DataFrame:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from tcellmil import _keys
 from tcellmil._checks import check_adata
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._verbs import Result, verb
 from tcellmil.io._rankings import Annotations, Rankings, read_databases
 from tcellmil.regulons import modules_from_grn, union_per_tf
 from tcellmil.regulons._cistarget import enriched_motifs, flat_motifs
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@verb()
 def prune(
     adata: AnnData,
     rankings: Rankings | Sequence[Rankings],
@@ -32,7 +32,7 @@ def prune(
     keep_only_activating: bool = True,
     key_added: str = _keys.PRUNE,
     copy: bool = False,
-) -> AnnData | None:
+) -> Result:
     """Turn a network into regulons: keep the targets that have a motif of their transcription factor.
 
     Reads ``adata.uns[grn_key]`` (:func:`tcellmil.tl.grn`), groups it into modules
@@ -108,15 +108,8 @@ def prune(
     databases, annotations = read_databases(rankings, annotations)
     motifs = enriched_motifs(modules, databases, annotations, nes_threshold, auc_threshold, rank_threshold)
     targets = union_per_tf(motifs)
-    flat = flat_motifs(motifs)
-
-    params = plain(rankings=rankings, annotations=annotations, grn_key=grn_key, nes_threshold=nes_threshold)
-    params |= plain(auc_threshold=auc_threshold, rank_threshold=rank_threshold, min_genes=min_genes)
-    params |= plain(keep_only_activating=keep_only_activating)
-    adata = adata.copy() if copy else adata
-    adata.uns[key_added] = {"targets": targets, "motifs": flat, "params": params}
-    logger.info(
-        "prune: %d modules -> %d regulons with %d targets, by %d enriched motifs",
-        *(modules["module"].nunique(), targets["regulon"].nunique(), len(targets), len(motifs)),
+    message = (
+        f"{modules['module'].nunique()} modules -> {targets['regulon'].nunique()} regulons with {len(targets)} "
+        f"targets, by {len(motifs)} enriched motifs"
     )
-    return adata if copy else None
+    return Result({"targets": targets, "motifs": flat_motifs(motifs)}, message)

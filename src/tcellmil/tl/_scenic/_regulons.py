@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +11,31 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_adata, check_choice, check_layer, check_mudata, is_mudata, some
+from tcellmil._checks import check_adata, check_choice, check_mudata, is_mudata, some
 from tcellmil._docs import documented
-from tcellmil._log import logger
-from tcellmil._params import plain
+from tcellmil._log import warn
+from tcellmil._provenance import checksum
+from tcellmil._verbs import Result, verb
 from tcellmil.io import read_net
 from tcellmil.io._net import Net, net_name
 from tcellmil.io._rankings import Annotations, Rankings, read_databases
-from tcellmil.regulons import aucell, edge_correlation, infer_grn, modules_from_grn, split_by_sign, union_per_tf
+from tcellmil.regulons import (
+    aucell,
+    edge_correlation,
+    infer_grn,
+    load_tf_names,
+    modules_from_grn,
+    split_by_sign,
+    union_per_tf,
+)
 from tcellmil.regulons._aucell import rank_cutoff
 from tcellmil.regulons._cistarget import enriched_motifs
 from tcellmil.regulons._expression import check_values
 from tcellmil.regulons._grn import Species
 from tcellmil.regulons._modules import unpruned_targets
-from tcellmil.regulons._targets import keep_covered, weight_matrix
-from tcellmil.tl._scenic._decouple import decouple
+from tcellmil.regulons._targets import keep_covered, present_targets, weight_matrix
+from tcellmil.tl._scenic._decouple import check_options, decouple
+from tcellmil.tl._scenic._genes import check_names_match, named_expression
 from tcellmil.tl._scenic._grn import edges_of
 
 if TYPE_CHECKING:
@@ -39,6 +49,7 @@ MIN_RANKS = 20  # a cutoff below this many genes makes AUCell coarse
 
 
 @documented
+@verb(obsm=[""], modality=True)
 def regulons(
     adata: AnnData | MuData,
     net: Net | None = None,
@@ -49,6 +60,7 @@ def regulons(
     grn_key: str | None = None,
     method: str = AUCELL,
     layer: str | None = None,
+    gene_symbols: str | None = None,
     min_targets: int = 5,
     auc_threshold: float = 0.05,
     nes_threshold: float = 3.0,
@@ -89,10 +101,12 @@ def regulons(
         Key of ``adata.uns`` with a network that :func:`tcellmil.tl.grn` wrote, to use in place of a new one.
     method
         ``"aucell"``, or any method of decoupler by name (``"ulm"``, ``"mlm"``, ``"viper"``, ``"zscore"``, ...). Those
-        use signed weights: the net is not split.
+        use signed weights: the net is not split. All genes count, also those that no cell of ``adata`` detects, so
+        that a cell's score does not depend on the other cells; ``"gsva"``, which compares cells, warns.
     %(layer)s
+    %(gene_symbols)s
     min_targets
-        Targets that a regulon needs among ``adata.var_names``; regulons with fewer are left out.
+        Targets that a regulon needs among the genes; regulons with fewer are left out.
     %(auc_threshold)s
     %(nes_threshold)s
     seed
@@ -121,13 +135,13 @@ def regulons(
     Raises
     ------
     KeyError
-        If the layer, ``grn_key`` or the modality does not exist.
+        If the layer, the column ``gene_symbols``, ``grn_key`` or the modality does not exist.
     TypeError
-        If ``mod`` is given for an AnnData.
+        If ``mod`` is given for an AnnData, or an argument that the method does not take.
     ValueError
         If ``adata`` is a view, backed or its names are not unique; the method is not known; ``net`` lacks a
-        column; no regulon has ``min_targets`` targets among the genes; values are not finite, or negative with
-        AUCell; or ``key_added`` is another modality.
+        column; no regulon has ``min_targets`` targets among the genes; values are not finite, negative with AUCell, or
+        sparse with indices out of range; or ``key_added`` is another modality.
 
     References
     ----------
@@ -144,50 +158,44 @@ def regulons(
     ((180, 1), array(['IRF7'], dtype='<U4'))
     """
     data = adata
-    tf_names = tf_names if isinstance(tf_names, str | Path) else list(tf_names)
-    adata = _cells(data, mod, key_added)
+    tf_names = tf_names if isinstance(tf_names, str | Path) else load_tf_names(tf_names)
+    adata = _cells(data, mod)
     check_adata(adata)
     _check_method(method, method_kwargs)
-    X = check_layer(adata, layer)
+    X, genes = named_expression(adata, layer, gene_symbols, "regulons")
     check_values(X, "AUCell" if method == AUCELL else method, minimum=0 if method == AUCELL else -np.inf)
     if method == AUCELL:
-        _warn_if_coarse(rank_cutoff(adata.n_vars, auc_threshold), adata.n_vars)
+        _warn_if_coarse(rank_cutoff(len(genes), auc_threshold), len(genes))
 
     if net is not None:
         targets, source = read_net(net), net_name(net)
     else:
-        edges = _network(adata, X, tf_names, grn_key, seed)
+        edges = _network(adata, X, genes, tf_names, grn_key, seed)
         targets, source = _infer_targets(edges, rankings, annotations, nes_threshold)
     if method == AUCELL:
         targets = split_by_sign(targets)
     n_known = targets["regulon"].nunique()
-    targets = keep_covered(targets, adata.var_names, min_targets)
+    check_names_match(targets["target"].unique(), "targets", genes, adata)
+    names_are = "var_names" if gene_symbols is None else f"adata.var[{gene_symbols!r}]"
+    targets = keep_covered(targets, genes, min_targets, names_are)
     names = np.array(sorted(targets["regulon"].unique()), dtype=str)
     if method == AUCELL:
-        scores = aucell(X, weight_matrix(targets, names, adata.var_names), auc_threshold)
+        scores = aucell(X, weight_matrix(targets, names, genes), auc_threshold)
     else:
-        scores, names = decouple(X, adata.obs_names, adata.var_names, targets, method, min_targets, method_kwargs)
+        scores, names = decouple(X, adata.obs_names, genes, targets, method, min_targets, method_kwargs)
         targets = targets[targets["regulon"].isin(names)].reset_index(drop=True)
+    n_targets = present_targets(targets, genes).median()
 
-    params = plain(net=net, rankings=rankings, annotations=annotations, tf_names=tf_names, grn_key=grn_key)
-    params |= plain(method=method, layer=layer, min_targets=min_targets, auc_threshold=auc_threshold)
-    params |= plain(nes_threshold=nes_threshold, seed=seed, mod=mod, source=source, n_genes=adata.n_vars)
-    params |= plain(**method_kwargs)
-    data = data.copy() if copy else data
-    result = {"names": names, "targets": targets, "params": params}
-    if is_mudata(data):
-        _add_modality(data, key_added, adata.obs_names, scores, result)
-    else:
-        data.obsm[_keys.representation(key_added)] = scores
-        data.uns[key_added] = result
-    logger.info(
-        "regulons: %d regulons (of %d) from %s scored in %d cells by %s, median %g targets",
-        *(len(names), n_known, source, adata.n_obs, method, targets.groupby("regulon").size().median()),
+    params = {"tf_names": tf_names, "source": source, "n_genes": len(genes), "checksum": checksum(scores, names)}
+    message = (
+        f"{len(names)} regulons (of {n_known}) from {source} scored in {adata.n_obs} cells by {method}, "
+        f"median {n_targets['present']:g} of {n_targets['total']:g} targets present"
     )
-    return data if copy else None
+    add = partial(_add_modality, cells=adata.obs_names, scores=scores) if is_mudata(data) else None
+    return Result({"names": names, "targets": targets}, message, params, {"": scores}, add=add)
 
 
-def _cells(data: AnnData | MuData, mod: str | None, key_added: str) -> AnnData:
+def _cells(data: AnnData | MuData, mod: str | None) -> AnnData:
     """The AnnData with the expression."""
     if not is_mudata(data):
         if mod is not None:
@@ -197,27 +205,21 @@ def _cells(data: AnnData | MuData, mod: str | None, key_added: str) -> AnnData:
     mod = "rna" if mod is None else mod
     if mod not in data.mod:
         raise KeyError(f"mod={mod!r} is not a modality of mdata; there are {some(data.mod)}")
-    if key_added in data.mod and "targets" not in data.mod[key_added].uns.get(key_added, {}):
-        raise ValueError(
-            f"key_added={key_added!r} is a modality that tl.regulons did not write, and would be lost; choose another"
-        )
     return data.mod[mod]
 
 
-def _add_modality(mdata: MuData, name: str, obs_names: pd.Index, scores: np.ndarray, result: dict[str, Any]) -> None:
-    import mudata
+def _add_modality(mdata: MuData, name: str, parts: dict[str, Any], cells: pd.Index, scores: np.ndarray) -> None:
     from anndata import AnnData
 
-    options = mudata.set_options(pull_on_update=False)  # columns of obs stay as they are
-    try:
+    from tcellmil.data._mudata import obs_as_it_is
+
+    with obs_as_it_is():
         if name in mdata.mod:  # first without its names: a MuData refuses names that come and go at the same time
             mdata.mod[name] = AnnData(obs=mdata.mod[name].obs[[]])
             mdata.update()
-        var = pd.DataFrame(index=pd.Index(result["names"], dtype=object))
-        mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=obs_names.copy()), var=var, uns={name: result})
+        var = pd.DataFrame(index=pd.Index(parts["names"], dtype=object))
+        mdata.mod[name] = AnnData(scores, obs=pd.DataFrame(index=cells.copy()), var=var, uns={name: parts})
         mdata.update()
-    finally:
-        mudata.set_options(**options.opts)
 
 
 def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:
@@ -228,29 +230,30 @@ def _check_method(method: str, method_kwargs: dict[str, Any]) -> None:
     from decoupler import mt
 
     check_choice(method, [AUCELL, *(name for name in mt.show()["name"] if name != AUCELL)], "method")
+    check_options(method_kwargs)
 
 
 def _warn_if_coarse(k: int, n_genes: int) -> None:
     if k < MIN_RANKS:
-        warnings.warn(
+        warn(
             f"AUCell uses the first {k + 1} of {n_genes} genes only, so that scores are coarse; "
             "raise auc_threshold, or keep more genes",
-            UserWarning,
-            stacklevel=3,
         )
 
 
 def _network(
     adata: AnnData,
     X: Matrix,
+    genes: pd.Index,
     tf_names: Species | str | Path | Iterable[str],
     grn_key: str | None,
     seed: int,
 ) -> pd.DataFrame:
     if grn_key is not None:
         return edges_of(adata, grn_key)
-    edges = infer_grn(X, adata.var_names, tf_names, seed=seed)
-    return edges.assign(rho=edge_correlation(edges, X, adata.var_names))
+    check_names_match(load_tf_names(tf_names), "transcription factors", genes, adata)
+    edges = infer_grn(X, genes, tf_names, seed=seed)
+    return edges.assign(rho=edge_correlation(edges, X, genes))
 
 
 def _infer_targets(
@@ -264,10 +267,8 @@ def _infer_targets(
         databases, annotations = read_databases(rankings, annotations)
         motifs = enriched_motifs(modules_from_grn(edges), databases, annotations, nes_threshold)
         return union_per_tf(motifs), "pruned modules"
-    warnings.warn(
+    warn(
         "regulons are unpruned co-expression modules: the 50 most important activated targets of each factor, direct "
         "or not. Give rankings and annotations to keep the targets with a motif, or a net",
-        UserWarning,
-        stacklevel=3,
     )
     return unpruned_targets(edges), "unpruned modules"
