@@ -50,7 +50,7 @@ demo: $(VENV)/.base
 	$(BIN)/python -m tcellmil.demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
 
 test-newest:
 	@test -n "$(NEWEST)" || { echo "there is no Python 3.13 here; name one: make test-newest NEWEST=/path/to/python"; exit 1; }

@@ -4,10 +4,13 @@ Real data lies beside the checkout, or where TCELLMIL_TEST_DATA says.
 """
 
 import os
+import sys
 
-# Every array is small: threads only wait for each other, the more so where several workers share the cores.
-for _variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
+# Every array is small: threads only wait for each other, the more so where several workers share the cores. Where a
+# plugin of pytest has imported numba, its number of threads is settled, and another one would be an error.
+for _library, _variable in (("torch", "OMP_NUM_THREADS"), ("numba", "NUMBA_NUM_THREADS")):
+    if _library not in sys.modules:
+        os.environ.setdefault(_variable, "1")
 
 from collections.abc import Callable
 from dataclasses import replace
