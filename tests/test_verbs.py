@@ -11,6 +11,14 @@ from tcellmil._params import plain, storable
 from tcellmil._verbs import _write, uninterrupted
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C raises, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Fragile(dict):
     """A mapping that fails when it gets a certain key."""
 
@@ -55,6 +63,16 @@ def test_an_interrupt_comes_after_the_block_that_holds_it_back():
         interrupt()
         done = True
     assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_the_caller_ignores_or_handles_is_left_to_it():
+    seen = []
+    for handler in (signal.SIG_IGN, lambda *args: seen.append(args)):
+        signal.signal(signal.SIGINT, handler)
+        values = {"a": 1}
+        _write((Fragile(values, "a", interrupt), {"a": 2}))
+        assert signal.getsignal(signal.SIGINT) is handler
+    assert len(seen) == 1
 
 
 def test_text_is_stored_as_objects():

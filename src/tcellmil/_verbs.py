@@ -208,13 +208,13 @@ def uninterrupted() -> Iterator[list]:
     """Hold Ctrl-C back; yields the list of the interrupts that came meanwhile."""
     held: list = []
     handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
-        yield held  # no interrupt is raised in another thread, nor where Python does not handle it
+    if threading.current_thread() is not threading.main_thread() or handler is not signal.default_int_handler:
+        yield held  # nothing is raised in another thread, nor where it is ignored; a handler of the caller's stays
         return
     signal.signal(signal.SIGINT, lambda *args: held.append(args))
     try:
         yield held
     finally:
         signal.signal(signal.SIGINT, handler)
-    if held and callable(handler):
-        handler(*held[0])
+    if held:
+        raise KeyboardInterrupt
