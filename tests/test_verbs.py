@@ -93,3 +93,24 @@ def test_records_are_the_same_in_every_process():
 
     assert plain(cv=Splitter(), methods={"mine": score}) == {"cv": "Splitter", "methods": plain(m={"mine": score})["m"]}
     assert " at 0x" not in plain(methods={"mine": score, "other": Splitter()})["methods"]
+
+
+def test_a_modality_is_added_whole_before_an_interrupt_comes(monkeypatch):
+    import anndata as ad
+    import mudata
+
+    import tcellmil as tm
+
+    rna = ad.AnnData(np.random.default_rng(0).poisson(1, (40, 60)).astype(np.float32))
+    mdata = mudata.MuData({"rna": rna})
+    update = mudata.MuData.update
+
+    def interrupted(self, *args, **kwargs):
+        interrupt()
+        return update(self, *args, **kwargs)
+
+    monkeypatch.setattr(mudata.MuData, "update", interrupted)
+    net = pd.DataFrame({"source": "A", "target": rna.var_names[:20]})
+    with pytest.raises(KeyboardInterrupt):
+        tm.tl.regulons(mdata, net=net, auc_threshold=0.5)
+    assert mdata.n_vars == 61 and tm.get.regulons(mdata).shape == (40, 1)

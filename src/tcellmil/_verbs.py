@@ -103,7 +103,8 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
             parts = storable({**result.parts, "params": params})
             data = data.copy() if given["copy"] else data
             if result.add is not None:
-                result.add(data, place, parts)
+                with uninterrupted():
+                    result.add(data, place, parts)
             else:
                 of_obsm = {_obsm(place, suffix): result.obsm.get(suffix) for suffix in obsm}
                 of_obs = {_obs(place, suffix): result.obs.get(suffix) for suffix in obs}
