@@ -63,6 +63,8 @@ PARAMETERS = {
     Only this regulon, or these.""",
     "no_result": """KeyError
     If there is no such result. The message names the call that writes it.""",
+    "left_out": """UserWarning
+    If patients have been left out of the data since: the table is of all patients of the result.""",
     "no_rows": """KeyError
     If there is no such result, or none of a name that was requested.""",
     "unknown_part": """ValueError

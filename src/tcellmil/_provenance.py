@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil._checks import is_mudata, some
+from tcellmil._log import warn
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,6 +47,24 @@ def other_fits(data: AnnData | MuData) -> str:
     """What a message says of the fits that there are."""
     found = fits_in(data)
     return f"fits here: {some(found)}; pass key={found[0]!r}" if found else "there is no fit here"
+
+
+def count_patients(data: AnnData | MuData, params: Mapping) -> int | None:
+    """How many patients of a result are in ``obs``; None where it is not of patients, or their column is gone."""
+    fit = params_of(data.uns.get(str(params.get("key", ""))))
+    column = params.get("sample_key", fit.get("sample_key"))
+    return int(data.obs[column].nunique()) if isinstance(column, str) and column in data.obs else None
+
+
+def warn_of_absent(data: AnnData | MuData, place: str, call: str) -> None:
+    """Warn where patients of a result have been left out since; ``call`` computes it."""
+    params = params_of(data.uns[place])
+    before, now = params.get("n_patients_here"), count_patients(data, params)
+    if before is not None and now is not None and now < int(before):
+        warn(
+            f"adata.uns[{place!r}] is of {int(before)} patients, of whom {now} are here; its tables and pictures are "
+            f"of all of them: run {call} again for those who are here"
+        )
 
 
 def checksum(values: np.ndarray, names: Iterable[str]) -> str:

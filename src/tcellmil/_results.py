@@ -10,7 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_obs_column, is_mudata, some
-from tcellmil._provenance import FITS, check_current, other_fits, verb_of
+from tcellmil._provenance import FITS, check_current, other_fits, verb_of, warn_of_absent
 from tcellmil.outcomes import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -90,14 +90,27 @@ def table_of(
     index: str | Sequence[str],
     key: str = _keys.TCELLMIL,
     result_key: str | None = None,
+    *options: str,
 ) -> pd.DataFrame:
-    """A copy of a table of a result, with its index; files hold tables without one."""
-    return part_of(adata, verb, part, key, result_key).set_index(index)
+    """A copy of a table of a result, with its index; files hold tables without one.
+
+    Warns where patients of the result have been left out since.
+    """
+    table = part_of(adata, verb, part, key, result_key, *options).set_index(index)
+    warn_of_absent(adata, place_of(verb, key, result_key), call_of(verb, key, result_key, *options))
+    return table
 
 
 def fit_part(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame | dict:
     """One part of the fit named ``key`` itself, not a copy."""
     return part_of(adata, "fit_mil", part, result_key=None if key == _keys.TCELLMIL else key)
+
+
+def fit_table(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame:
+    """The same for tables of patients: warns where patients of the fit have been left out since."""
+    table = fit_part(adata, key, part)
+    warn_of_absent(adata, key, f"tl.{verb_of(adata.uns[key])}")
+    return table
 
 
 def stored_predictions(table: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from tcellmil._checks import check_data, is_mudata
 from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil._params import plain, storable
-from tcellmil._provenance import other_fits, params_of, record_of, verb_of
+from tcellmil._provenance import count_patients, other_fits, params_of, record_of, verb_of
 from tcellmil._results import OF_FIT, place_of
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
                 _check_place(data, name, place, [_obsm(place, s) for s in obsm], [_obs(place, s) for s in obs])
             result = compute(*args, **kwargs)
             params = {**plain(**recorded), **plain(**result.params), **stamp, **record_of(name)}
+            n_patients = count_patients(data, params)
+            params |= {} if n_patients is None else {"n_patients_here": n_patients}
             parts = storable({**result.parts, "params": params})
             data = data.copy() if given["copy"] else data
             if result.add is not None:

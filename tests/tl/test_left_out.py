@@ -48,8 +48,8 @@ def test_the_model_predicts_those_who_are_here(fitted, part):
     pd.testing.assert_frame_equal(table, tm.get.model(fitted).predict().loc[table.index])
 
 
-@pytest.mark.parametrize("picture", ["attention", "predictions", "roc", "history", "metrics"])
-def test_pictures_show_those_who_are_here(part, picture):
+@pytest.mark.parametrize("picture", ["attention", "history"])
+def test_pictures_of_cells_show_those_that_are_here(part, picture):
     part.obsm["X_umap"] = part.obsm["X_pca"][:, :2]
     getattr(tm.pl, picture)(part, show=False)
 
@@ -61,3 +61,21 @@ def test_patients_whom_the_fit_does_not_know_are_refused(fitted, make_cohort):
     both.uns.update(fitted.uns)
     with pytest.raises(ValueError, match=r"the data also has \['N0', 'N1'.*predict new ones with tl.predict"):
         tm.tl.perturb(both)
+
+
+def test_tables_and_pictures_of_all_patients_say_so(run_explanations, fitted):
+    run_explanations(fitted)
+    part = fitted[~fitted.obs["patient"].isin(["P2", "P5"])].copy()
+    for read in (tm.get.predictions, tm.get.metrics, tm.get.perturb, tm.get.shap, tm.get.permutation_test):
+        with pytest.warns(UserWarning, match=r"is of 8 patients, of whom 6 are here; .* all of them: run tl\.\w+"):
+            few = read(part)
+        pd.testing.assert_frame_equal(few, read(fitted))
+    for picture in (tm.pl.roc, tm.pl.metrics, tm.pl.predictions, tm.pl.perturb):
+        with pytest.warns(UserWarning, match="of whom 6 are here"):
+            picture(part, show=False)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_said_of_patients_who_are_here(fitted):
+    tm.get.predictions(fitted)
+    tm.get.metrics(fitted[::2])

@@ -45,6 +45,10 @@ def attention_stability(
     %(no_result)s
     %(unknown_part)s
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import tcellmil as tm

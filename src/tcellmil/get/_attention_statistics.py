@@ -53,6 +53,10 @@ def attention_enrichment(
     %(no_rows)s
     %(unknown_part)s
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import pandas as pd, tcellmil as tm
@@ -94,6 +98,10 @@ def attention_correlation(
     Raises
     ------
     %(no_rows)s
+
+    Warns
+    -----
+    %(left_out)s
 
     Examples
     --------

@@ -47,6 +47,10 @@ def benchmark(
     ValueError
         If ``part`` or ``metric`` is not known.
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import tcellmil as tm

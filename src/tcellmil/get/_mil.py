@@ -8,7 +8,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._docs import documented
-from tcellmil._results import attention_of_cells, fit_part, named_predictions
+from tcellmil._results import attention_of_cells, fit_part, fit_table, named_predictions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,6 +37,10 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     ------
     %(no_result)s
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import pandas as pd, tcellmil as tm
@@ -46,7 +50,7 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     >>> tm.get.predictions(adata).columns.tolist()
     ['label', 'predicted', 'prob_NR', 'prob_R', 'prob_sd', 'n_cells', 'n_replicas']
     """
-    table = named_predictions(fit_part(adata, key, "predictions"), fit_part(adata, key, "params"))
+    table = named_predictions(fit_table(adata, key, "predictions"), fit_part(adata, key, "params"))
     return table.rename_axis(index="patient")
 
 
@@ -69,6 +73,10 @@ def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     ------
     %(no_result)s
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import pandas as pd, tcellmil as tm
@@ -78,7 +86,7 @@ def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     >>> tm.get.metrics(adata).index.tolist()
     ['auroc', 'auprc', 'accuracy', 'balanced_accuracy', 'f1', 'precision', 'recall', 'brier']
     """
-    return fit_part(adata, key, "metrics").set_index("metric")
+    return fit_table(adata, key, "metrics").set_index("metric")
 
 
 @documented

@@ -43,6 +43,10 @@ def permutation_test(
     %(no_result)s
     %(unknown_part)s
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import tcellmil as tm

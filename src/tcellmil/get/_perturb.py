@@ -11,7 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice
 from tcellmil._docs import documented
-from tcellmil._results import part_of, rows_of
+from tcellmil._results import rows_of, table_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,6 +72,10 @@ def perturb(
     ValueError
         If ``part`` or ``direction`` is not known, or ``n_mad`` is none of the doses.
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import pandas as pd, tcellmil as tm
@@ -88,7 +92,7 @@ def perturb(
     pairs = part in OF_PAIRS
     names = ["regulon_1", "regulon_2"] if pairs else ["regulon"]
     index = [*names, "direction", "n_mad"] if part.endswith("stats") else ["patient", *names, "direction", "n_mad"]
-    table = part_of(adata, "perturb", part, key, result_key, *(["combine=2"] if pairs else [])).set_index(index)
+    table = table_of(adata, "perturb", part, index, key, result_key, *(["combine=2"] if pairs else []))
     doses = sorted(table.index.get_level_values("n_mad").unique())
     table = rows_of(table, names, regulons)
     if direction is not None:

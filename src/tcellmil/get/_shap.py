@@ -60,6 +60,10 @@ def shap(
     %(no_rows)s
     %(unknown_part)s
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import pandas as pd, tcellmil as tm
