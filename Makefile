@@ -24,7 +24,7 @@ NEWEST       = $(firstword $(foreach python,python3.13 $(wildcard $(HOME)/.pyenv
 SHORT       := tests/test_demo.py tests/test_two_environments.py tests/test_warnings.py tests/io tests/get tests/model tests/tl
 SHORT       += -m 'not slow or newest'
 
-.PHONY: demo test test-newest newest-python constraints lint docs bench fuzz clean FORCE
+.PHONY: demo test test-newest install-newest newest-python constraints lint docs bench fuzz clean FORCE
 
 # Another Python makes the environment anew, other constraints install again.
 $(VENV)/.choice: FORCE
@@ -52,9 +52,14 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
 
-test-newest:
+OF_NEWEST    = PYTHON=$(NEWEST) VENV=.venv-newest CONSTRAINTS=constraints-newest.txt
+
+install-newest:
 	@test -n "$(NEWEST)" || { echo "there is no Python 3.13 here; name one: make test-newest NEWEST=/path/to/python"; exit 1; }
-	@$(MAKE) test PYTHON=$(NEWEST) VENV=.venv-newest CONSTRAINTS=constraints-newest.txt TESTS="$(SHORT)"
+	@$(MAKE) .venv-newest/.test $(OF_NEWEST)
+
+test-newest: install-newest
+	@$(MAKE) test $(OF_NEWEST) TESTS="$(SHORT)"
 
 newest-python:
 	@echo $(NEWEST)

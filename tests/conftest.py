@@ -232,6 +232,37 @@ def rows_like():
     return rows
 
 
+def text_as_objects(table):
+    """A table whose text has the type ``object``; what a file brings back has another one where pandas has more."""
+    table = table.copy()
+    if isinstance(table, pd.DataFrame):
+        for place, dtype in enumerate(table.dtypes):
+            if isinstance(dtype, pd.StringDtype):
+                table.isetitem(place, table.iloc[:, place].astype(object))
+        table.columns = index_as_objects(table.columns)
+    table.index = index_as_objects(table.index)
+    return table
+
+
+def index_as_objects(index):
+    if isinstance(index, pd.MultiIndex):
+        levels = [index_as_objects(level) for level in index.levels]
+        return index.set_levels(levels)
+    return index.astype(object) if isinstance(index.dtype, pd.StringDtype) else index
+
+
+@pytest.fixture(scope="session")
+def assert_same():
+    """Two tables are the same, whichever of the types for text they have."""
+
+    def compare(left, right, **options):
+        assert type(left) is type(right)
+        compare = pd.testing.assert_frame_equal if isinstance(left, pd.DataFrame) else pd.testing.assert_series_equal
+        compare(text_as_objects(left), text_as_objects(right), **options)
+
+    return compare
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """Path of a real data file; the test skips, saying which file, where it is absent."""

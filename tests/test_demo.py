@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 from anndata import read_h5ad
 
@@ -29,12 +28,12 @@ def printed(folder):
     return text.getvalue()
 
 
-def test_writes_a_result_that_can_be_gone_on_with(folder, printed):
+def test_writes_a_result_that_can_be_gone_on_with(folder, printed, assert_same):
     result = read_h5ad(folder / "result.h5ad")
     before = tm.get.perturb(result, regulons="IRF7(+)").reset_index()
     tm.tl.perturb(result)
     after = tm.get.perturb(result, regulons="IRF7(+)").reset_index()
-    pd.testing.assert_frame_equal(before, after, check_dtype=False)
+    assert_same(before, after, check_dtype=False)
 
 
 @pytest.mark.parametrize("name", ["attention", "roc", "prc", "perturb", "history"])

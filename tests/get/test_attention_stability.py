@@ -14,12 +14,12 @@ def compared(explored):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_each_part_comes_out_as_a_copy_of_what_was_written(compared, part):
+def test_each_part_comes_out_as_a_copy_of_what_was_written(compared, part, assert_same):
     table = tm.get.attention_stability(compared, part)
-    pd.testing.assert_frame_equal(table.reset_index(), compared.uns["tcellmil_attention_stability"][part])
+    assert_same(table.reset_index(), compared.uns["tcellmil_attention_stability"][part])
     before = table.copy()
     table.iloc[:, 0] = 7
-    pd.testing.assert_frame_equal(tm.get.attention_stability(compared, part), before)
+    assert_same(tm.get.attention_stability(compared, part), before)
 
 
 def test_without_a_part_it_is_the_attention(compared):

@@ -86,8 +86,8 @@ def test_a_part_or_column_that_is_gone_is_named(fitted):
         tm.get.attention(fitted)
 
 
-def test_tables_are_the_same_after_writing_and_reading(fitted, tmp_path):
+def test_tables_are_the_same_after_writing_and_reading(fitted, tmp_path, assert_same):
     fitted.write_h5ad(tmp_path / "result.h5ad")
     read = ad.read_h5ad(tmp_path / "result.h5ad")
     for getter in GETTERS:
-        pd.testing.assert_frame_equal(getter(read), getter(fitted))
+        assert_same(getter(read), getter(fitted))

@@ -19,8 +19,8 @@ def perturbed(explored):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_whole_tables_come_out_as_they_were_written(perturbed, part):
-    pd.testing.assert_frame_equal(tm.get.perturb(perturbed, part).reset_index(), perturbed.uns[KEY][part])
+def test_whole_tables_come_out_as_they_were_written(perturbed, part, assert_same):
+    assert_same(tm.get.perturb(perturbed, part).reset_index(), perturbed.uns[KEY][part])
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -59,10 +59,10 @@ def test_the_usual_dose_is_the_nearest_to_that_of_the_paper(doses, expected):
 
 
 @pytest.mark.parametrize("part", PAIR_PARTS)
-def test_pairs_come_out_whole_and_by_either_member(perturbed, part):
+def test_pairs_come_out_whole_and_by_either_member(perturbed, part, assert_same):
     pairs = perturbed.uns[KEY][part]
     first, second, third = perturbed.uns["regulons"]["names"]
-    pd.testing.assert_frame_equal(tm.get.perturb(perturbed, part).reset_index(), pairs)
+    assert_same(tm.get.perturb(perturbed, part).reset_index(), pairs)
     of_one = tm.get.perturb(perturbed, part, regulons=third, direction="up", n_mad=3).reset_index()
     members = of_one[["regulon_1", "regulon_2"]].drop_duplicates().to_numpy().tolist()
     assert members == [[first, third], [second, third]]

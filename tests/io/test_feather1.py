@@ -32,6 +32,19 @@ def test_what_arrow_writes_is_read(ranks, path):
     pd.testing.assert_frame_equal(tm.io.read_rankings(path), expected, check_index_type=False)
 
 
+@pytest.mark.parametrize("text", ["string", "large_string"])
+def test_text_with_short_and_long_offsets_is_read(ranks, tmp_path, text):
+    import pyarrow
+    from pyarrow import feather
+
+    table = pyarrow.Table.from_pandas(ranks)
+    features = table["features"].cast(getattr(pyarrow, text)())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        feather.write_feather(table.set_column(0, "features", features), tmp_path / "x.feather", version=1)
+    assert tm.io.read_rankings(tmp_path / "x.feather").index.tolist() == ranks["features"].tolist()
+
+
 @pytest.mark.parametrize("dtype", ["i1", "i4", "i8", "u1", "u2", "u4"])
 def test_whole_numbers_of_every_size_are_read(ranks, tmp_path, dtype):
     ranks = ranks.astype(dict.fromkeys(ranks.columns[1:], dtype))

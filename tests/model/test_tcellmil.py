@@ -51,7 +51,7 @@ def test_without_cv_one_replica_trains_on_all_and_predicts_all(cohort):
     assert model.module.replicas.train.all()
 
 
-def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, cohort):
+def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, cohort, assert_same):
     tm.tl.fit_mil(
         cohort,
         "patient",
@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, co
         },
         progress=False,
     )
-    pd.testing.assert_frame_equal(tm.get.predictions(cohort), model.predict())
+    assert_same(tm.get.predictions(cohort), model.predict())
 
 
 def test_a_saved_model_is_json_and_plain_arrays(model, tmp_path):

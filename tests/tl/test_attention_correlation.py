@@ -78,13 +78,13 @@ def test_over_cells_and_inside_patients_statistics_are_scipys(attended):
         np.testing.assert_allclose(table[f"{name}_padj"], false_discovery_control(table[f"{name}_p"]))
 
 
-def test_mixed_models_are_of_log_relative_attention(attended):
+def test_mixed_models_are_of_log_relative_attention(attended, assert_same):
     adata = attended()
     expected = random_intercept(
         adata.obsm["X_regulons"], np.log(tm.get.attention(adata)["relative"]), adata.obs["patient"]
     )
     got = correlated(adata)[["mixed_coef", "mixed_se", "mixed_p", "mixed_status"]]
-    pd.testing.assert_frame_equal(got, expected.add_prefix("mixed_"), rtol=1e-6)
+    assert_same(got, expected.add_prefix("mixed_"), rtol=1e-6)
 
 
 def test_slopes_around_zero_convince_cells_but_not_patients(attended):
@@ -174,7 +174,7 @@ def test_another_representation_and_one_without_names(attended):
         assert table["tau"].tolist() == by_default["tau"].tolist()[:2]
 
 
-def test_only_the_documented_key_is_written_and_it_survives_a_file(attended, tmp_path):
+def test_only_the_documented_key_is_written_and_it_survives_a_file(attended, tmp_path, assert_same):
     adata = attended()
     adata.obsm["X_regulons"][:, 1] = 0.2  # NaN among the numbers
     before = set(adata.uns)
@@ -185,7 +185,7 @@ def test_only_the_documented_key_is_written_and_it_survives_a_file(attended, tmp
     adata.write_h5ad(tmp_path / "a.h5ad")
     read = ad.read_h5ad(tmp_path / "a.h5ad")
     tables = (a.uns["mine"]["regulons"] for a in (read, adata))
-    pd.testing.assert_frame_equal(*tables, check_dtype=False)
+    assert_same(*tables, check_dtype=False)
     adata.uns["other"], adata.obs["other_attention"] = adata.uns["tcellmil"], adata.obs["tcellmil_attention"]
     tm.tl.attention_correlation(adata, key="other", mixed_model=False)
     assert "other_attention_correlation" in adata.uns

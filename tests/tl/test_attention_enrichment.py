@@ -207,7 +207,7 @@ def test_only_the_documented_keys_are_written(attended, enriched):
     assert set(other.uns["other_attention_enrichment"]) == {"patients", "stats", "params"}
 
 
-def test_tables_survive_a_file(enriched, tmp_path):
+def test_tables_survive_a_file(enriched, tmp_path, assert_same):
     enriched.uns["tcellmil"]["predictions"].loc["P00", "label"] = ""  # a patient without a label
     tm.tl.attention_enrichment(enriched, "cell_type", n_permutations=50, min_cells=9)
     enriched.write_h5ad(tmp_path / "a.h5ad")
@@ -215,7 +215,7 @@ def test_tables_survive_a_file(enriched, tmp_path):
     assert tm.get.attention_enrichment(enriched)["p"].isna().any()
     for part in ("patients", "stats"):
         back, expected = (tm.get.attention_enrichment(a, part) for a in (read, enriched))
-        pd.testing.assert_frame_equal(back, expected, check_dtype=False)
+        assert_same(back, expected, check_dtype=False)
 
 
 def test_a_fitted_cohort_is_tested_as_it_comes(fitted):

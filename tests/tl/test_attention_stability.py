@@ -272,22 +272,20 @@ def test_order_of_cells_does_not_matter(fitted):
         pd.testing.assert_frame_equal(one, other)
 
 
-def test_only_the_key_is_written_and_goes_through_a_file(fitted, tmp_path):
+def test_only_the_key_is_written_and_goes_through_a_file(fitted, tmp_path, assert_same):
     before = fitted.copy()
     changed = tm.tl.attention_stability(fitted, copy=True)
     assert set(fitted.uns) == set(before.uns)
     assert set(changed.uns) - set(before.uns) == {"tcellmil_attention_stability"}
-    pd.testing.assert_frame_equal(changed.obs, before.obs)
+    assert_same(changed.obs, before.obs)
     changed.write_h5ad(tmp_path / "cells.h5ad")
     read = ad.read_h5ad(tmp_path / "cells.h5ad")
     for part in ("attention", "regulators", "top"):
         one, other = (tm.get.attention_stability(cells, part).reset_index() for cells in (changed, read))
-        pd.testing.assert_frame_equal(one, other, check_index_type=False)
+        assert_same(one, other, check_index_type=False)
     tm.tl.attention_stability(read)  # the model in the file is enough
     again = tm.get.attention_stability(read, "top").reset_index()
-    pd.testing.assert_frame_equal(
-        again, tm.get.attention_stability(changed, "top").reset_index(), check_index_type=False
-    )
+    assert_same(again, tm.get.attention_stability(changed, "top").reset_index(), check_index_type=False)
 
 
 def test_result_of_another_model_lies_beside_that_model(make_cohort, fit_quickly):

@@ -56,7 +56,7 @@ def test_every_method_runs_on_every_representation(compared):
     assert (table["seconds"] > 0).all()
 
 
-def test_tcellmil_is_what_fit_mil_gives(make_cohort):
+def test_tcellmil_is_what_fit_mil_gives(make_cohort, assert_same):
     adata = make_cohort(n_patients=8)
     compare(adata, "cohort", methods=["tcellmil", "mil_mean"], use_reps=["X_regulons"], n_seeds=2)
     tm.tl.fit_mil(
@@ -75,7 +75,7 @@ def test_tcellmil_is_what_fit_mil_gives(make_cohort):
     )
     metrics = tm.get.benchmark(adata).reset_index()
     own = metrics[metrics["method"] == "tcellmil"].set_index("metric")[["value", "ci_low", "ci_high"]]
-    pd.testing.assert_frame_equal(own, tm.get.metrics(adata)[["value", "ci_low", "ci_high"]])
+    assert_same(own, tm.get.metrics(adata)[["value", "ci_low", "ci_high"]])
 
 
 def test_a_baseline_is_scikit_learn_by_hand_on_the_same_splits(compared):
@@ -344,17 +344,15 @@ def test_without_cell_types_composition_is_left_out_of_all(make_cohort):
     assert "composition" not in set(tm.get.benchmark(adata).reset_index()["method"])
 
 
-def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path):
+def test_the_result_survives_a_file_and_repeats(compared, make_cohort, tmp_path, assert_same):
     compared.write_h5ad(tmp_path / "result.h5ad")
     back = ad.read_h5ad(tmp_path / "result.h5ad")
     for part in ("metrics", "methods", "predictions"):
-        pd.testing.assert_frame_equal(
-            tm.get.benchmark(back, part).reset_index(), tm.get.benchmark(compared, part).reset_index()
-        )
+        assert_same(tm.get.benchmark(back, part).reset_index(), tm.get.benchmark(compared, part).reset_index())
     first, second = make_cohort(), make_cohort()
     for adata in (first, second):
         compare(adata, methods=["mil_max", "random_forest"], use_reps=["X_pca"])
-    pd.testing.assert_frame_equal(tm.get.benchmark(first).reset_index(), tm.get.benchmark(second).reset_index())
+    assert_same(tm.get.benchmark(first).reset_index(), tm.get.benchmark(second).reset_index())
 
 
 @pytest.mark.parametrize(

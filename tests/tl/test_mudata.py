@@ -161,20 +161,20 @@ def test_a_second_modality_that_knows_the_label_helps(make_mudata):
 # reading it back ----------------------------------------------------------------------------------------------------
 
 
-def test_a_file_holds_everything(fitted_mudata, tmp_path):
+def test_a_file_holds_everything(fitted_mudata, tmp_path, assert_same):
     fitted_mudata.write_h5mu(tmp_path / "fitted.h5mu")
     read = mudata.read_h5mu(tmp_path / "fitted.h5mu")
     model, again = tm.get.model(fitted_mudata), tm.get.model(read)
-    pd.testing.assert_frame_equal(model.predict(), again.predict(), check_exact=True)
-    pd.testing.assert_frame_equal(tm.get.metrics(read), tm.get.metrics(fitted_mudata))
+    assert_same(model.predict(), again.predict(), check_exact=True)
+    assert_same(tm.get.metrics(read), tm.get.metrics(fitted_mudata))
     assert again.fitted.feature_names().tolist() == NAMES
     tm.tl.perturb(read, regulons=["prot:CD8"])
     assert tm.get.perturb(read).reset_index()["patient"].nunique() == 8
 
 
-def test_the_model_predicts_as_the_result_says(fitted_mudata):
+def test_the_model_predicts_as_the_result_says(fitted_mudata, assert_same):
     model = tm.get.model(fitted_mudata)
-    pd.testing.assert_frame_equal(model.predict(), tm.get.predictions(fitted_mudata))
+    assert_same(model.predict(), tm.get.predictions(fitted_mudata))
     np.testing.assert_allclose(model.get_attention(), fitted_mudata.obs["tcellmil_attention"])
     assert "_scvi_uuid" not in fitted_mudata.uns
 
@@ -337,16 +337,16 @@ def test_regulons_that_were_added_are_replaced(expressed, net):
     assert half["regulons"].obs_names.equals(half.obs_names)
 
 
-def test_regulons_with_a_mudata_are_fitted_and_written(expressed, net, fit_quickly, tmp_path):
+def test_regulons_with_a_mudata_are_fitted_and_written(expressed, net, fit_quickly, tmp_path, assert_same):
     tm.tl.regulons(expressed, net=net, key_added="scores")
     expressed.obs[["patient", "response"]] = expressed["rna"].obs[["patient", "response"]]
     fit_quickly(expressed, use_rep={"scores": "X", "prot": "X"}, cv=2)
     assert tm.get.model(expressed).schema.fields.scaling == ("unit_interval", "standard")
     expressed.write_h5mu(tmp_path / "with_regulons.h5mu")
     read = mudata.read_h5mu(tmp_path / "with_regulons.h5mu")
-    pd.testing.assert_frame_equal(tm.get.model(read).predict(), tm.get.predictions(expressed))
+    assert_same(tm.get.model(read).predict(), tm.get.predictions(expressed))
     there, back = (tm.get.regulons(data, result_key="scores") for data in (expressed, read))
-    pd.testing.assert_frame_equal(back, there, check_column_type=False)
+    assert_same(back, there, check_column_type=False)
 
 
 def test_the_targets_of_a_modality_score_new_cells(expressed, net):

@@ -14,7 +14,7 @@ import numpy as np
 
 MAGIC = b"FEA1"
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")  # from the code 1 on
-TEXT = 11
+TEXT = {11: "i4", 17: "i8"}  # the type of the offsets; pandas 3 writes large ones
 PAD = 8  # a column of text is its offsets, and from the next multiple of this on its letters
 
 
@@ -47,8 +47,8 @@ def read_feather1(path: Path, limit: int) -> Iterator[tuple[str, int, np.ndarray
         found = None
         if 1 <= kind <= len(INTEGERS):
             found = _slice(data, place, n_rows, INTEGERS[kind - 1], path)
-        elif kind == TEXT:
-            found = _texts(data, place, n_rows, path)
+        elif kind in TEXT:
+            found = _texts(data, place, n_rows, TEXT[kind], path)
         n_read += len(name) + (0 if found is None else found.nbytes)
         if n_read > limit:
             raise ValueError(f"{path} expands to more than {limit:,} bytes; read it with a higher max_bytes")
@@ -63,11 +63,11 @@ def _slice(data: np.ndarray, place: int, n: int, dtype: str, path: Path) -> np.n
     return data[place : place + n * size].view(np.dtype(dtype).newbyteorder("<"))
 
 
-def _texts(data: np.ndarray, place: int, n: int, path: Path) -> np.ndarray:
-    ends = _slice(data, place, n + 1, "i4", path).astype(np.int64)
-    if ends[0] < 0 or (np.diff(ends) < 0).any():
+def _texts(data: np.ndarray, place: int, n: int, offsets: str, path: Path) -> np.ndarray:
+    ends = _slice(data, place, n + 1, offsets, path).astype(np.int64)
+    if (ends < 0).any() or (np.diff(ends) < 0).any():
         raise ValueError(f"{path} is damaged: the names of the motifs are out of order")
-    first = place + -(-4 * (n + 1) // PAD) * PAD
+    first = place + -(-np.dtype(offsets).itemsize * (n + 1) // PAD) * PAD
     letters = _slice(data, first, int(ends[-1]), "u1", path).tobytes()
     return np.array([letters[a:b].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)], dtype=object)
 

@@ -106,14 +106,14 @@ def write_gmt(targets: pd.DataFrame, path: str | Path) -> None:
             f"targets needs the columns 'regulon' (or 'source') and 'target'; it has {list(map(str, targets.columns))}"
         )
     for column in (source, "target"):
-        names = targets[column]
-        text = names.astype(str)
+        names = targets[column].astype(object)
+        text = names.map(str)
         bad = names.isna() | (text.str.strip() == "") | text.str.contains(r"[\t\r\n]")
         bad |= text.str.startswith("#") & (column == source)
         if bad.any():
             raise ValueError(
-                f"{column} {text[bad].iloc[0]!r} cannot be written as GMT: a name must not be missing, hold a tab or a "
-                "line break, or begin a line with '#'"
+                f"{column} {names[bad].iloc[0]!r} cannot be written as GMT: a name must not be missing, hold a tab or "
+                "a line break, or begin a line with '#'"
             )
     opener = gzip.open if Path(path).suffix == ".gz" else open
     with opener(path, "wt", encoding="utf-8") as file:

@@ -93,7 +93,7 @@ def _read_old(path: Path, limit: int) -> tuple[pd.Index, pd.DataFrame]:
         if name in columns:
             raise ValueError(f"{path} names genes more than once: ['{name}']")
         columns[name], kinds[name] = values, kind
-    index = _index_of(path, {name: kind == TEXT for name, kind in kinds.items()}, columns)
+    index = _index_of(path, {name: kind in TEXT for name, kind in kinds.items()}, columns)
     motifs = pd.Index(columns.pop(index), name=index)
     ranks = np.column_stack(list(columns.values())) if columns else np.empty((len(motifs), 0), dtype=np.int32)
     return motifs, pd.DataFrame(ranks, columns=list(columns))
