@@ -90,20 +90,19 @@ def test_public_name_is_documented(name):
 @pytest.fixture(scope="module")
 def networks_once():
     """Dozens of examples infer the network of the same few cells: each is inferred once."""
-    from rustscenic import grn
+    from tcellmil.regulons import _grn
 
-    found, infer = {}, grn.infer
+    found, infer = {}, _grn.infer_edges
 
-    def remembered(expression, tf_names, **options):
-        x, genes = expression
-        dense = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
-        key = (dense.tobytes(), dense.shape, tuple(genes), tuple(tf_names), repr(sorted(options.items())))
+    def remembered(X, genes, factors, seed):
+        dense = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+        key = (dense.tobytes(), dense.shape, tuple(genes), tuple(factors), seed)
         if key not in found:
-            found[key] = infer(expression, tf_names, **options)
+            found[key] = infer(X, genes, factors, seed)
         return found[key].copy()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grn, "infer", remembered)
+        patch.setattr(_grn, "infer_edges", remembered)
         yield
 
 

@@ -50,11 +50,12 @@ def fit_names(axes: Sequence[Axes], wanted: tuple[float, float]) -> None:
         if limit is not None:
             for panel in axes:
                 _shorten_rows(panel, limit)
-        if _has_room(figure, axes):
+        collapses = _collapses(figure)
+        if has_room := not collapses and _has_room(figure, axes):
             break
-    if _has_room(figure, axes) and not _overlap(axes):
+    if has_room and not _overlap(axes):
         return
-    if _collapses(figure):
+    if collapses:
         figure.set_layout_engine("none")
     size = " x ".join(f"{inches:.1f}" for inches in figure.get_size_inches())
     needed = " x ".join(f"{inches:.1f}" for inches in wanted)
@@ -77,8 +78,7 @@ def _shorten_rows(panel: Axes, limit: int) -> None:
 
 
 def _has_room(figure: Figure, axes: Sequence[Axes]) -> bool:
-    if _collapses(figure):
-        return False
+    """Whether something can be seen in every panel of a figure that was laid out."""
     sizes = np.array([panel.get_position().size for panel in axes]) * figure.get_size_inches()
     return bool((sizes >= SMALLEST).all())
 
@@ -87,5 +87,6 @@ def _collapses(figure: Figure) -> bool:
     """Lay the figure out; whether nothing was left for a panel, so that the layout was not applied."""
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always")
-        figure.draw_without_rendering()
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
     return any("collapsed to zero" in str(warning.message) for warning in met)
