@@ -5,8 +5,12 @@ import importlib.util
 import json
 import os
 import random
+import shutil
+import signal
 import stat
+import subprocess
 import sys
+import time
 import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
@@ -18,6 +22,7 @@ import pytest
 
 import tcellmil as tm
 from tcellmil.external import _run_multimil
+from tcellmil.external._multimil import RUNNER
 
 #: Another interpreter: records what it was handed, and gives a probability that tells the patient.
 FAKE = """#!{python}
@@ -107,6 +112,47 @@ def test_the_other_interpreter_gets_cells_and_names_and_no_held_out_label(adata,
     expected = pd.Series(test.obsm["X_pca"][:, 0]).groupby(test.obs["patient"].to_numpy()).mean()
     np.testing.assert_allclose(found["R"], expected[found.index], rtol=1e-6)
     assert list(found.columns) == ["NR", "R"]
+
+
+CALLER = """
+import subprocess, sys
+from tcellmil.external import _multimil
+with _multimil._open_while_here() as stdin:
+    subprocess.run([sys.executable, sys.argv[1]], cwd=sys.argv[2], stdin=stdin)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_other_interpreter_ends_with_its_caller(tmp_path, number):
+    """The runner itself, with a MultiMIL that never ends."""
+    (tmp_path / "multimil.py").write_text("import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)")
+    (tmp_path / "options.json").write_text("{}")
+    for name in ("train", "test"):
+        np.savez(tmp_path / f"{name}.npz", x=np.zeros(1))
+    shutil.copy(RUNNER, tmp_path)
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, RUNNER.name, str(tmp_path)])
+    try:
+        pid = _wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        caller.send_signal(number)
+        caller.wait(timeout=30)
+        _wait_for(lambda: not _is_running(pid))
+    finally:
+        caller.kill()
+        caller.wait()
+
+
+def _wait_for(found, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return value
+
+
+def _is_running(pid):
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
 
 
 def test_a_held_out_patient_changes_nothing_but_its_own_cells(adata, python, record):

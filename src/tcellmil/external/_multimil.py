@@ -251,9 +251,9 @@ class MultiMIL:
     def _run(self, folder: str) -> None:
         # What this interpreter has must not reach the other one.
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        done = subprocess.run(
-            [self.python, RUNNER.name], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        with _open_while_here() as stdin:
+            options = {"cwd": folder, "env": environment, "stdin": stdin, "capture_output": True, "text": True}
+            done = subprocess.run([self.python, RUNNER.name], check=False, **options)
         if done.returncode == 0 and (Path(folder) / RESULT).exists():
             return
         words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
@@ -262,6 +262,17 @@ class MultiMIL:
         if "ImportError" in words and "scvi" in words:
             raise ImportError(f"the multimil of {self.python} cannot be imported: {words}\n{INSTALL}")
         raise RuntimeError(f"MultiMIL failed ({self.python}, exit status {done.returncode}):\n{words}")
+
+
+@contextmanager
+def _open_while_here() -> Iterator[int]:
+    """One end of a pipe, for a process that ends when this one does: it then closes, also after a SIGKILL."""
+    ours, other = os.pipe()
+    try:
+        yield ours
+    finally:
+        os.close(ours)
+        os.close(other)
 
 
 @contextmanager
