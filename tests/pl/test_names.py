@@ -29,9 +29,13 @@ def renamed(adata, names, key):
             return {name: change(inner) for name, inner in value.items()}
         if isinstance(value, pd.DataFrame):
             return value.map(change).set_axis(value.index.map(change)) if value.index.name else value.map(change)
-        if isinstance(value, np.ndarray) and value.dtype == object:
+        if isinstance(value, pd.api.extensions.ExtensionArray) or (
+            isinstance(value, np.ndarray) and value.dtype == object
+        ):
             return np.array([change(inner) for inner in value], dtype=object)
-        return key if value == "tcellmil" else names.get(value, value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return key if value == "tcellmil" else names.get(value, value)
+        return value
 
     adata = adata.copy()
     uns = {re.sub("^tcellmil", lambda _: key, name): change(value) for name, value in adata.uns.items()}

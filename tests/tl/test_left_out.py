@@ -75,7 +75,7 @@ def test_tables_and_pictures_of_all_patients_say_so(run_explanations, fitted):
             picture(part, show=False)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_nothing_is_said_of_patients_who_are_here(fitted):
     tm.get.predictions(fitted)
     tm.get.metrics(fitted[::2])
