@@ -1,6 +1,7 @@
 # make demo         install into .venv, run the main job on the embedded cohort, write demo/
 # make test         install into .venv, run the whole test suite, a worker per core
 # make test-newest  a short suite on the newest Python and versions, in .venv-newest
+# make install-newest  install what that needs, without running it
 # make constraints  install the newest versions into VENV and write them to CONSTRAINTS
 # make lint         ruff
 # make docs         build the documentation into docs/_build/html

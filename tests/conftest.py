@@ -4,6 +4,7 @@ Real data lies beside the checkout, or where TCELLMIL_TEST_DATA says.
 """
 
 import os
+import subprocess
 import sys
 
 # Every array is small: threads only wait for each other, the more so where several workers share the cores. Where a
@@ -235,19 +236,15 @@ def rows_like():
 def text_as_objects(table):
     """A table whose text has the type ``object``; what a file brings back has another one where pandas has more."""
     table = table.copy()
-    if isinstance(table, pd.DataFrame):
-        for place, dtype in enumerate(table.dtypes):
-            if isinstance(dtype, pd.StringDtype):
-                table.isetitem(place, table.iloc[:, place].astype(object))
-        table.columns = index_as_objects(table.columns)
-    table.index = index_as_objects(table.index)
-    return table
+    for place, dtype in enumerate(table.dtypes):
+        if isinstance(dtype, pd.StringDtype):
+            table.isetitem(place, table.iloc[:, place].astype(object))
+    return table.set_axis(index_as_objects(table.index)).set_axis(index_as_objects(table.columns), axis=1)
 
 
 def index_as_objects(index):
     if isinstance(index, pd.MultiIndex):
-        levels = [index_as_objects(level) for level in index.levels]
-        return index.set_levels(levels)
+        return index.set_levels([index_as_objects(level) for level in index.levels])
     return index.astype(object) if isinstance(index.dtype, pd.StringDtype) else index
 
 
@@ -255,12 +252,21 @@ def index_as_objects(index):
 def assert_same():
     """Two tables are the same, whichever of the types for text they have."""
 
-    def compare(left, right, **options):
-        assert type(left) is type(right)
-        compare = pd.testing.assert_frame_equal if isinstance(left, pd.DataFrame) else pd.testing.assert_series_equal
-        compare(text_as_objects(left), text_as_objects(right), **options)
+    def check(left, right, **options):
+        pd.testing.assert_frame_equal(text_as_objects(left), text_as_objects(right), **options)
 
-    return compare
+    return check
+
+
+@pytest.fixture(scope="session")
+def is_running():
+    """Whether a process runs, of which there is a number."""
+
+    def look(pid):
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+        return bool(state) and not state.startswith("Z")
+
+    return look
 
 
 @pytest.fixture(scope="session")

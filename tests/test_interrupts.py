@@ -48,12 +48,7 @@ def children(pid):
     return [int(line.split()[0]) for line in found.splitlines() if not line.split()[1].startswith("Z")]
 
 
-def is_running(pid):
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return bool(state) and not state.startswith("Z")
-
-
-def ended_by(number, code, *, with_worker=False):
+def ended_by(number, code, is_running, *, with_worker=False):
     """Exit status and output of a script that gets a signal, seconds until it notices and until all is over."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     run = subprocess.Popen([sys.executable, "-c", code + END], **pipes)
@@ -77,8 +72,8 @@ def ended_by(number, code, *, with_worker=False):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
-def test_sigterm_ends_training_and_the_script():
-    status, output, _, took = ended_by(signal.SIGTERM, LONG_TRAINING)
+def test_sigterm_ends_training_and_the_script(is_running):
+    status, output, _, took = ended_by(signal.SIGTERM, LONG_TRAINING, is_running)
     assert (status, output) == (-signal.SIGTERM, "")  # 143 in a shell
     assert took < 2
 
@@ -92,8 +87,8 @@ def test_sigterm_ends_training_and_the_script():
         (signal.SIGTERM, -signal.SIGTERM, ""),
     ],
 )
-def test_a_signal_ends_network_inference_and_its_process(number, status, output):
-    found, said, until_caught, took = ended_by(number, LONG_INFERENCE, with_worker=True)
+def test_a_signal_ends_network_inference_and_its_process(number, status, output, is_running):
+    found, said, until_caught, took = ended_by(number, LONG_INFERENCE, is_running, with_worker=True)
     assert (found, said) == (status, output)
     assert (until_caught if number == signal.SIGINT else took) < 2
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcellmil._checks import is_mudata, some
+from tcellmil._checks import check_obs_column, has_obs_column, is_mudata, some
 from tcellmil._log import warn
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def count_patients(data: AnnData | MuData, params: Mapping) -> int | None:
     """How many patients of a result are in ``obs``; None where it is not of patients, or their column is gone."""
     fit = params_of(data.uns.get(str(params.get("key", ""))))
     column = params.get("sample_key", fit.get("sample_key"))
-    return int(data.obs[column].nunique()) if isinstance(column, str) and column in data.obs else None
+    if not isinstance(column, str) or not has_obs_column(data, column):
+        return None
+    patients = data.obs[column] if column in data.obs else check_obs_column(data, column, "sample_key")
+    return int(patients.nunique())
 
 
 def warn_of_absent(data: AnnData | MuData, place: str, call: str) -> None:

@@ -124,7 +124,7 @@ with _multimil._open_while_here() as stdin:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_other_interpreter_ends_with_its_caller(tmp_path, number):
+def test_the_other_interpreter_ends_with_its_caller(tmp_path, number, is_running):
     """The runner itself, with a MultiMIL that never ends."""
     (tmp_path / "multimil.py").write_text("import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)")
     (tmp_path / "options.json").write_text("{}")
@@ -136,7 +136,7 @@ def test_the_other_interpreter_ends_with_its_caller(tmp_path, number):
         pid = _wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         caller.send_signal(number)
         caller.wait(timeout=30)
-        _wait_for(lambda: not _is_running(pid))
+        _wait_for(lambda: not is_running(pid))
     finally:
         caller.kill()
         caller.wait()
@@ -148,11 +148,6 @@ def _wait_for(found, seconds=60):
         assert time.monotonic() < end
         time.sleep(0.05)
     return value
-
-
-def _is_running(pid):
-    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout.strip()
-    return bool(state) and not state.startswith("Z")
 
 
 def test_a_held_out_patient_changes_nothing_but_its_own_cells(adata, python, record):

@@ -79,3 +79,13 @@ def test_tables_and_pictures_of_all_patients_say_so(run_explanations, fitted):
 def test_nothing_is_said_of_patients_who_are_here(fitted):
     tm.get.predictions(fitted)
     tm.get.metrics(fitted[::2])
+
+
+def test_patients_of_a_modality_are_counted_there(make_mudata, fit_quickly):
+    mdata = make_mudata()
+    mdata["rna"].obs[["donor", "label"]] = mdata.obs[["patient", "response"]].to_numpy()
+    options = {"training": {"max_epochs": 1, "accelerator": "cpu"}, "progress": False, "n_boot": 10, "cv": 2}
+    tm.tl.fit_mil(mdata, "rna:donor", "rna:label", use_rep={"regulons": "X"}, **options)
+    few = mdata[(mdata["rna"].obs["donor"] != "P2").to_numpy()].copy()
+    with pytest.warns(UserWarning, match="is of 8 patients, of whom 7 are here"):
+        tm.get.predictions(few)

@@ -42,6 +42,10 @@ def calibration(
     ValueError
         If the class is not known, or the outcome is a number or a time to event.
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import tcellmil as tm

@@ -113,6 +113,10 @@ def regulators(
     ----------
     Tsui et al. (2025), tcellMIL, sections 3.3, 3.4 and 6.6.
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import pandas as pd, tcellmil as tm

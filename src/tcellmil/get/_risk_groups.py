@@ -61,6 +61,10 @@ def risk_groups(adata: AnnData, part: Part = "curves", *, key: str = _keys.TCELL
     ----------
     Simon et al. (2011), Briefings in Bioinformatics 12, 203.
 
+    Warns
+    -----
+    %(left_out)s
+
     Examples
     --------
     >>> import numpy as np, tcellmil as tm

@@ -63,7 +63,9 @@ def fit_names(axes: Sequence[Axes], wanted: tuple[float, float]) -> None:
 
 
 def _overlap(axes: Sequence[Axes]) -> bool:
-    """Whether titles or names of axes of different panels run into each other."""
+    """Whether titles or names of axes of different panels run into each other, where a drawing puts them."""
+    for panel in axes:
+        panel.get_tightbbox()  # moves them to where the layout has left room
     for texts in ([panel.title for panel in axes], [panel.xaxis.label for panel in axes]):
         boxes = [text.get_window_extent() for text in texts if text.get_text()]
         if any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i]):

@@ -1,7 +1,7 @@
 """GRNBoost2 in a process of its own, and how arrays go to and from it; run as a script by ``_grn_process``.
 
 rustscenic cannot be interrupted, a process can. This file imports nothing of this package, so that it starts quickly.
-Arrays and names pass through pipes; no file is written, and nothing is pickled.
+Arrays and names pass through pipes, as JSON and plain bytes; no file is written.
 """
 
 from __future__ import annotations
