@@ -22,12 +22,13 @@ MAY_IMPORT = {
     "stats": set(),
     "cv": set(),
     "regulons": set(),
+    "c2s": {"stats"},
     "outcomes": {"nn", "stats"},
     "_results": {"outcomes"},
     "_verbs": {"_results"},
     "data": {"cv", "outcomes"},
     "fitted": {"nn", "cv", "outcomes", "data"},
-    "training": {"nn", "cv", "outcomes", "data", "fitted"},
+    "training": {"nn", "cv", "stats", "outcomes", "data", "fitted"},
     "comparison": {"nn", "cv", "stats", "outcomes", "data", "fitted", "training"},
     "model": {"nn", "cv", "outcomes", "data", "fitted", "training"},
     "io": {"regulons", "outcomes", "_results"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     "demo": {"datasets", "pp", "tl", "get", "pl"},
 }
 #: Packages that work on arrays and tables, and the one module of ``data`` that they see.
-NO_ANNDATA = {"nn", "stats", "cv", "regulons", "outcomes", "fitted", "training", "comparison"}
+NO_ANNDATA = {"nn", "stats", "cv", "regulons", "c2s", "outcomes", "fitted", "training", "comparison"}
 SCVERSE = {"anndata", "scanpy", "mudata"}
 
 
