@@ -119,7 +119,7 @@ def fit_rank_line(X: Matrix, ids: np.ndarray, *, counts: bool = False) -> RankLi
     >>> X = np.array([[3.0, 2.0, 0.0, 2.5]])
     >>> line = fit_rank_line(X, rank_genes(X, 3))
     >>> print(f"{line.intercept:.2f} {line.slope:.2f}, R2 {line.r2:.2f}")
-    3.03 -2.03, R2 0.97
+    3.03 -2.05, R2 0.98
     """
     return line_through(sentence_values(X, ids, counts=counts))
 
