@@ -9,6 +9,7 @@ SCRIPTS = (
     "aucell",
     "stack",
     "attention_statistics",
+    "cell_sentences",
     "planted",
     "explain",
     "melanoma",

@@ -26,17 +26,17 @@ MAY_IMPORT = {
     "outcomes": {"nn", "stats"},
     "_results": {"outcomes"},
     "_verbs": {"_results"},
-    "data": {"cv", "outcomes"},
+    "data": {"cv", "c2s", "outcomes"},
     "fitted": {"nn", "cv", "outcomes", "data"},
     "training": {"nn", "cv", "stats", "outcomes", "data", "fitted"},
     "comparison": {"nn", "cv", "stats", "outcomes", "data", "fitted", "training"},
     "model": {"nn", "cv", "outcomes", "data", "fitted", "training"},
     "io": {"regulons", "outcomes", "_results"},
     "datasets": {"regulons"},
-    "pp": {"regulons"},
+    "pp": {"regulons", "c2s", "_verbs"},
     "external": {"outcomes", "data"},
-    "tl": ARRAYS | {"regulons", "data", "model", "io", "_results", "_verbs"},
-    "get": {"stats", "outcomes", "data", "model", "_results"},
+    "tl": ARRAYS | {"regulons", "c2s", "data", "model", "io", "_results", "_verbs"},
+    "get": {"stats", "c2s", "outcomes", "data", "model", "_results"},
     "pl": {"get", "outcomes", "_results"},
     "demo": {"datasets", "pp", "tl", "get", "pl"},
 }
@@ -175,5 +175,5 @@ def test_names_of_tests_are_at_most_70_characters():
 
 
 def test_every_table_has_a_picture_of_its_name():
-    objects = {"model", "patients", "shap_explanation"}
+    objects = {"model", "patients", "shap_explanation", "cell_sentences", "cell_sentence_dataset"}
     assert set(tm.get.__all__) - objects <= set(tm.pl.__all__)
