@@ -9,6 +9,7 @@ SCRIPTS = (
     "aucell",
     "stack",
     "attention_statistics",
+    "cell_sentences",
     "planted",
     "explain",
     "melanoma",
@@ -17,6 +18,7 @@ SCRIPTS = (
     "small_cohorts",
     "unchanged",
     "fit_ratio",
+    "c2s_generation",
 )
 
 if __name__ == "__main__":

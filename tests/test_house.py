@@ -22,25 +22,26 @@ MAY_IMPORT = {
     "stats": set(),
     "cv": set(),
     "regulons": set(),
+    "c2s": {"stats"},
     "outcomes": {"nn", "stats"},
     "_results": {"outcomes"},
     "_verbs": {"_results"},
-    "data": {"cv", "outcomes"},
+    "data": {"cv", "c2s", "outcomes"},
     "fitted": {"nn", "cv", "outcomes", "data"},
-    "training": {"nn", "cv", "outcomes", "data", "fitted"},
+    "training": {"nn", "cv", "stats", "outcomes", "data", "fitted"},
     "comparison": {"nn", "cv", "stats", "outcomes", "data", "fitted", "training"},
     "model": {"nn", "cv", "outcomes", "data", "fitted", "training"},
     "io": {"regulons", "outcomes", "_results"},
     "datasets": {"regulons"},
-    "pp": {"regulons"},
+    "pp": {"regulons", "c2s", "_verbs"},
     "external": {"outcomes", "data"},
-    "tl": ARRAYS | {"regulons", "data", "model", "io", "_results", "_verbs"},
-    "get": {"stats", "outcomes", "data", "model", "_results"},
+    "tl": ARRAYS | {"regulons", "c2s", "data", "model", "io", "_results", "_verbs"},
+    "get": {"stats", "c2s", "outcomes", "data", "model", "_results"},
     "pl": {"get", "outcomes", "_results"},
     "demo": {"datasets", "pp", "tl", "get", "pl"},
 }
 #: Packages that work on arrays and tables, and the one module of ``data`` that they see.
-NO_ANNDATA = {"nn", "stats", "cv", "regulons", "outcomes", "fitted", "training", "comparison"}
+NO_ANNDATA = {"nn", "stats", "cv", "regulons", "c2s", "outcomes", "fitted", "training", "comparison"}
 SCVERSE = {"anndata", "scanpy", "mudata"}
 
 
@@ -175,5 +176,5 @@ def test_names_of_tests_are_at_most_70_characters():
 
 
 def test_every_table_has_a_picture_of_its_name():
-    objects = {"model", "patients", "shap_explanation"}
+    objects = {"model", "patients", "shap_explanation", "cell_sentences", "cell_sentence_dataset"}
     assert set(tm.get.__all__) - objects <= set(tm.pl.__all__)

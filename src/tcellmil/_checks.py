@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-def check_adata(adata: AnnData) -> None:
-    """Raise unless ``adata`` is an AnnData in memory, not a view, with unique names."""
+def check_adata(adata: AnnData, *, backed: bool = False) -> None:
+    """Raise unless ``adata`` is an AnnData in memory (or backed), not a view, with unique names."""
     from anndata import AnnData
 
     if is_mudata(adata):
@@ -31,7 +31,7 @@ def check_adata(adata: AnnData) -> None:
         raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}")
     if adata.is_view:
         raise ValueError("adata is a view of another AnnData; results would be lost. Pass a copy: adata = adata.copy()")
-    if adata.isbacked:
+    if adata.isbacked and not backed:
         raise ValueError("adata is backed by a file; load it into memory first: adata = adata.to_memory()")
     if not adata.obs_names.is_unique:
         raise ValueError(
@@ -49,12 +49,12 @@ def is_mudata(data: object) -> bool:
     return mudata is not None and isinstance(data, mudata.MuData)
 
 
-def check_data(data: AnnData | MuData) -> None:
-    """Raise unless ``data`` is an AnnData or a MuData in memory, not a view, with unique names."""
+def check_data(data: AnnData | MuData, *, backed: bool = False) -> None:
+    """Raise unless ``data`` is an AnnData (may be backed) or a MuData in memory, not a view, with unique names."""
     if is_mudata(data):
         check_mudata(data)
     else:
-        check_adata(data)
+        check_adata(data, backed=backed)
 
 
 def check_mudata(data: MuData) -> None:

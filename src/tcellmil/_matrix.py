@@ -105,6 +105,16 @@ def native(values: np.ndarray) -> np.ndarray:
     return values.astype(dtype, copy=False)
 
 
+def canonical_csr(block: Block) -> sparse.csr_matrix | sparse.csr_array:
+    """CSR with every entry stored once; the block itself stays as it is."""
+    if not sparse.issparse(block):
+        return sparse.csr_matrix(native(block))
+    if not block.has_canonical_format:
+        block = block.copy()
+        block.sum_duplicates()
+    return block
+
+
 def count_not_finite(X: Matrix) -> int:
     """How many values are NaN or infinite."""
     return sum(int((~np.isfinite(values)).sum()) for values in _stored(X))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Verbs that write a fit, to which other results belong.
 FITS = ("fit_mil", "predict")
+#: Verbs of ``pp``; all others are of ``tl``.
+OF_PP = ("cell_sentences",)
 
 
 def record_of(verb: str) -> dict[str, str]:
@@ -36,6 +38,11 @@ def params_of(result: object) -> Mapping:
 def verb_of(result: object) -> str:
     """Name of the verb that wrote a result; empty where none of ours did."""
     return str(params_of(result).get("verb", ""))
+
+
+def named(verb: str) -> str:
+    """A verb as it is called, such as ``tl.fit_mil``."""
+    return f"{'pp' if verb in OF_PP else 'tl'}.{verb}"
 
 
 def fits_in(data: AnnData | MuData) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_obs_column, is_mudata, some
-from tcellmil._provenance import FITS, check_current, other_fits, verb_of, warn_of_absent
+from tcellmil._provenance import FITS, check_current, named, other_fits, verb_of, warn_of_absent
 from tcellmil.outcomes import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ OWN = {
     "batch_effect": _keys.BATCH_EFFECT,
     "benchmark": _keys.BENCHMARK,
 }
+#: The same of verbs of ``pp``.
+OF_PP = {"cell_sentences": _keys.CELL_SENTENCE}
 #: Verb that reads a fit: what it adds to the name of the fit.
 OF_FIT = {
     "perturb": _keys.PERTURBATION,
@@ -45,7 +47,8 @@ def place_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None
     """``uns`` key of the result of a verb."""
     if result_key is not None:
         return result_key
-    return OWN[verb] if verb in OWN else _keys.of_fit(key, OF_FIT[verb])
+    own = OWN | OF_PP
+    return own[verb] if verb in own else _keys.of_fit(key, OF_FIT[verb])
 
 
 def call_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None, *options: str) -> str:
@@ -55,7 +58,7 @@ def call_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None,
         arguments.append(f"key_added={result_key!r}")
     elif key != _keys.TCELLMIL:
         arguments.append(f"key={key!r}")
-    return f"tl.{verb}({', '.join(arguments)})"
+    return f"{named(verb)}({', '.join(arguments)})"
 
 
 def part_of(
@@ -74,8 +77,8 @@ def part_of(
     result = adata.uns[place]
     writer = verb_of(result)
     if writer != verb and not (verb == "fit_mil" and writer in FITS):
-        what = f"is a result of tl.{writer}" if writer else "was not written by a verb of tl"
-        raise KeyError(f"adata.uns[{place!r}] {what}, not of tl.{verb}; run {call}, or name another result")
+        what = f"is a result of {named(writer)}" if writer else "was not written by a verb of tl"
+        raise KeyError(f"adata.uns[{place!r}] {what}, not of {named(verb)}; run {call}, or name another result")
     if part not in result:
         raise KeyError(f"adata.uns[{place!r}] has no {part!r}; run {call} first")
     if verb != "fit_mil":

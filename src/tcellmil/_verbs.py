@@ -21,7 +21,7 @@ from tcellmil._checks import check_data, is_mudata
 from tcellmil._isolation import isolated
 from tcellmil._log import logger
 from tcellmil._params import plain, storable
-from tcellmil._provenance import count_patients, other_fits, params_of, record_of, verb_of
+from tcellmil._provenance import count_patients, named, other_fits, params_of, record_of, verb_of
 from tcellmil._results import OF_FIT, place_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Result:
     add: Callable[[MuData, str, dict], None] | None = None
 
 
-def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = False) -> Callable:
+def verb(
+    *, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = False, backed: bool = False
+) -> Callable:
     """Make a public verb of a function that returns a :class:`Result`.
 
     The verb has the signature of the function, which has to include ``key_added`` and ``copy``: these two are for the
@@ -73,6 +75,8 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
         What the function may write besides ``uns``: what comes after the name of the result, as in :class:`Result`.
     modality
         In a MuData, the result is a modality of its own.
+    backed
+        The AnnData may be backed by a file, unless a copy is to be changed: what is written stays in memory.
     """
 
     def decorate(function: Callable[..., Result]) -> Callable[..., AnnData | MuData | None]:
@@ -90,7 +94,7 @@ def verb(*, obsm: Sequence[str] = (), obs: Sequence[str] = (), modality: bool = 
             bound.apply_defaults()
             given = bound.arguments
             data = given[first.name]
-            check_data(data)
+            check_data(data, backed=backed and not given["copy"])
             recorded = {k: v for k, v in given.items() if k != first.name and k not in NOT_RECORDED}
             stamp = _stamp_of_fit(data, name, given)
             place = _place_of(name, given)
@@ -153,16 +157,16 @@ def _check_place(data: AnnData | MuData, name: str, place: str, obsm: Sequence[s
     if place in data.uns and verb_of(there) == name:
         return
     if place in data.uns:
-        what = f"a result of tl.{verb_of(there)}" if verb_of(there) else f"something else ({type(there).__name__})"
+        what = f"a result of {named(verb_of(there))}" if verb_of(there) else f"something else ({type(there).__name__})"
         raise ValueError(
-            f"key_added={place!r}: adata.uns[{place!r}] holds {what}, which tl.{name} would replace; choose another "
-            f"key_added, or delete it first: del adata.uns[{place!r}]"
+            f"key_added={place!r}: adata.uns[{place!r}] holds {what}, which {named(name)} would replace; choose "
+            f"another key_added, or delete it first: del adata.uns[{place!r}]"
         )
     taken = [f"adata.obsm[{key!r}]" for key in obsm if key in data.obsm]
     taken += [f"adata.obs[{key!r}]" for key in obs if key in data.obs]
     if taken:
         raise ValueError(
-            f"key_added={place!r}: {taken[0]} is there, which tl.{name} did not write and would replace; choose "
+            f"key_added={place!r}: {taken[0]} is there, which {named(name)} did not write and would replace; choose "
             f"another key_added, or delete it first: del {', '.join(taken)}"
         )
 

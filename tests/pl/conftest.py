@@ -39,6 +39,7 @@ PICTURES = {
     "regulon_heatmap": (tm.pl.regulon_heatmap, {"groupby": "cell_type"}, 1, None),
     "grn": (tm.pl.grn, {}, 4, "correlated positively"),
     "prune": (tm.pl.prune, {}, 3, "annotated directly"),
+    "rank_expression": (tm.pl.rank_expression, {}, 1, None),
 }
 
 
@@ -219,6 +220,7 @@ def complete():
     _add_attention_tables(adata, rng, patients, regulons)
     _add_comparisons(adata, rng, patients)
     _add_scenic(adata, rng, regulons)
+    _add_sentences(adata)
     for verb, name in OF_FIT.items():
         if (place := f"tcellmil_{name}") in adata.uns:
             adata.uns[place]["params"] |= {"verb": verb, "fit": "tcellmil", "key": "tcellmil"}
@@ -336,6 +338,23 @@ def _add_scenic(adata, rng, regulons):
     )
     targets = pd.DataFrame({"regulon": "IRF7(+)", "target": [f"GENE{i}" for i in range(9)], "weight": 1.0})
     adata.uns["prune"] = {"targets": targets, "motifs": motifs, "params": {"nes_threshold": 3.0}}
+
+
+def _add_sentences(adata):
+    rank, level = (part.ravel() for part in np.indices((20, 10)))
+    density = {
+        "rank_low": 1 + 5 * rank,
+        "rank_high": 5 + 5 * rank,
+        "value_low": level / 2,
+        "value_high": (level + 1) / 2,
+    }
+    density |= {"n": 1 + rank * level, "share": (1 + level) / 55}
+    line = {"slope": -1.5, "intercept": 4.0, "r2": 0.93, "pearson": 0.96, "spearman": 0.95}
+    adata.uns["cell_sentence"] = {
+        "density": pd.DataFrame(density),
+        "line": line | {"n_cells": 300, "n_genes": 100},
+        "params": {"verb": "cell_sentences", "values": "counts"},
+    }
 
 
 @pytest.fixture(autouse=True)

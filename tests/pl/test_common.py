@@ -173,7 +173,7 @@ def test_a_missing_key_names_the_verb_and_opens_no_figure(complete, name, pictur
     picture, arguments, _, _ = pictures[name]
     absent = {"key": "absent"} if "key" in inspect.signature(picture).parameters else {"result_key": "absent"}
     options = {k: v for k, v in arguments.items() if k not in ("result_key", "regulons")} | absent
-    with pytest.raises(KeyError, match=r"run tl\.\w+\(.* first"):
+    with pytest.raises(KeyError, match=r"run (?:tl|pp)\.\w+\(.* first"):
         picture(complete, **options, show=False)
     assert not plt.get_fignums()
 

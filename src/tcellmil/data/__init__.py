@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fields": ["Fields"],
         "_read": ["Cohort", "read"],
         "_schema": ["Schema"],
+        "_sentences": ["CellSentences"],
     },
 )

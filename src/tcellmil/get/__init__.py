@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_scenic": ["grn", "prune", "regulons"],
+        "_cell_sentences": ["cell_sentences", "cell_sentence_dataset", "rank_expression"],
         "_model": ["model"],
         "_mil": ["attention", "history", "metrics", "predictions"],
         "_patients": ["patients"],

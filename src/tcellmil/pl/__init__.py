@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_scenic._prune": ["prune"],
         "_scenic._regulons": ["regulons"],
         "_scenic._regulon_heatmap": ["regulon_heatmap"],
+        "_sentences._rank_expression": ["rank_expression"],
         "_batch_effect": ["batch_effect"],
     },
 )

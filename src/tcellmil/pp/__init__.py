@@ -8,5 +8,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_qc": ["qc"],
         "_genes": ["drop_nuisance_genes"],
         "_bags": ["subsample_bags"],
+        "_cell_sentences": ["cell_sentences"],
     },
 )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from tcellmil._checks import check_adata, check_layer, some
+from tcellmil._checks import check_adata, some
 from tcellmil._docs import documented
 from tcellmil._log import logger, warn
-from tcellmil._matrix import check_indices, count_not_finite, holds_whole_numbers, native, row_blocks, value_range
+from tcellmil._matrix import native, row_blocks
+from tcellmil.pp._values import checked_values, holds_logarithms, name_of
 from tcellmil.regulons._symbols import gene_names
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
     from tcellmil._matrix import Block, Matrix
 
-# exp(30) counts do not exist in a cell: whatever reaches this is no logarithm.
-MAX_LOG = 30
-# Nor do ten million, or values on a scale of ten million a cell (TPM and CPM add up to one): the base is another.
+# No cell has ten million counts, nor values on a scale of more (TPM and CPM add up to a million): the base is another.
 MAX_TOTAL = 1e7
 CELLS = 10_000  # of a sparse matrix, described at a time
 
@@ -139,17 +138,8 @@ def qc(
 
 def _checked_values(adata: AnnData, layer: str | None, linear: bool, base: float | None) -> tuple[Matrix, float | None]:
     """Return ``X`` or the layer, and the base of its logarithm if that has to be undone, as with ``linear`` it has."""
-    matrix, name = check_layer(adata, layer), _name(layer)
-    check_indices(matrix)
-    low, high = value_range(matrix)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} holds {count_not_finite(matrix)} NaN or infinite values; remove them first")
-    if low < 0:
-        raise ValueError(
-            f"{name} holds negative values (smallest {low:.3g}), so it is scaled, not counts; "
-            "name a layer with counts: layer=..."
-        )
-    if not linear or (base is None and (high > MAX_LOG or holds_whole_numbers(matrix))):
+    matrix, high = checked_values(adata, layer)
+    if not linear or (base is None and not holds_logarithms(matrix, high)):
         return matrix, None
     recorded = adata.uns.get("log1p")
     recorded = recorded.get("base") if isinstance(recorded, Mapping) else None
@@ -158,7 +148,7 @@ def _checked_values(adata: AnnData, layer: str | None, linear: bool, base: float
 
 def _check_logarithm(total: float, log_base: float, layer: str | None, base: float | None) -> None:
     """Raise where no cell can have so many counts, and warn where the base is not what the user said."""
-    name = _name(layer)
+    name = name_of(layer)
     if not total <= MAX_TOTAL:
         raise ValueError(
             f"{name} does not hold counts, and taken as log(1 + x) to base {log_base:.4g} a cell would have "
@@ -171,10 +161,6 @@ def _check_logarithm(total: float, log_base: float, layer: str | None, base: flo
             "undone for the mitochondrial percentage. Name a layer with counts if there is one, layer=..., or give its "
             "base",
         )
-
-
-def _name(layer: str | None) -> str:
-    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
 
 
 def _metrics(matrix: Matrix, log_base: float | None, is_mito: np.ndarray) -> pd.DataFrame:

@@ -8,11 +8,11 @@ import numba
 import numpy as np
 from scipy import sparse
 
-from tcellmil._matrix import native, row_blocks
+from tcellmil._matrix import canonical_csr, native, row_blocks
 from tcellmil.regulons._expression import check_values
 
 if TYPE_CHECKING:
-    from tcellmil._matrix import Block, Matrix
+    from tcellmil._matrix import Matrix
 
 RADIX_BITS = 11  # of the values, sorted in one pass
 RADIX_MASK = (1 << RADIX_BITS) - 1
@@ -91,7 +91,7 @@ def aucell(
     scores = np.empty((n_cells, weights.shape[1]), dtype=np.float32)
     regulon_sum = np.asarray(weights.sum(axis=0)).ravel()
     for rows, block in row_blocks(X):
-        block = _canonical_csr(block)
+        block = canonical_csr(block)
         _score_cells(
             *(_order_bits(block.data), block.indices, block.indptr),
             *(weights.data, weights.indices.astype(np.int32), weights.indptr.astype(np.int32)),
@@ -125,16 +125,6 @@ def _checked_weights(weights: np.ndarray | sparse.spmatrix, n_genes: int) -> spa
     if empty.size:
         raise ValueError(f"{empty.size} regulons have no target among the genes, the first in column {empty[0]}")
     return weights
-
-
-def _canonical_csr(block: Block) -> sparse.csr_matrix | sparse.csr_array:
-    """CSR with every entry stored once; the block itself stays as it is."""
-    if not sparse.issparse(block):
-        return sparse.csr_matrix(native(block))
-    if not block.has_canonical_format:
-        block = block.copy()
-        block.sum_duplicates()
-    return block
 
 
 def _order_bits(data: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_explain._attention_correlation": ["attention_correlation"],
         "_explain._attention_stability": ["attention_stability"],
         "_explain._top_cells": ["top_cells"],
+        "_sentences._expression": ["sentences_to_expression"],
         "_batch_effect": ["batch_effect"],
     },
 )

@@ -8,12 +8,10 @@ from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
 from tcellmil.fitted._predict import replica_probabilities
 from tcellmil.nn._network import NetworkConfig
+from tcellmil.stats._temperature import best_temperature
 
 from ._config import TrainingConfig
 from ._fit import fit_stack
-
-#: Bounds of the temperature.
-COLDEST, HOTTEST = 0.05, 20.0
 
 
 def fit_temperatures(
@@ -95,25 +93,3 @@ def inner_replicas(
             owner.append(k)
     seed, fold, train, test = zip(*rows, strict=True)
     return Replicas(np.array(seed), np.array(fold, dtype=str), np.array(train), np.array(test)), np.array(owner)
-
-
-def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """T that minimises the class-balanced cross-entropy of ``softmax(logits / T)``, within bounds.
-
-    Parameters
-    ----------
-    logits
-        ``(n_patients, n_classes)``.
-    labels
-        ``(n_patients,)`` class codes.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    weight = 1 / np.bincount(labels, minlength=logits.shape[1])[labels]
-
-    def loss(log_t: float) -> float:
-        return -(weight * log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(labels)), labels]).sum()
-
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))

@@ -1,0 +1,15 @@
+"""Cells as sentences and language models of them, on arrays, text and tokens; nothing here knows AnnData."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_answers._embed": ["embed_prompts"],
+        "_answers._generate": ["Generated", "generate_sentences"],
+        "_answers._labels": ["fit_label_temperature", "label_log_probabilities", "label_probabilities"],
+        "_ranking": ["rank_genes", "keys_of"],
+        "_text": ["words_of", "sentence_text", "read_sentences", "Parsed"],
+        "_line": ["RankLine", "fit_rank_line", "rank_line_expression"],
+    },
+)

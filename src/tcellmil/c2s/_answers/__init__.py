@@ -1,0 +1,1 @@
+"""What a language model of cell sentences answers: labels, sentences, vectors."""

@@ -1,0 +1,244 @@
+"""Genes of each cell from the highest value to the lowest: a sentence is a row of integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numba
+import numpy as np
+import pandas as pd
+
+from tcellmil._checks import check_choice, check_count
+from tcellmil._matrix import canonical_csr, native, row_blocks
+
+if TYPE_CHECKING:
+    from tcellmil._matrix import Matrix
+
+Ties = Literal["stable", "random"]
+
+
+def rank_genes(
+    X: Matrix,
+    n_genes: int,
+    *,
+    ties: Ties = "stable",
+    seed: int = 0,
+    exclude: np.ndarray | None = None,
+    keys: np.ndarray | None = None,
+    gene_keys: np.ndarray | None = None,
+) -> np.ndarray:
+    """Find the genes with the highest values of each cell, in order.
+
+    Only values above 0 count: a zero is not expressed, stored or not. A heap of ``n_genes`` entries passes over the
+    values of a cell, so a row is never sorted whole; cells are independent, and any number of threads gives the same.
+
+    Parameters
+    ----------
+    X
+        Expression, cells x genes, at least 0: counts or log-normalised, any monotone transform of a cell's values gives
+        the same. An array, a sparse matrix (CSR is used as it is, other formats are converted; entries that are stored
+        twice are added up), a matrix of a backed AnnData or a dask array; of the last two, a block of rows at a time is
+        read.
+    n_genes
+        Most genes of a cell, at least 1 and at most as many as there are.
+    ties
+        Order of genes with the same value. ``"stable"``: by column. ``"random"``: at random, another order in each
+        cell, given by ``seed``, ``keys`` and ``gene_keys`` alone.
+    seed
+        Seed of that order, at least 0.
+    exclude
+        Genes that are left out, ``(n_genes_of_X,)``, of bool.
+    keys, gene_keys
+        Whole numbers that stand for the cells and for the genes in the random order, such as those of
+        :func:`keys_of`; by default the numbers of rows and columns. With keys from names, a cell has the same
+        sentence whatever other cells are there, and its genes are in the same order whatever other genes are.
+
+    Returns
+    -------
+    Columns of ``X``, ``(n_cells, n_genes)``, int32: the gene with the highest value first, -1 after the last where a
+    cell expresses fewer.
+
+    Raises
+    ------
+    TypeError
+        If ``X`` is no matrix.
+    ValueError
+        If values are negative, NaN, infinite or no real numbers, sparse indices are out of range, there are fewer
+        genes than ``n_genes``, or another argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcellmil.c2s import rank_genes
+    >>> rank_genes(np.array([[0, 2, 5, 2], [0, 0, 1, 0]]), 3)
+    array([[ 2,  1,  3],
+           [ 2, -1, -1]], dtype=int32)
+    """
+    blocks = row_blocks(X)
+    n_cells, n_columns = X.shape
+    n_genes = check_count(n_genes, "n_genes")
+    check_choice(ties, get_args(Ties), "ties")
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"X holds values of type {X.dtype}, not real numbers; convert them: X.astype('float32')")
+    skip = _checked_mask(exclude, n_columns)
+    if n_genes > n_columns - skip.sum():
+        left = f", {skip.sum():,} of them excluded" if skip.any() else ""
+        raise ValueError(f"n_genes={n_genes} is more than there are: {n_columns:,} genes{left}; choose fewer")
+    seed, keys, gene_keys = _checked_seed(seed), _checked_keys(keys, n_cells), _checked_keys(gene_keys, n_columns)
+
+    ids = np.empty((n_cells, n_genes), dtype=np.int32)
+    wrong = np.zeros((n_cells, 2), dtype=np.int32)
+    for rows, block in blocks:
+        block = canonical_csr(block)
+        genes, start = (part.astype(np.int32, copy=False) for part in (block.indices, block.indptr))
+        values = _comparable(block.data)
+        _rank_cells(values, genes, start, skip, keys[rows], gene_keys, seed, ties == "random", ids[rows], wrong[rows])
+    negative, not_finite = wrong.sum(axis=0, dtype=np.int64)
+    if negative or not_finite:
+        raise ValueError(
+            f"X holds {negative:,} negative and {not_finite:,} NaN or infinite values in "
+            f"{np.count_nonzero(wrong.any(axis=1)):,} cells; genes are ranked by counts or log-normalised values, "
+            "which are finite and at least 0, not by scaled ones"
+        )
+    return ids
+
+
+def keys_of(names: Iterable[str]) -> np.ndarray:
+    """Whole numbers that stand for names: the same for a name in every process, of type uint64.
+
+    Parameters
+    ----------
+    names
+        Names of cells or genes.
+
+    Returns
+    -------
+    Keys for :func:`rank_genes`, ``(n_names,)``.
+
+    Examples
+    --------
+    >>> from tcellmil.c2s import keys_of
+    >>> keys_of(["a", "b", "a"]) == keys_of(["a", "b", "c"])
+    array([ True,  True, False])
+    """
+    return pd.util.hash_array(np.array([str(name) for name in names], dtype=object), categorize=False)
+
+
+def _checked_mask(exclude: np.ndarray | None, n: int) -> np.ndarray:
+    if exclude is None:
+        return np.zeros(n, dtype=bool)
+    exclude = np.asarray(exclude)
+    if exclude.dtype != bool or exclude.shape != (n,):
+        raise ValueError(
+            f"exclude must be {n} values of bool, one for each gene, got {exclude.dtype} of shape {exclude.shape}"
+        )
+    return exclude
+
+
+def _checked_seed(seed: int) -> np.uint64:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**64:
+        raise ValueError(f"seed={seed!r} must be a whole number of at least 0")
+    return np.uint64(seed)
+
+
+def _checked_keys(keys: np.ndarray | None, n: int) -> np.ndarray:
+    if keys is None:
+        return np.arange(n, dtype=np.uint64)
+    keys = np.asarray(keys)
+    if keys.dtype.kind not in "iu" or keys.shape != (n,):
+        raise ValueError(f"keys must be {n} whole numbers, one for each, got {keys.dtype} of shape {keys.shape}")
+    return keys.astype(np.uint64, copy=False)
+
+
+def _comparable(data: np.ndarray) -> np.ndarray:
+    """Values in one of the two types for which the kernel is compiled, in the same order."""
+    data = native(data)
+    if data.dtype in (np.float32, np.float64):
+        return data
+    return data.astype(np.float32 if data.dtype.itemsize < 4 else np.float64)
+
+
+@numba.njit(parallel=True, nogil=True, cache=True)
+def _rank_cells(values, genes, start, skip, keys, gene_keys, seed, random, ids, wrong):  # pragma: no cover
+    """Fill ``ids``, and count the negative and the not finite values of each cell in ``wrong``.
+
+    A row of ``ids`` holds first the heap, of positions within the cell's values, then the genes.
+    """
+    n_genes = ids.shape[1]
+    for cell in numba.prange(ids.shape[0]):
+        row, columns = values[start[cell] : start[cell + 1]], genes[start[cell] : start[cell + 1]]
+        order = _random_order(columns, keys[cell], gene_keys, seed) if random else np.empty(0, np.uint64)
+        heap, n = ids[cell], 0
+        for position in range(row.size):
+            value = row[position]
+            if not 0 <= value < np.inf:
+                wrong[cell, 0 if -np.inf < value < 0 else 1] += 1
+            elif value == 0 or skip[columns[position]]:
+                continue
+            elif n < n_genes:
+                heap[n] = position
+                n += 1
+                if n == n_genes:
+                    _make_heap(heap, n, row, columns, order)
+            elif _is_before(position, heap[0], row, columns, order):
+                heap[0] = position
+                _sink(heap, 0, n, row, columns, order)
+        if n < n_genes:
+            _make_heap(heap, n, row, columns, order)
+        for last in range(n - 1, 0, -1):  # the root comes last of those that are left
+            heap[0], heap[last] = heap[last], heap[0]
+            _sink(heap, 0, last, row, columns, order)
+        for i in range(n):
+            heap[i] = columns[heap[i]]
+        heap[n:] = -1
+
+
+@numba.njit
+def _make_heap(heap, n, row, columns, order):  # pragma: no cover
+    for parent in range(n // 2 - 1, -1, -1):
+        _sink(heap, parent, n, row, columns, order)
+
+
+@numba.njit
+def _sink(heap, parent, n, row, columns, order):  # pragma: no cover
+    """Move an entry down until it comes after both of its children in the sentence."""
+    moved = heap[parent]
+    while 2 * parent + 1 < n:
+        child = 2 * parent + 1
+        if child + 1 < n and _is_before(heap[child], heap[child + 1], row, columns, order):
+            child += 1
+        if _is_before(heap[child], moved, row, columns, order):
+            break
+        heap[parent] = heap[child]
+        parent = child
+    heap[parent] = moved
+
+
+@numba.njit
+def _is_before(a, b, row, columns, order):  # pragma: no cover
+    """Whether position ``a`` comes before ``b`` in the sentence."""
+    if row[a] != row[b]:
+        return row[a] > row[b]
+    if order.size and order[a] != order[b]:
+        return order[a] < order[b]
+    return columns[a] < columns[b]
+
+
+@numba.njit
+def _random_order(columns, key, gene_keys, seed):  # pragma: no cover
+    """A number for each gene of a cell that depends on the seed, the cell and the gene only."""
+    of_cell = _mixed(key + _mixed(seed + np.uint64(0x9E3779B97F4A7C15)))
+    order = np.empty(columns.size, np.uint64)
+    for position in range(columns.size):
+        order[position] = _mixed(of_cell ^ gene_keys[columns[position]])
+    return order
+
+
+@numba.njit
+def _mixed(bits):  # pragma: no cover
+    """The finaliser of SplitMix64 (Steele et al. 2014): every bit of the result depends on every bit given."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -1,0 +1,1 @@
+"""Cell sentences: texts, models that read and write them, and back to cells."""
