@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "stats": set(),
     "cv": set(),
     "regulons": set(),
+    "c2s": {"stats"},
     "outcomes": {"nn", "stats"},
     "_results": {"outcomes"},
     "_verbs": {"_results"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     "demo": {"datasets", "pp", "tl", "get", "pl"},
 }
 #: Packages that work on arrays and tables, and the one module of ``data`` that they see.
-NO_ANNDATA = {"nn", "stats", "cv", "regulons", "outcomes", "fitted", "training", "comparison"}
+NO_ANNDATA = {"nn", "stats", "cv", "regulons", "c2s", "outcomes", "fitted", "training", "comparison"}
 SCVERSE = {"anndata", "scanpy", "mudata"}
 
 

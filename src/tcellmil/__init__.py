@@ -11,6 +11,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=[
+        "c2s",
         "comparison",
         "cv",
         "data",
