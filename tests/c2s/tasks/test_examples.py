@@ -198,3 +198,12 @@ def test_a_prompt_that_lacks_a_value_says_which():
         prompt_with("cell_generation", cell_type="B cell")
     with pytest.raises(ValueError, match="wording=7"):
         prompt_with("cell_generation", wording=7, cell_type="B cell", n_genes=3)
+
+
+def test_an_optional_field_can_be_left_out_although_there_is_a_column():
+    table = TABLE.assign(disease=[0, 1, 0])
+    with pytest.raises(TypeError, match=r"or leave a field out that is optional, columns=\{'disease': None\}"):
+        build_examples("cell_generation", table, IDS)
+    assert "Disease" not in "".join(texts(build_examples("cell_generation", table, IDS, columns={"disease": None})))
+    with pytest.raises(KeyError, match="needs 'cell_type', which is no column"):
+        build_examples("cell_generation", TABLE, IDS, columns={"cell_type": None})

@@ -84,7 +84,7 @@ def build_examples(
     table: pd.DataFrame,
     ids: np.ndarray,
     *,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | None] | None = None,
     texts: Mapping[str, str] | None = None,
     n_cells: int | None = None,
     wording: int | None = None,
@@ -106,7 +106,8 @@ def build_examples(
     ids
         ``(n_cells_of_table, n_genes)`` integers: genes of each cell, indices from high to low, -1 where it has fewer.
     columns
-        Column of ``table`` to read a field from, where its name is another: ``{"cell_type": "louvain"}``.
+        Column of ``table`` to read a field from, where its name is another: ``{"cell_type": "louvain"}``. With ``None``
+        an optional field is left out, although there is a column of its name.
     texts
         Text of a field that is the same for all cells: ``{"organism": "Homo sapiens", "abstract": "..."}``.
     n_cells

@@ -14,7 +14,7 @@ def known_values(
     table: pd.DataFrame,
     need: Collection[str],
     may: Collection[str],
-    columns: Mapping[str, str] | None,
+    columns: Mapping[str, str | None] | None,
     texts: Mapping[str, str] | None,
     what: str,
 ) -> dict[str, np.ndarray]:
@@ -27,7 +27,7 @@ def known_values(
     need, may
         Fields that must be there, and those that may be.
     columns
-        Column of a field, where it is not the field's name.
+        Column of a field, where it is not the field's name; ``None`` leaves an optional field out.
     texts
         Text of a field that holds for all rows.
     what
@@ -45,10 +45,11 @@ def known_values(
     if both:
         raise ValueError(f"{both[0]!r} is both in columns and in texts; give one of them")
     values = {}
+    left_out = {field for field, column in columns.items() if column is None}
     for field in dict.fromkeys([*need, *may]):
         if field in texts:
             values[field] = np.full(len(table), _one_text(field, texts[field]), dtype=object)
-        elif field in columns or field in table:
+        elif field not in left_out and (field in columns or field in table):
             values[field] = _column(table, columns.get(field, field), field)
         elif field in need:
             raise KeyError(
@@ -79,8 +80,8 @@ def _column(table: pd.DataFrame, column: str, field: str) -> np.ndarray:
     if wrong:
         raise TypeError(
             f"column {column!r} holds {type(wrong[0]).__name__} such as {wrong[0]!r}, but {field!r} must be text: a "
-            f"number says nothing to a language model. Name the groups, or make the numbers text: "
-            f"obs[{column!r}] = obs[{column!r}].astype(str)"
+            "number says nothing to a language model. Name the groups, make the numbers text with "
+            f"obs[{column!r}].astype(str), or leave a field out that is optional, columns={{{field!r}: None}}"
         )
     blank = {value for value in kinds if value is not None and not value.strip()}
     if blank:
