@@ -7,6 +7,7 @@ from pathlib import Path
 SCRIPTS = (
     "import_time",
     "aucell",
+    "tokens",
     "stack",
     "attention_statistics",
     "cell_sentences",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import itertools
+import json
 import multiprocessing
 import resource
 import shutil
@@ -68,6 +69,8 @@ def valid_files(folder: Path) -> dict[str, list[Path]]:
     sets = edges.rename(columns={"TF": "source"})
     for name in ("sets.gmt", "sets.gmt.gz"):
         tm.io.write_gmt(sets, add("read_gmt", name))
+    members = {name: {"systematicName": "M1", "geneSymbols": genes[:9]} for name in ("A", "B", "C")}
+    add("read_msigdb_json", "sets.json").write_text(json.dumps(members, indent=1))
     net = sets.assign(weight=edges["importance"])
     net.to_csv(add("read_net", "net.csv"), index=False)
     net.to_csv(add("read_net", "net.tsv.gz"), index=False, sep="\t")

@@ -143,7 +143,9 @@ def test_tutorial_is_stored_with_its_outputs_and_small(path):
     assert path.stat().st_size < 1_500_000
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/concepts.md", "docs/installation.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", "docs/concepts.md", "docs/installation.md", "docs/own_tasks.md"]
+)
 def test_functions_that_pages_name_exist(page):
     text = without_old_names((ROOT / page).read_text())
     named = set(re.findall(rf"\b((?:{'|'.join(NAMESPACES)})\.[a-zA-Z]\w+)", text))

@@ -11,5 +11,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_ranking": ["rank_genes", "keys_of"],
         "_text": ["words_of", "sentence_text", "read_sentences", "Parsed"],
         "_line": ["RankLine", "fit_rank_line", "rank_line_expression"],
+        "_tasks._task": ["Task", "list_tasks", "register_task", "resolve_tasks"],
+        "_tasks._examples": ["Example", "build_examples", "example_text", "prompt_with"],
+        "_tasks._gene_sets": ["gene_set_examples"],
+        "_tokens._gene_table": ["GeneTable", "TokenIds", "encode_sentences"],
+        "_tokens._encode": ["Encoded", "EncodedExamples", "encode_example", "encode_examples", "encode_prompt"],
     },
 )

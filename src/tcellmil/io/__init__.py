@@ -1,4 +1,4 @@
-"""Files of other tools: pySCENIC's tables, GMT, SCENIC loom."""
+"""Files of other tools: pySCENIC's tables, GMT, MSigDB's JSON, SCENIC loom."""
 
 import lazy_loader as _lazy
 
@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_adjacencies": ["read_adjacencies", "write_adjacencies"],
         "_motifs": ["read_motifs", "write_motifs"],
         "_gmt": ["read_gmt", "write_gmt"],
+        "_msigdb": ["read_msigdb_json"],
         "_net": ["read_net"],
         "_loom": ["read_scenic_loom", "write_scenic_loom"],
         "_rankings": ["read_motif_annotations", "read_rankings"],
