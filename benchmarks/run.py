@@ -17,6 +17,7 @@ SCRIPTS = (
     "small_cohorts",
     "unchanged",
     "fit_ratio",
+    "c2s_training",
 )
 
 if __name__ == "__main__":
