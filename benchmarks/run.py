@@ -20,6 +20,7 @@ SCRIPTS = (
     "unchanged",
     "fit_ratio",
     "c2s_generation",
+    "c2s_training",
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ TESTS = Path(__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 #: Modules that every package may import.
-GROUND = {"_keys", "_checks", "_docs", "_isolation", "_log", "_params", "_matrix", "_order", "_provenance"}
+GROUND = {"_keys", "_checks", "_devices", "_docs", "_folders", "_isolation", "_log", "_params", "_matrix", "_order"}
+GROUND |= {"_provenance"}
 ARRAYS = {"nn", "stats", "cv", "outcomes", "fitted", "training", "comparison"}
 #: What each package may import beside itself and :data:`GROUND`; the order is that of the layers.
 MAY_IMPORT = {

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import tcellmil as tm
+from tcellmil import _folders
 from tcellmil.model import _folder
 
 DAMAGED = "^the fitted model is damaged or was changed by hand: .*"
@@ -128,7 +129,7 @@ def test_an_interrupt_after_the_exchange_leaves_the_new_model(model, saved, monk
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_folder, "_delete", interrupt)
+    monkeypatch.setattr(_folders, "_delete", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.save(saved, overwrite=True, save_anndata=True)
     assert "adata.h5ad" in content(saved) and [path.name for path in saved.parent.iterdir()] == ["model"]
@@ -138,7 +139,7 @@ def test_an_old_model_that_cannot_be_deleted_is_reported(model, saved, monkeypat
     def fail(path, **kwargs):
         raise PermissionError("no")
 
-    monkeypatch.setattr(_folder.shutil, "rmtree", fail)
+    monkeypatch.setattr(_folders.shutil, "rmtree", fail)
     with pytest.warns(
         UserWarning, match=r"the new model is in .*model; the one before could not be deleted from .*: no"
     ):

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from tcellmil._devices import device_for
 from tcellmil.nn._layers import StackedDropout
 from tcellmil.training import StackedAdamW, TrainingConfig
-from tcellmil.training._loop import device_for, run_plan
+from tcellmil.training._loop import run_plan
 from tcellmil.training._stage import StackedPlan
 
 

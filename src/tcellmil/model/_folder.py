@@ -5,19 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import math
-import os
-import shutil
-import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
-from tcellmil._checks import some
-from tcellmil._log import warn
+from tcellmil import _folders
+from tcellmil._folders import is_no_file, put_in_place
 
 from ._check_state import STATE, check_state, sizes
 from ._config import parse, read_config, refuse, text_limit
@@ -35,22 +31,8 @@ MAX_HEADER = 10_000
 
 
 def check_target(path: Path, overwrite: bool) -> None:
-    """Raise a ValueError unless a model may be saved here, which deletes what is there.
-
-    Only a folder that is empty or holds a saved model and nothing else is overwritten.
-    """
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise ValueError(f"{path} is a file; choose another name for the folder")
-    if not overwrite:
-        raise ValueError(f"{path} already exists; choose another folder or pass overwrite=True")
-    found = sorted(member.name for member in path.iterdir())
-    others = [name for name in found if name not in MEMBERS or not (path / name).is_file()]
-    if others:
-        raise ValueError(f"{path} holds {some(others)}, which saving would delete; choose another folder")
-    if found and CONFIG not in found:
-        raise ValueError(f"{path} holds {some(found)} and no {CONFIG}, so it is no saved model; choose another folder")
+    """Raise a ValueError unless a model may be saved here, which deletes what is there."""
+    _folders.check_target(path, overwrite, MEMBERS.__contains__, CONFIG)
 
 
 def save_folder(path: Path, state: dict, write_data: Callable[[Path], None] | None = None) -> None:
@@ -71,26 +53,13 @@ def save_folder(path: Path, state: dict, write_data: Callable[[Path], None] | No
         If it cannot be written, such as on a full disk. What was there is then still there.
     """
     check_state(state)  # nothing is saved that could not be opened
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside, before = (path.with_name(f".{path.name}.{uuid4().hex[:8]}.{kind}") for kind in ("new", "old"))
-    try:
-        beside.mkdir()
-        _write(state, beside)
+
+    def write(folder: Path) -> None:
+        _write(state, folder)
         if write_data is not None:
-            write_data(beside)
-        for member in beside.iterdir():
-            _flush(member)
-        if path.exists():
-            path.rename(before)
-        beside.rename(path)
-        if before.exists():
-            _delete(before, path)
-    except BaseException:  # an interrupt too leaves one model and nothing beside it
-        if before.exists() and not path.exists():
-            before.rename(path)
-        for left_over in (beside, before):
-            shutil.rmtree(left_over, ignore_errors=True)
-        raise
+            write_data(folder)
+
+    put_in_place(path, write)
 
 
 def read_folder(path: Path) -> dict:
@@ -128,7 +97,7 @@ def read_folder(path: Path) -> dict:
 def member_of(path: Path, name: str) -> Path:
     """A file of the folder; a ValueError where the name is that of something else, such as a pipe or a device."""
     member = path / name
-    if member.exists() and not stat.S_ISREG(member.stat().st_mode):
+    if is_no_file(member):
         refuse(f"{member} is no file")
     return member
 
@@ -139,19 +108,6 @@ def _write(state: dict, path: Path) -> None:
     arrays = {f"{part}/{name}": values for part in STATE[1:3] for name, values in state[part].items()}
     arrays = {name: v.astype(str) if v.dtype.kind in "OT" else np.ascontiguousarray(v) for name, v in arrays.items()}
     np.savez_compressed(path / ARRAYS, **arrays)
-
-
-def _delete(before: Path, path: Path) -> None:
-    try:
-        shutil.rmtree(before)
-    except OSError as error:
-        warn(f"the new model is in {path}; the one before could not be deleted from {before}: {error}")
-
-
-def _flush(member: Path) -> None:
-    """Have the file on the disk, where a full one says so."""
-    with open(member, "rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _text_of(file: Path, n_features: int, n_patients: int) -> str:

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from tcellmil._checks import check_choice, check_count, check_positive, choices
+from tcellmil._devices import Accelerator
 from tcellmil.nn._network import SMALL_COHORT
 
 EarlyStopping = Literal["autoencoder", "both", "none"]
 EncoderScope = Literal["per_fold", "shared"]
-Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
 #: Epochs of the bag classifier by default: of a small cohort, and of a larger one, as in the paper.
 EPOCHS_SMALL, EPOCHS = 120, 60

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from tcellmil._devices import device_for
 from tcellmil._isolation import isolated
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
@@ -19,7 +20,6 @@ from ._architecture import resolve
 from ._classifier import train_classifier
 from ._config import TrainingConfig
 from ._encoders import Encoded, check_same_encoders, encode_again, fit_encoders, history_of, weights_of
-from ._loop import device_for
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import torch
+from tcellmil._devices import Accelerator, device_for
 
-from ._config import Accelerator
 from ._stage import StackedPlan
 
 #: Yields the batches of the next epoch each time it is called.
@@ -34,7 +33,7 @@ def run_plan(
     max_epochs
         Epochs, where no early stopping ends them.
     accelerator
-        See :func:`device_for`.
+        See :func:`tcellmil._devices.device_for`.
     bar
         A tqdm bar, advanced by one with every epoch, and to the stage's end when it stops early.
     stage
@@ -52,22 +51,3 @@ def run_plan(
             bar.update(max_epochs - epoch)
             break
     plan.finish()
-
-
-def device_for(accelerator: Accelerator) -> torch.device:
-    """The device of an accelerator's name, as :class:`TrainingConfig` describes it.
-
-    Raises
-    ------
-    ValueError
-        If torch sees no such device.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    wanted = {"auto": ("cuda", "cpu"), "gpu": ("cuda", "mps")}.get(accelerator, (accelerator,))
-    found = [name for name in wanted if there[name]]
-    if not found:
-        seen = ", ".join(repr(name) for name in there if there[name])
-        raise ValueError(
-            f"accelerator={accelerator!r}: torch sees no such device here, only {seen}; use 'auto' or 'cpu'"
-        )
-    return torch.device(found[0])

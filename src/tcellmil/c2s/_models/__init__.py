@@ -1,0 +1,1 @@
+"""Language models as they are made, loaded, adapted and saved."""
