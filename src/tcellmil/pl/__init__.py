@@ -26,5 +26,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_scenic._regulons": ["regulons"],
         "_scenic._regulon_heatmap": ["regulon_heatmap"],
         "_batch_effect": ["batch_effect"],
+        "_sentences._match_bulk": ["match_bulk"],
     },
 )

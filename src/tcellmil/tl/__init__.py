@@ -19,5 +19,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_explain._attention_stability": ["attention_stability"],
         "_explain._top_cells": ["top_cells"],
         "_batch_effect": ["batch_effect"],
+        "_sentences._match_bulk": ["match_bulk"],
     },
 )

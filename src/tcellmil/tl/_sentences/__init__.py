@@ -1,0 +1,1 @@
+"""Cells as sentences: annotate, generate, embed, and compare with bulk."""
