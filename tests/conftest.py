@@ -184,6 +184,7 @@ def build_explored():
     tm.tl.fit_mil(adata, "patient", "response", **fit)
     explain(adata)
     tm.tl.batch_effect(adata, "cohort", n_init=3)
+    tm.tl.match_bulk(adata, "patient", n_cells=4, model=lambda cells: cells.X.toarray())
     methods = {"methods": ["gaussian_nb", "majority"], "use_reps": "X_regulons", "cv": 3}
     tm.tl.benchmark(adata, "patient", "response", **methods, n_boot=20, n_permutations=20, progress=False)
     return adata

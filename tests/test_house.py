@@ -16,11 +16,12 @@ FILES = sorted(SOURCE.rglob("*.py"))
 #: Modules that every package may import.
 GROUND = {"_keys", "_checks", "_devices", "_docs", "_folders", "_isolation", "_log", "_params", "_matrix", "_order"}
 GROUND |= {"_provenance"}
-ARRAYS = {"nn", "stats", "cv", "outcomes", "fitted", "training", "comparison"}
+ARRAYS = {"nn", "stats", "metrics", "cv", "outcomes", "fitted", "training", "comparison"}
 #: What each package may import beside itself and :data:`GROUND`; the order is that of the layers.
 MAY_IMPORT = {
     "nn": set(),
     "stats": set(),
+    "metrics": set(),
     "cv": set(),
     "regulons": set(),
     "c2s": {"stats"},
@@ -42,7 +43,7 @@ MAY_IMPORT = {
     "demo": {"datasets", "pp", "tl", "get", "pl"},
 }
 #: Packages that work on arrays and tables, and the one module of ``data`` that they see.
-NO_ANNDATA = {"nn", "stats", "cv", "regulons", "c2s", "outcomes", "fitted", "training", "comparison"}
+NO_ANNDATA = {"nn", "stats", "metrics", "cv", "regulons", "c2s", "outcomes", "fitted", "training", "comparison"}
 SCVERSE = {"anndata", "scanpy", "mudata"}
 
 

@@ -13,7 +13,7 @@ import tcellmil as tm
 
 SOURCE = Path(tm.__file__).parent
 HEAVY = ["torch", "scvi", "lightning", "shap", "decoupler", "transformers", "rustscenic", "statsmodels"]
-ARRAY_LAYERS = ["c2s", "regulons", "nn", "cv", "stats"]
+ARRAY_LAYERS = ["c2s", "regulons", "nn", "cv", "stats", "metrics"]
 NAMESPACES = sorted(name for name in tm.__all__ if (SOURCE / name / "__init__.py").exists())
 VERBS = ["datasets", "external", "get", "io", "pl", "pp", "tl"]
 PUBLIC = [(space, name) for space in NAMESPACES for name in importlib.import_module(f"tcellmil.{space}").__all__]

@@ -93,6 +93,21 @@ PARAMETERS = {
     "keys_of_curves": """key
     Name of a fit, or of several with two classes each, to compare; or that of a result of
     :func:`tcellmil.tl.benchmark`, usually ``"benchmark"``, for curves of its methods.""",
+    "real_generated": """real, generated
+    Real and generated cells, ``(n_real, n_features)`` and ``(n_generated, n_features)``: an embedding, or expression;
+    finite, dense or sparse.""",
+    "pairs": """real, generated
+    ``(n_samples, n_genes)``, finite, dense or sparse; row ``i`` of one belongs to row ``i`` of the other.""",
+    "by_pairs": """by
+    Condition of each pair, none missing: labels, or a table with several columns, of which each combination that occurs
+    is a condition.""",
+    "by_sets": """by
+    ``(labels of the real cells, labels of the generated cells)``, none missing: the metric is computed within each
+    condition. Labels may be tables with several columns, of which each combination that occurs is a condition. Both
+    sets need the same conditions.""",
+    "by_condition": """A :class:`~tcellmil.metrics.ByCondition`: the ``mean`` and the ``values`` of conditions.""",
+    "with_by": """With ``by``, a :class:`~tcellmil.metrics.ByCondition` instead: ``mean`` over conditions, each of which
+counts the same, and the ``values`` of each.""",
     "keys": """key
     Name of the fit, or of several, to compare: their ``key_added`` of :func:`tcellmil.tl.fit_mil`.""",
 }

@@ -14,6 +14,7 @@ REGULONS: Final = "regulons"  # tl.regulons -> obsm[X_regulons], uns = {names, t
 BATCH_EFFECT: Final = "batch_effect"  # tl.batch_effect -> uns = {ari, tests, params}
 BENCHMARK: Final = "benchmark"  # tl.benchmark -> uns = {metrics, methods, predictions, params}
 CELL_SENTENCE: Final = "cell_sentence"  # pp.cell_sentences -> obsm, uns = {vocabulary, line, density, params}
+MATCH_BULK: Final = "match_bulk"  # tl.match_bulk -> uns = {pairs, conditions, params}
 TRUTH: Final = "truth"  # datasets.pbmc_cohort -> obs[is_driver], uns = {tf, targets, driver_cell_type, effect}
 
 # tl.fit_mil -> obsm[X_tcellmil], obs[tcellmil_attention],

@@ -25,6 +25,7 @@ OWN = {
     "regulons": _keys.REGULONS,
     "batch_effect": _keys.BATCH_EFFECT,
     "benchmark": _keys.BENCHMARK,
+    "match_bulk": _keys.MATCH_BULK,
 }
 #: The same of verbs of ``pp``.
 OF_PP = {"cell_sentences": _keys.CELL_SENTENCE}
@@ -39,7 +40,7 @@ OF_FIT = {
     "top_cells": _keys.TOP_CELLS,
 }
 #: Verb: arguments that it cannot do without.
-ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark")}
+ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark", "match_bulk")}
 ARGUMENTS["attention_enrichment"] = ["groupby=..."]
 
 

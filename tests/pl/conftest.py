@@ -35,6 +35,7 @@ PICTURES = {
     "attention_enrichment": (tm.pl.attention_enrichment, {}, 1, "R"),
     "attention_stability": (tm.pl.attention_stability, {}, 2, "positive"),
     "batch_effect": (tm.pl.batch_effect, {"basis": "umap"}, 2, "B"),
+    "match_bulk": (tm.pl.match_bulk, {"groupby": "cell_type"}, 1, "NK"),
     "regulons": (tm.pl.regulons, {}, 1, "all cells"),
     "regulon_heatmap": (tm.pl.regulon_heatmap, {"groupby": "cell_type"}, 1, None),
     "grn": (tm.pl.grn, {}, 4, "correlated positively"),
@@ -316,6 +317,12 @@ def _add_comparisons(adata, rng, patients):
         "tests": pd.DataFrame(tests),
         "params": {"batch_key": "cell_type"},
     }
+    conditions = pd.MultiIndex.from_product([patients, ["B", "NK"]], names=["patient", "cell_type"])
+    conditions = conditions.to_frame(index=False).assign(n_cells=20)
+    for column in ("similarity", "closer_bulks", "closer_cells", "foscttm"):
+        conditions[column] = rng.random(len(conditions)) / 2
+    params = {"groupby": np.array(["patient", "cell_type"], dtype=object)}
+    adata.uns["match_bulk"] = {"conditions": conditions, "params": params}
 
 
 def _add_scenic(adata, rng, regulons):

@@ -26,6 +26,7 @@ RESULTS = {
     "top_cells": ("tcellmil_top_cells", set()),
     "batch_effect": ("batch_effect", {"ari", "tests"}),
     "benchmark": ("benchmark", {"metrics", "methods", "predictions"}),
+    "match_bulk": ("match_bulk", {"pairs", "conditions"}),
 }
 DOSE = ["direction", "n_mad"]
 PAIR = ["regulon_1", "regulon_2"]
@@ -61,6 +62,8 @@ TABLES = [
     ("benchmark", "wide", ["method", "rep"]),
     ("benchmark", "methods", ["method", "rep"]),
     ("benchmark", "predictions", ["method", "rep", "patient"]),
+    ("match_bulk", "conditions", ["patient"]),
+    ("match_bulk", "pairs", ["patient", "cell"]),
     ("regulators", None, ["regulon"]),
     ("calibration", None, ["bin"]),
 ]

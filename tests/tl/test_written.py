@@ -18,6 +18,7 @@ NEEDED = {
     "prune": (None, None),
     "batch_effect": ("cohort",),
     "benchmark": ("patient", "response"),
+    "match_bulk": ("patient", "X_tcellmil"),
     "attention_enrichment": ("cell_type",),
 }
 

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_batch_effect": ["batch_effect"],
         "_benchmark": ["benchmark"],
         "_calibration": ["calibration"],
+        "_match_bulk": ["match_bulk"],
         "_permutation_test": ["permutation_test"],
         "_regulators": ["regulators"],
         "_risk_groups": ["risk_groups"],

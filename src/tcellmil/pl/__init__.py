@@ -27,5 +27,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_scenic._regulon_heatmap": ["regulon_heatmap"],
         "_sentences._rank_expression": ["rank_expression"],
         "_batch_effect": ["batch_effect"],
+        "_sentences._match_bulk": ["match_bulk"],
     },
 )

@@ -20,5 +20,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_explain._top_cells": ["top_cells"],
         "_sentences._expression": ["sentences_to_expression"],
         "_batch_effect": ["batch_effect"],
+        "_sentences._match_bulk": ["match_bulk"],
     },
 )

@@ -1,1 +1,1 @@
-"""Cell sentences: texts, models that read and write them, and back to cells."""
+"""Cells as sentences: annotate, generate, embed, and compare with bulk."""
