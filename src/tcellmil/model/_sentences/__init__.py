@@ -1,0 +1,1 @@
+"""The class C2S: language models of cell sentences, on AnnData."""

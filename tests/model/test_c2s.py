@@ -1,0 +1,151 @@
+"""A language model of cell sentences on AnnData: trained, asked, saved and opened again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tcellmil as tm
+
+pytest.importorskip("transformers", reason="the extra c2s is not installed")
+SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+QUICK = {"max_epochs": 2, "lr": 1e-2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def cells():
+    adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+    tm.pp.cell_sentences(adata, n_genes=20)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def trained(cells):
+    model = tm.model.C2S.from_scratch(cells, size=SIZE)
+    model.train(cells, donor_key="patient", **QUICK)
+    return model
+
+
+def test_a_trained_model_learns_and_names_held_out_donors(trained):
+    assert list(trained.history.columns) == ["step", "train_loss", "validation_loss", "lr"]
+    assert trained.history["train_loss"].iloc[-1] < trained.history["train_loss"].iloc[0]
+    (donor,) = trained.record["validation_donors"]
+    assert donor.startswith("P") and trained.record["temperatures"]["cell_type_annotation"] > 0
+
+
+def test_probabilities_are_of_the_labels_and_sum_to_one(trained, cells):
+    found = trained.annotate(cells, progress=False)
+    assert list(found.columns) == sorted(cells.obs["cell_type"].unique()) and found.columns.name == "cell_type"
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    pd.testing.assert_frame_equal(found, trained.annotate(cells, "cell_type", progress=False))
+
+
+def test_a_saved_model_answers_the_same(trained, cells, tmp_path):
+    trained.save(tmp_path / "model")
+    again = tm.model.C2S.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(
+        again.annotate(cells, progress=False), trained.annotate(cells, progress=False), check_exact=True
+    )
+    pd.testing.assert_frame_equal(again.history, trained.history)
+    assert again.line == trained.line
+    one, other = (m.generate(2, {"cell_type": "B cell"}, progress=False) for m in (trained, again))
+    np.testing.assert_array_equal(one.obsm["X_cell_sentence"], other.obsm["X_cell_sentence"])
+
+
+def test_generated_cells_have_conditions_expression_and_sentences(trained, cells):
+    types = sorted(cells.obs["cell_type"].unique())
+    found = trained.generate(len(types), {"cell_type": types}, n_genes=7, progress=False)
+    assert found.shape == (len(types), cells.n_vars) and found.obs["cell_type"].tolist() == types
+    assert (found.obs[["n_unknown", "n_repeated"]] == 0).all(axis=None)
+    ids = found.obsm["X_cell_sentence"]
+    assert ids.shape == (len(types), 7)
+    top = found.X.toarray().argmax(axis=1)
+    np.testing.assert_array_equal(top, ids[:, 0])
+    assert len(tm.get.cell_sentences(found).iloc[0].split()) <= 7
+
+
+def test_an_embedding_is_usable_for_patients(trained, cells):
+    adata = cells.copy()
+    tm.tl.embed_sentences(adata, trained, progress=False)
+    assert adata.obsm["X_c2s"].shape == (adata.n_obs, 32) and np.isfinite(adata.obsm["X_c2s"]).all()
+    tm.tl.fit_mil(adata, "patient", "response", use_rep="X_c2s", cv=3, training={"max_epochs": 2}, progress=False)
+    assert tm.get.metrics(adata).loc["auroc", "n"] == 6
+
+
+def test_the_verb_writes_labels_probabilities_and_the_model(trained, cells):
+    adata = cells.copy()
+    tm.tl.annotate_sentences(adata, trained, "cell_type", progress=False)
+    probabilities, labels = adata.obsm["X_c2s_annotation"], adata.uns["c2s_annotation"]["labels"]
+    assert adata.obs["c2s_annotation"].tolist() == [labels[i] for i in probabilities.argmax(axis=1)]
+    np.testing.assert_array_equal(adata.obs["c2s_annotation_probability"], probabilities.max(axis=1))
+    assert adata.uns["c2s_annotation"]["params"]["weights"] == trained.lm.digest()
+
+
+def test_an_adapter_leaves_the_weights_and_can_be_merged(cells, tmp_path):
+    from tcellmil.c2s import base_weights
+
+    model = tm.model.C2S.from_scratch(cells, size=SIZE)
+    before = {name: w.clone() for name, w in base_weights(model.lm.model).items()}
+    model.train(cells, donor_key="patient", lora={"r": 4}, **QUICK)
+    assert model.has_adapter
+    after = base_weights(model.lm.model)
+    assert before.keys() == after.keys() and all((before[name] == after[name]).all() for name in before)
+    found = model.annotate(cells, progress=False)
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(tm.model.C2S.load(tmp_path / "model").annotate(cells, progress=False), found)
+    model.merge()
+    assert not model.has_adapter
+    pd.testing.assert_frame_equal(model.annotate(cells, progress=False), found, atol=1e-5)
+
+
+def test_genes_are_matched_by_name(trained, cells):
+    other = cells[:, ::-1].copy()
+    tm.pp.cell_sentences(other, n_genes=20, ties="random")
+    some_genes = cells[:, : cells.n_vars // 2].copy()
+    tm.pp.cell_sentences(some_genes, n_genes=20, empty="drop")
+    trained.annotate(other, progress=False)
+    renamed = cells.copy()
+    renamed.uns["cell_sentence"] = {**cells.uns["cell_sentence"]}
+    renamed.uns["cell_sentence"]["vocabulary"] = cells.uns["cell_sentence"]["vocabulary"].assign(
+        word=[f"X{i}" for i in range(cells.n_vars)]
+    )
+    with pytest.raises(ValueError, match=r"the model knows 0 of 765 genes: here they look like .*X0.* there like"):
+        trained.annotate(renamed, progress=False)
+
+
+def test_a_part_of_the_genes_is_told(cells):
+    half = cells[:, : cells.n_vars // 2].copy()
+    half = half[np.asarray((half.X > 0).sum(axis=1)).ravel() > 0].copy()
+    tm.pp.cell_sentences(half, n_genes=20)
+    model = tm.model.C2S.from_scratch(half, size=SIZE)
+    with pytest.warns(UserWarning, match=r"the model knows 382 of 765 genes; the others are left out of the sentences"):
+        model.embed(cells[half.obs_names].copy(), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m, a: m.annotate(a, "nothing"), KeyError, "label_key='nothing' is not a column"),
+        (lambda m, a: m.annotate(a, "number"), TypeError, "must hold text, got"),
+        (lambda m, a: m.annotate(a, labels=["B cell"]), ValueError, "labels must be two at least"),
+        (lambda m, a: m.annotate(a, "cell_type", labels=["a", "b"]), ValueError, "give label_key or labels, not both"),
+        (lambda m, a: m.annotate(a, task="nothing"), ValueError, "task 'nothing' is not known"),
+        (lambda m, a: m.annotate(a, task="cell_generation"), ValueError, "answers with no label"),
+        (lambda m, a: m.annotate(a, task="tissue_annotation"), ValueError, "not trained on labels of 'tissue'"),
+        (lambda m, a: m.embed(a, key="nothing"), KeyError, "adata.uns has no 'nothing'"),
+        (lambda m, a: m.generate(2, {"cell_type": ["B cell"]}), ValueError, "has 1 values for n=2 cells"),
+        (lambda m, a: m.generate(1, {"cell_type": [1]}), TypeError, "condition 'cell_type' must be text"),
+        (lambda m, a: m.generate(1), KeyError, "nothing is known of 'cell_type'"),
+        (lambda m, a: m.train(a, "nothing"), ValueError, "task 'nothing' is not known"),
+        (lambda m, a: m.train(a, donor_key="nothing"), KeyError, "donor_key='nothing' is not a column"),
+        (lambda m, a: m.train(a, donor_key="one"), ValueError, "has one donor, 'D'"),
+        (lambda m, a: m.train(a, validation=1.0), ValueError, "validation=1.0 must be a share"),
+        (lambda m, a: m.train(a, columns={"cell_type": "nothing"}, validation=0), KeyError, "nothing"),
+    ],
+)
+def test_what_cannot_be_asked_is_named_and_changes_nothing(trained, cells, call, error, message):
+    adata = cells.copy()
+    adata.obs["number"], adata.obs["one"] = 1, "D"
+    before, record = trained.lm.digest(), dict(trained.record)
+    with pytest.raises(error, match=message):
+        call(trained, adata)
+    assert trained.lm.digest() == before and trained.record == record
