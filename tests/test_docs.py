@@ -14,8 +14,8 @@ import tcellmil as tm
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACES = (
-    *("c2s", "comparison", "cv", "data", "datasets", "external", "fitted", "get", "io", "metrics", "model", "nn", "outcomes"),
-    *("pl", "pp", "regulons", "stats", "tl", "training"),
+    *("c2s", "comparison", "cv", "data", "datasets", "external", "fitted", "get", "io", "metrics", "model", "nn"),
+    *("outcomes", "pl", "pp", "regulons", "stats", "tl", "training"),
 )
 PUBLIC = [f"{namespace}.{name}" for namespace in NAMESPACES for name in getattr(tm, namespace).__all__]
 SOURCE = ROOT / "src"

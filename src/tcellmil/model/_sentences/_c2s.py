@@ -266,8 +266,12 @@ class C2S:
                 **self.record,
                 **about,
                 "tasks": [task.as_dict() for task in tasks],
-                "labels": {name: _labels(adata, columns.get(name, name)) for task in tasks for name in task.answers
-                           if columns.get(name, name) in adata.obs},
+                "labels": {
+                    name: _labels(adata, columns.get(name, name))
+                    for task in tasks
+                    for name in task.answers
+                    if columns.get(name, name) in adata.obs
+                },
                 "line": cells.line.as_dict(),
                 "n_genes": int(cells.ids.shape[1]),
                 "training": config.as_dict(),
@@ -431,8 +435,15 @@ class C2S:
             prompts.append(known[row])
         options = {"n_genes": n_genes, "temperature": temperature, "top_p": top_p, "constrain": constrain}
         found = generate_sentences(
-            self.lm.model, self.lm.tokenizer, prompts, self.lm.words, **options, engine=engine, progress=progress,
-            after_blank=task.answer.startswith(" "), generator=torch.Generator().manual_seed(seed),
+            self.lm.model,
+            self.lm.tokenizer,
+            prompts,
+            self.lm.words,
+            **options,
+            engine=engine,
+            progress=progress,
+            after_blank=task.answer.startswith(" "),
+            generator=torch.Generator().manual_seed(seed),
         )
         params = {**options, "task": task.name, "seed": seed, "engine": engine}
         return generated_adata(found, self.lm.words, self.line, conditions, params)
@@ -541,7 +552,9 @@ def _prompts(task: Task, cells: Cells, table: GeneTable, context: int, record: M
     return [encode_prompt(example, table, context, reserved=reserved)[0] for example in examples]
 
 
-def _label_scores(lm, task: Task, cells: Cells, table: GeneTable, labels: list[str], record: Mapping, *, progress: bool):
+def _label_scores(
+    lm, task: Task, cells: Cells, table: GeneTable, labels: list[str], record: Mapping, *, progress: bool
+):
     """``(n_cells, n_labels)``: log-probability of each label, whole."""
     answers = [task.answer_with(**{task.answers[0]: label}) if isinstance(label, str) else label for label in labels]
     texts = [answer for answer in answers if isinstance(answer, str)]

@@ -91,7 +91,9 @@ def in_words_of(ids: np.ndarray, words: np.ndarray, known: tuple[str, ...]) -> n
     return np.take_along_axis(found, order, axis=1)
 
 
-def validation_rows(table: pd.DataFrame, donor_key: str | None, share: float, seed: int) -> tuple[np.ndarray, list[str]]:
+def validation_rows(
+    table: pd.DataFrame, donor_key: str | None, share: float, seed: int
+) -> tuple[np.ndarray, list[str]]:
     """Which cells validate a model, and their donors: whole donors, or cells where no donors are known.
 
     Raises
