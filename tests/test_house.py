@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "fitted": {"nn", "cv", "outcomes", "data"},
     "training": {"nn", "cv", "stats", "outcomes", "data", "fitted"},
     "comparison": {"nn", "cv", "stats", "outcomes", "data", "fitted", "training"},
-    "model": {"nn", "cv", "outcomes", "data", "fitted", "training"},
+    "model": {"nn", "cv", "c2s", "outcomes", "data", "fitted", "training"},
     "io": {"regulons", "outcomes", "_results"},
     "datasets": {"regulons"},
     "pp": {"regulons", "c2s", "_verbs"},

@@ -89,21 +89,33 @@ def check_obs_column(adata: AnnData | MuData, key: str, argument: str) -> pd.Ser
 
     A column of a modality's ``obs`` is, as in MuData, ``modality:column``.
     """
-    if not isinstance(key, str):
-        raise TypeError(f"{argument} must be the name of a column of obs, got {key!r}")
+    if not is_mudata(adata):
+        return check_column(adata.obs, key, argument)
+    _check_column_name(key, argument)
     if has_obs_column(adata, key):
         own = adata.obs[key] if key in adata.obs else None
         mod, _, column = key.partition(":")
-        if not is_mudata(adata) or mod not in adata.mod or column not in adata.mod[mod].obs:
+        if mod not in adata.mod or column not in adata.mod[mod].obs:
             return own
         of_modality = adata.mod[mod].obs[column].reindex(adata.obs_names)
         _check_same_column(own, of_modality, key)
         return of_modality
-    if not is_mudata(adata):
-        raise KeyError(f"{argument}={key!r} is not a column of adata.obs; there are {some(adata.obs.columns)}")
     holders = [f"{name}:{key}" for name, part in adata.mod.items() if key in part.obs]
     hint = f". A modality has it: write {' or '.join(map(repr, holders))}" if holders else ""
     raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; there are {some(adata.obs.columns)}{hint}")
+
+
+def check_column(obs: pd.DataFrame, key: str, argument: str) -> pd.Series:
+    """Return a column of the ``obs`` of an AnnData, or raise a KeyError that names the argument and what there is."""
+    _check_column_name(key, argument)
+    if key not in obs:
+        raise KeyError(f"{argument}={key!r} is not a column of adata.obs; there are {some(obs.columns)}")
+    return obs[key]
+
+
+def _check_column_name(key: object, argument: str) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"{argument} must be the name of a column of obs, got {key!r}")
 
 
 def _check_same_column(own: pd.Series | None, of_modality: pd.Series, key: str) -> None:

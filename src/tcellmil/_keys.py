@@ -14,6 +14,8 @@ REGULONS: Final = "regulons"  # tl.regulons -> obsm[X_regulons], uns = {names, t
 BATCH_EFFECT: Final = "batch_effect"  # tl.batch_effect -> uns = {ari, tests, params}
 BENCHMARK: Final = "benchmark"  # tl.benchmark -> uns = {metrics, methods, predictions, params}
 CELL_SENTENCE: Final = "cell_sentence"  # pp.cell_sentences -> obsm, uns = {vocabulary, line, density, params}
+C2S: Final = "c2s"  # tl.embed_sentences -> obsm, uns = {params}
+C2S_ANNOTATION: Final = "c2s_annotation"  # tl.annotate_sentences -> obs, obsm, uns = {labels, params}
 MATCH_BULK: Final = "match_bulk"  # tl.match_bulk -> uns = {pairs, conditions, params}
 TRUTH: Final = "truth"  # datasets.pbmc_cohort -> obs[is_driver], uns = {tf, targets, driver_cell_type, effect}
 

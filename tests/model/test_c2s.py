@@ -81,7 +81,7 @@ def test_the_verb_writes_labels_probabilities_and_the_model(trained, cells):
 
 
 def test_an_adapter_leaves_the_weights_and_can_be_merged(cells, tmp_path):
-    from tcellmil.c2s import base_weights
+    from tcellmil.c2s._models._weights import base_weights
 
     model = tm.model.C2S.from_scratch(cells, size=SIZE)
     before = {name: w.clone() for name, w in base_weights(model.lm.model).items()}

@@ -82,6 +82,12 @@ class LanguageModel:
         """Weights, tied ones counted once."""
         return sum(weight.numel() for weight in self.model.parameters())
 
+    def digest(self) -> str:
+        """Text that differs where any weight differs, those of an adapter among them. Costs a second a gigabyte."""
+        from tcellmil.c2s._models._weights import digest_of, named_weights
+
+        return digest_of(named_weights(self.model))
+
     def to(self, accelerator: Accelerator) -> LanguageModel:
         """Move the network to a device, in place."""
         self.model.to(device_for(accelerator))

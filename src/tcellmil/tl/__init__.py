@@ -19,6 +19,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_explain._attention_stability": ["attention_stability"],
         "_explain._top_cells": ["top_cells"],
         "_sentences._expression": ["sentences_to_expression"],
+        "_sentences._annotate": ["annotate_sentences", "embed_sentences"],
+        "_sentences._generate": ["generate_cells"],
         "_batch_effect": ["batch_effect"],
         "_sentences._match_bulk": ["match_bulk"],
     },

@@ -17,7 +17,7 @@ from tcellmil.c2s._models._weights import copied, digest_of, named_weights, put_
 
 from ._checkpoint import read_checkpoint, write_checkpoint
 from ._token_rows import TokenRows, token_batches
-from ._train_config import LanguageTraining
+from ._train_config import Average, LanguageTraining
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOMENTS = {"exp_avg": "mean", "exp_avg_sq": "square", "step": "step"}
 
 #: What changes from step to step beside arrays and the history.
-STATE = ("step", "epoch", "n_done", "waited", "epoch_loss", "epoch_tokens", "best_loss", "done")
+STATE = ("step", "epoch", "n_done", "waited", "epoch_loss", "epoch_weight", "best_loss", "done")
 
 
 @dataclass
@@ -151,7 +151,7 @@ class _Run:
         self.n_steps = min(training.max_epochs * n_batches, training.max_steps or np.inf)
         self.history = History()
         self.step, self.epoch, self.n_done, self.waited = 0, 1, 0, 0
-        self.epoch_loss, self.epoch_tokens = 0.0, 0
+        self.epoch_loss, self.epoch_weight = 0.0, 0
         self.best: dict[str, torch.Tensor] | None = None
         self.best_loss, self.done = np.inf, False
         self.identity = {
@@ -232,20 +232,22 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.lr_at(self.step, self.n_steps)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, n_tokens = answer_loss(self.lm, self.train, batch)
-        (loss / n_tokens).backward()
+        loss, weight = answer_loss(self.lm, self.train, batch, self.training.average)
+        (loss / weight).backward()
         torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.training.max_grad_norm)
         value = loss.item()
         if not np.isfinite(value):
             raise ValueError(f"the loss of step {self.step + 1} is {value}; use a lower lr than {self.training.lr}")
         self.optimizer.step()
-        self.history.losses.append(value / n_tokens)
-        self.epoch_loss, self.epoch_tokens = self.epoch_loss + value, self.epoch_tokens + n_tokens
+        self.history.losses.append(value / weight)
+        self.epoch_loss, self.epoch_weight = self.epoch_loss + value, self.epoch_weight + weight
         self.step, self.n_done = self.step + 1, self.n_done + 1
 
     def _end_epoch(self) -> None:
-        row = {"epoch": self.epoch, "step": self.step, "train_loss": self.epoch_loss / self.epoch_tokens}
-        loss = np.nan if self.validation is None else mean_loss(self.lm, self.validation, self.training.batch_tokens)
+        row = {"epoch": self.epoch, "step": self.step, "train_loss": self.epoch_loss / self.epoch_weight}
+        loss = np.nan
+        if self.validation is not None:
+            loss = mean_loss(self.lm, self.validation, self.training.batch_tokens, self.training.average)
         row |= {"validation_loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
         self.history.epochs.append(row)
         if loss < self.best_loss or self.validation is None:
@@ -255,11 +257,15 @@ class _Run:
             self.waited += 1
         self.history.stopped = self.waited >= self.training.patience and self.step < self.n_steps
         self.done = self.history.stopped or self.step >= self.n_steps
-        self.epoch, self.n_done, self.epoch_loss, self.epoch_tokens = self.epoch + 1, 0, 0.0, 0
+        self.epoch, self.n_done, self.epoch_loss, self.epoch_weight = self.epoch + 1, 0, 0.0, 0
 
 
-def answer_loss(lm: LanguageModel, rows: TokenRows, batch: np.ndarray) -> tuple[torch.Tensor, int]:
+def answer_loss(
+    lm: LanguageModel, rows: TokenRows, batch: np.ndarray, average: Average = "tokens"
+) -> tuple[torch.Tensor, int]:
     """Cross-entropy of the answers' tokens of some rows, summed, and their number.
+
+    With ``average="examples"`` the sum of the rows' means, and the number of rows.
 
     Rows are filled up on the right and no mask is given: a token sees what stands before it only, which is never what
     fills up. The output layer is applied to the places that predict an answer's token and to no other.
@@ -278,10 +284,14 @@ def answer_loss(lm: LanguageModel, rows: TokenRows, batch: np.ndarray) -> tuple[
             logits = lm.model(input_ids=ids, use_cache=False).logits[0]
     finally:
         hook.remove()
-    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
+    logits = logits.float()
+    if average == "tokens":
+        return torch.nn.functional.cross_entropy(logits, targets, reduction="sum"), len(targets)
+    weights = 1 / torch.as_tensor(rows.n_answer[batch], device=lm.device)[follows // ids.shape[1]]
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none") @ weights, len(batch)
 
 
-def mean_loss(lm: LanguageModel, rows: TokenRows, batch_tokens: int) -> float:
+def mean_loss(lm: LanguageModel, rows: TokenRows, batch_tokens: int, average: Average = "tokens") -> float:
     """Cross-entropy a token of the answers of all rows, without dropout."""
     import torch
 
@@ -289,7 +299,7 @@ def mean_loss(lm: LanguageModel, rows: TokenRows, batch_tokens: int) -> float:
     lm.model.eval()
     try:
         with torch.no_grad():
-            found = [answer_loss(lm, rows, batch) for batch in token_batches(rows.lengths, batch_tokens)]
+            found = [answer_loss(lm, rows, batch, average) for batch in token_batches(rows.lengths, batch_tokens)]
     finally:
         lm.model.train(was_training)
     return sum(loss.item() for loss, _ in found) / sum(n for _, n in found)

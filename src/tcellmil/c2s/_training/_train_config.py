@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Literal
 
-from tcellmil._checks import check_count, check_positive
+from tcellmil._checks import check_choice, check_count, check_positive, choices
+
+Average = Literal["examples", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class LanguageTraining:
         Highest learning rate of AdamW, reached after the warm-up; it then falls linearly to 0 at the last step.
     warmup
         Share of the steps in which the learning rate rises linearly.
+    average
+        ``"examples"``: the loss is the mean over examples of their mean over the tokens of an answer, so that tasks
+        with short answers (a cell's type) count as much as those with long ones (a cell). ``"tokens"``: the mean over
+        all tokens, by which a sentence of 200 genes counts as much as 60 types.
     weight_decay
         Decoupled weight decay, of matrices only; biases and scales of norms are left alone.
     max_grad_norm
@@ -45,6 +52,7 @@ class LanguageTraining:
     batch_tokens: int = 8192
     lr: float = 1e-5
     warmup: float = 0.03
+    average: Average = "examples"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     patience: int = 2
@@ -55,6 +63,7 @@ class LanguageTraining:
         for name in ("max_epochs", "batch_tokens", "patience", "checkpoint_steps", "max_steps"):
             if name != "max_steps" or self.max_steps is not None:
                 check_count(getattr(self, name), name)
+        check_choice(self.average, choices(Average), "average")
         check_positive(self.lr, "lr")
         check_positive(self.max_grad_norm, "max_grad_norm")
         if not isinstance(self.weight_decay, Real) or not self.weight_decay >= 0:

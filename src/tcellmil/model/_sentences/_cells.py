@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tcellmil._checks import check_adata, check_obs_column, some
+from tcellmil._checks import check_adata, check_column, some
 from tcellmil._log import logger, warn
-from tcellmil.c2s import LanguageModel, RankLine
+from tcellmil.c2s import RankLine, rank_genes
 from tcellmil.data import CellSentences
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Share of an AnnData's genes that a model should know, below which a warning says how many it does.
 KNOWN = 0.9
+#: Genes of a sentence that is made here, for a model that has seen none.
+N_GENES = 200
 
 
 @dataclass(frozen=True)
@@ -37,26 +39,38 @@ class Cells:
 
     ids: np.ndarray
     table: pd.DataFrame
-    line: RankLine
+    line: RankLine | None
 
     def take(self, rows: np.ndarray) -> Cells:
         """These cells only."""
         return Cells(self.ids[rows], self.table.iloc[rows], self.line)
 
 
-def read_cells(adata: AnnData, lm: LanguageModel, key: str) -> Cells:
-    """Sentences that :func:`tcellmil.pp.cell_sentences` wrote, with genes matched to those of the model by name.
+def sentences_of(adata: AnnData, key: str | None, n_genes: int | None = None) -> CellSentences:
+    """Sentences that :func:`tcellmil.pp.cell_sentences` wrote under ``key``; ``None`` ranks ``adata.X`` here.
 
     Raises
     ------
     KeyError
         If there are no sentences.
+    """
+    check_adata(adata, backed=True)
+    if key is not None:
+        return CellSentences.of(adata, key)
+    names = adata.var_names.to_numpy(dtype=object)
+    ids = rank_genes(adata.X, min(n_genes or N_GENES, adata.n_vars))
+    return CellSentences(ids, names, names, None, {})
+
+
+def cells_of(adata: AnnData, sentences: CellSentences, words: tuple[str, ...]) -> Cells:
+    """Cells with genes matched to those of a model by name.
+
+    Raises
+    ------
     ValueError
         If the model knows none of the genes, or cells have no gene that it knows.
     """
-    check_adata(adata, backed=True)
-    sentences = CellSentences.of(adata, key)
-    ids = in_words_of(sentences.ids, sentences.words, lm.words)
+    ids = in_words_of(sentences.ids, sentences.words, words)
     empty = ids[:, 0] < 0
     if empty.any():
         raise ValueError(
@@ -113,7 +127,7 @@ def validation_rows(
         )
         chosen = rng.permutation(len(table))[: max(1, round(share * len(table)))]
         return np.isin(np.arange(len(table)), chosen), []
-    donor = check_obs_column(table, donor_key, "donor_key")
+    donor = check_column(table, donor_key, "donor_key")
     if donor.isna().any():
         raise ValueError(f"{donor.isna().sum()} cells have no {donor_key!r}; fill it in, or leave them out")
     donors = sorted(donor.astype(str).unique())

@@ -56,7 +56,7 @@ def generate_cells(
     Returns
     -------
     A new AnnData of ``n`` cells and the model's genes: expression along the model's line in ``X``, the condition and
-    counts of unknown and repeated words in ``obs``, and the sentences as :func:`tcellmil.pp.cell_sentences` writes them.
+    counts of unknown and repeated words in ``obs``, and sentences as of :func:`tcellmil.pp.cell_sentences`.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,10 +76,10 @@ def match_bulk(
         Cells that are drawn from each condition. One with fewer, or with no other cell where ``leave_out``, is left
         out.
     model
-        What embeds, in place of ``use_rep``: an object with a method ``embed``, such as :class:`tcellmil.model.C2S`, or
-        a function; called with an AnnData of the drawn cells and, after them, the pseudobulks, it returns an array with
-        a row for each. The AnnData has the expression in ``X``, the ``var`` of ``adata`` and, in ``obs``, the columns
-        ``groupby`` and ``is_bulk``.
+        What embeds, in place of ``use_rep``: a :class:`tcellmil.model.C2S`, for which cells and pseudobulks are ranked
+        into sentences; or any object with a method ``embed``, or a function, called with an AnnData of the drawn cells
+        and, after them, the pseudobulks: it returns an array with a row for each. The AnnData has the expression in
+        ``X``, the ``var`` of ``adata`` and, in ``obs``, the columns ``groupby`` and ``is_bulk``.
     layer
         Expression to sum up, for ``model``; ``adata.X`` by default. Whole numbers, as counts are, are added up; of
         other values pseudobulks are means.
@@ -230,7 +231,11 @@ def _together(
 
 
 def _embedded(model: object, data: AnnData, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    from tcellmil.model import C2S
+
     embed = getattr(model, "embed", model)
+    if isinstance(model, C2S):
+        embed = partial(model.embed, key=None, progress=False)
     if not callable(embed):
         raise TypeError(f"model must be a function, or have a method embed, got {type(model).__name__}")
     n_all = data.n_obs

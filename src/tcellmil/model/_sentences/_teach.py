@@ -1,0 +1,148 @@
+"""Teach a language model tasks about cells, and measure how sure of its labels it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil._log import logger
+from tcellmil.c2s import (
+    GeneTable,
+    LanguageModel,
+    LanguageTraining,
+    Task,
+    TokenRows,
+    add_adapter,
+    build_examples,
+    drop_adapter,
+    encode_examples,
+    fit_label_temperature,
+    train_rows,
+)
+
+from ._ask import labels_of, score_labels
+from ._cells import Cells, validation_rows
+
+if TYPE_CHECKING:
+    from tcellmil._devices import Accelerator
+
+#: Learning rate and epochs of random weights, of an adapter, and of a trained model (Rizvi et al., section 4.3.5).
+SCRATCH = {"lr": 3e-3, "max_epochs": 20, "patience": 3}
+ADAPTER = {"lr": 2e-4}
+#: Cells of validation donors on which the temperature of the labels is fitted.
+CALIBRATED = 500
+
+
+def training_of(lm: LanguageModel, lora: object, given: Mapping[str, object]) -> LanguageTraining:
+    """How to train, with defaults for what is trained."""
+    fresh = lm.meta.get("source") == "scratch" and not lora
+    return LanguageTraining(**({**(SCRATCH if fresh else ADAPTER if lora else {}), **given}))
+
+
+def teach(
+    lm: LanguageModel,
+    cells: Cells,
+    tasks: Sequence[Task],
+    config: LanguageTraining,
+    record: Mapping[str, object],
+    *,
+    donor_key: str | None,
+    validation: float,
+    lora: Mapping[str, object] | bool | None,
+    checkpoint: str | Path | None,
+    resume: bool,
+    accelerator: Accelerator,
+    progress: bool,
+) -> tuple[LanguageModel, dict[str, object]]:
+    """Train on these cells; on an error or an interrupt the model is as it was.
+
+    ``record`` holds ``columns`` and ``texts``, where the tasks' fields are read.
+
+    Returns
+    -------
+    The model, with an adapter where one was asked for, and the record with what was learned beside the weights.
+    """
+    held_out, donors = validation_rows(cells.table, donor_key, validation, config.seed)
+    table = GeneTable(lm.tokenizer, lm.words)
+    columns = {**({} if donor_key is None else {"donor": donor_key}), **record["columns"]}
+    about = {"columns": columns, "texts": record["texts"]}
+    rows = [
+        _rows(tasks, cells.take(np.flatnonzero(part)), table, lm.context, about, config.seed) if part.any() else None
+        for part in (~held_out, held_out)
+    ]
+    labels = {
+        name: labels_of(cells.table, columns.get(name, name))
+        for task in tasks
+        for name in task.answers
+        if columns.get(name, name) in cells.table
+    }
+    named = {task["name"]: task for task in [*record["tasks"], *(task.as_dict() for task in tasks)]}
+    record = {
+        **record,
+        "tasks": list(named.values()),
+        "labels": {**record["labels"], **labels},
+        "line": cells.line.as_dict(),
+        "n_genes": int(cells.ids.shape[1]),
+        "training": config.as_dict(),
+        "validation_donors": donors,
+    }
+    adapter = lora is not None and lora is not False
+    taught = add_adapter(lm, None if lora is True else lora, seed=config.seed) if adapter else lm
+    try:
+        options = {"checkpoint": checkpoint, "resume": resume, "accelerator": accelerator, "progress": progress}
+        history = train_rows(taught, *rows, config, **options)
+        record["history"] = [_finite(epoch) for epoch in history.epochs]
+        record["temperatures"] = _temperatures(taught, tasks, cells.take(np.flatnonzero(held_out)), table, record)
+    except BaseException:
+        if adapter:
+            drop_adapter(taught)
+        raise
+    last, best = history.epochs[-1], history.epochs[history.best_epoch - 1]
+    logger.info(
+        "C2S.train: %d examples, %d epochs, %d steps; epoch %d kept, loss %.3f in training, %.3f on validation cells",
+        len(rows[0]), last["epoch"], last["step"], best["epoch"], best["train_loss"], best["validation_loss"],
+    )  # fmt: skip
+    return taught, record
+
+
+def _rows(tasks: Sequence[Task], cells: Cells, table: GeneTable, context: int, about: Mapping, seed: int) -> TokenRows:
+    """Examples of all tasks as tokens."""
+    examples = [
+        example for task in tasks for example in build_examples(task, cells.table, cells.ids, **about, seed=seed)
+    ]
+    encoded = encode_examples(examples, table, context)
+    return TokenRows.of(encoded.input_ids, encoded.labels)
+
+
+def _finite(epoch: Mapping[str, float]) -> dict[str, float | None]:
+    """For JSON, which has no NaN."""
+    return {name: value if np.isfinite(value) else None for name, value in epoch.items()}
+
+
+def _spread(cells: Cells, columns: Sequence[str]) -> Cells:
+    """Some cells, evenly spread, of which all is known that a prompt needs."""
+    asked = [column for column in columns if column in cells.table]
+    rows = np.flatnonzero(cells.table[asked].notna().all(axis=1))
+    return cells.take(rows[:: max(1, len(rows) // CALIBRATED)])
+
+
+def _temperatures(
+    lm: LanguageModel, tasks: Sequence[Task], cells: Cells, table: GeneTable, record: Mapping
+) -> dict[str, float]:
+    """Temperature of each task that chooses among labels, fitted on validation cells."""
+    found: dict[str, float] = {}
+    for task in tasks:
+        few = _spread(cells, [record["columns"].get(name, name) for name in task.asks])
+        labels = record["labels"].get(task.answers[0], []) if len(task.answers) == 1 else []
+        if task.unit != "cell" or len(labels) < 2 or not len(few.ids):
+            continue
+        true = few.table[record["columns"].get(task.answers[0], task.answers[0])]
+        codes = pd.Index(labels).get_indexer(true.astype(object))
+        if (codes >= 0).any():
+            scores = score_labels(task, few, labels, lm, table, record, progress=False)
+            found[task.name] = fit_label_temperature(scores, codes)
+    return found
