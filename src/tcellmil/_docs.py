@@ -57,6 +57,8 @@ PARAMETERS = {
     Name of the result: the ``key_added`` of the verb, where one was given. ``key`` is then not used.""",
     "own_result_key": """result_key
     Name of the result: the ``key_added`` of the verb, where one was given.""",
+    "annotation_key": """key
+    Name of the annotation: the ``key_added`` of :func:`tcellmil.tl.annotate_sentences`.""",
     "adata_of_fit": """adata
     AnnData or MuData with a result of :func:`tcellmil.tl.fit_mil`.""",
     "only_regulons": """regulons

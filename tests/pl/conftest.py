@@ -10,6 +10,15 @@ import tcellmil as tm
 from tcellmil._results import OF_FIT, OWN
 from tcellmil.stats import benjamini_hochberg, bootstrap_metrics, bootstrap_survival, signed_rank_by_column
 
+
+def _real_cells():
+    """Cells of the types, genes and embedding of the cohort, against which its own are drawn."""
+    rng = np.random.default_rng(3)
+    obs = pd.DataFrame({"cell_type": pd.Categorical(["B", "NK", "pDC"] * 8)}, index=[f"real{i}" for i in range(24)])
+    return ad.AnnData(rng.random((24, 3)), obs=obs, obsm={"X_umap": rng.normal(size=(24, 2))})
+
+
+REAL = {"adata": _real_cells(), "groupby": "cell_type"}
 #: Picture, arguments, number of panels and a name that is coloured (None where numbers are).
 PICTURES = {
     "roc": (tm.pl.roc, {}, 1, "tcellmil"),
@@ -41,6 +50,9 @@ PICTURES = {
     "grn": (tm.pl.grn, {}, 4, "correlated positively"),
     "prune": (tm.pl.prune, {}, 3, "annotated directly"),
     "rank_expression": (tm.pl.rank_expression, {}, 1, None),
+    "confusion": (tm.pl.confusion, {"label_key": "cell_type", "key": "c2s_annotation"}, 1, None),
+    "generated": (tm.pl.generated, REAL, 1, None),
+    "generated on embedding": (tm.pl.generated, {**REAL, "basis": "umap"}, 2, "NK"),
 }
 
 
@@ -362,6 +374,10 @@ def _add_sentences(adata):
         "line": line | {"n_cells": 300, "n_genes": 100},
         "params": {"verb": "cell_sentences", "values": "counts"},
     }
+    types = adata.obs["cell_type"].cat.categories
+    wrong = np.random.default_rng(4).random(adata.n_obs) < 0.3
+    adata.obs["c2s_annotation"] = adata.obs["cell_type"].where(~wrong, types[0])
+    adata.uns["c2s_annotation"] = {"labels": np.array(types, dtype=object), "params": {"verb": "annotate_sentences"}}
 
 
 @pytest.fixture(autouse=True)
@@ -375,6 +391,12 @@ def closed_figures():
 @pytest.fixture(params=PICTURES)
 def name(request):
     """Of every picture in turn."""
+    return request.param
+
+
+@pytest.fixture(params=[name for name, (picture, *_) in PICTURES.items() if picture is not tm.pl.generated])
+def name_of_result(request):
+    """Of every picture that draws what a verb wrote."""
     return request.param
 
 

@@ -7,6 +7,7 @@ import tcellmil as tm
 
 #: Pictures of results that a MuData cannot hold: their verbs take a modality.
 OF_ONE_MODALITY = {"grn", "prune", "benchmark", "batch_effect", "rank_expression", "match_bulk"}
+OF_ONE_MODALITY |= {"confusion", "generated", "c2s_training"}
 ARGUMENTS = {
     "attention": {"basis": "prot:pca", "groupby": "cell_type"},
     "regulon_heatmap": {"groupby": "cell_type"},

@@ -44,7 +44,8 @@ def renamed(adata, names, key):
     adata.uns.update(uns)
     for name in list(adata.obs):
         adata.obs[re.sub("^tcellmil", lambda _: key, name)] = adata.obs[name]
-    adata.obs["cell_type"] = adata.obs["cell_type"].map(lambda name: names.get(name, name)).astype("category")
+    for column in ("cell_type", "c2s_annotation"):
+        adata.obs[column] = adata.obs[column].map(lambda name: names.get(name, name)).astype("category")
     adata.obsm[f"X_{key}_shap"] = adata.obsm["X_tcellmil_shap"]
     return adata
 

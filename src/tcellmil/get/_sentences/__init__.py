@@ -1,0 +1,1 @@
+"""Cell sentences, and what models made of them, as tables."""
