@@ -4,7 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from anndata import AnnData
 
+import tcellmil as tm
 from tcellmil.c2s._extra import PACKAGES, require_c2s, seeded
 from tcellmil.c2s._models._lora import add_adapter, drop_adapter, load_adapter, merge_adapter, save_adapter
 from tcellmil.c2s._models._pretrained import from_pretrained
@@ -24,7 +26,17 @@ ENTRIES = {
     "load_adapter": lambda: load_adapter(None, "x"),
     "save_language_model": lambda: save_language_model(None, "x"),
     "load_language_model": lambda: load_language_model("x"),
+    "C2S.from_pretrained": lambda: tm.model.C2S.from_pretrained("owner/name"),
+    "C2S.from_scratch": lambda: tm.model.C2S.from_scratch(sentences()),
+    "C2S.load": lambda: tm.model.C2S.load("x"),
 }
+
+
+def sentences():
+    adata = AnnData(np.eye(3, dtype="float32") + 0.5)
+    tm.pp.cell_sentences(adata, n_genes=2)
+    adata.obs["cell_type"] = ["a", "b", "b"]
+    return adata
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

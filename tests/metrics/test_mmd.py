@@ -48,7 +48,7 @@ def test_gaussians_have_the_value_of_their_formula(shift):
     assert abs(np.mean(drawn) - expected) < 4 * error and error < 0.003
 
 
-def test_one_distribution_is_zero_on_average_and_below_zero_half_of_the_time():
+def test_one_distribution_is_zero_on_average_and_below_zero_half_the_time():
     rng = np.random.default_rng(2)
     drawn = np.array([mmd(rng.normal(size=(20, 3)), rng.normal(size=(20, 3)), bandwidth=1.5) for _ in range(300)])
     assert abs(drawn.mean()) < 4 * drawn.std() / np.sqrt(300)

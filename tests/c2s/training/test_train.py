@@ -54,6 +54,17 @@ def test_the_loss_is_that_of_each_row_alone_on_its_answer(toy, architecture):
     assert loss.item() == pytest.approx(alone.item(), rel=1e-5)
 
 
+def test_answers_of_all_lengths_count_the_same(toy):
+    lm = toy.tiny()
+    rows = TokenRows.of([[3, 4, 5, 6, 7], [3, 4]], [[IGNORE, 4, 5, 6, 7], [IGNORE, 4]])
+    long, short = (answer_loss(lm, rows, np.array([i])) for i in range(2))
+    assert (long[1], short[1]) == (4, 1)
+    loss, n = answer_loss(lm, rows, np.arange(2), "examples")
+    assert n == 2 and loss.item() == pytest.approx((long[0] / 4 + short[0]).item(), rel=1e-5)
+    assert mean_loss(lm, rows, 2, "examples") == pytest.approx(loss.item() / 2, rel=1e-5)
+    assert mean_loss(lm, rows, 2) == pytest.approx((long[0] + short[0]).item() / 5, rel=1e-5)
+
+
 def test_the_gradient_is_that_of_the_loss_of_transformers(toy):
     ours, theirs = toy.tiny(), toy.tiny()
     rows = toy.examples(ours, n=5)
@@ -107,7 +118,7 @@ def test_without_validation_the_last_weights_are_kept(toy):
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(toy, monkeypatch):
     lm, losses, seen = toy.tiny(), iter([3.0, 1.0, 2.0, 2.5, 0.1]), []
 
-    def fake(lm, rows, batch_tokens):
+    def fake(lm, rows, batch_tokens, average):
         seen.append(digest(lm))
         return next(losses)
 

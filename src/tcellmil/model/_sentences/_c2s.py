@@ -59,7 +59,7 @@ class C2S(TrainedModel):
     >>> model = tm.model.C2S.from_scratch(adata, size={"hidden_size": 16})
     >>> model.train(adata, donor_key="patient", max_epochs=1, lr=3e-3, progress=False)
     >>> model.annotate(adata, "cell_type").shape
-    (180, 4)
+    (180, 10)
     """
 
     @classmethod

@@ -85,7 +85,7 @@ def annotate_sentences(
     >>> model = tm.model.C2S.from_scratch(adata, size={"hidden_size": 16})
     >>> tm.tl.annotate_sentences(adata, model, "cell_type", progress=False)
     >>> adata.obsm["X_c2s_annotation"].shape
-    (180, 4)
+    (180, 10)
     """
     found = model.annotate(adata, label_key, labels=labels, task=task, texts=texts, key=key, progress=progress)
     values, names = found.to_numpy(), np.array(found.columns, dtype=object)
