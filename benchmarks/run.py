@@ -21,6 +21,7 @@ SCRIPTS = (
     "fit_ratio",
     "c2s_generation",
     "c2s_training",
+    "c2s_accuracy",
 )
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4},
     "small": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 8},
 }
+#: One vector of a gene, for reading and for writing it; and what few cells need against overfitting.
+DEFAULTS = {"tie_word_embeddings": True, "attention_dropout": 0.1}
 
 #: Options that follow from the tokenizer.
 OF_TOKENIZER = ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")
@@ -51,7 +53,9 @@ def from_scratch(
     size
         ``"tiny"`` (2 layers of 64), ``"small"`` (6 of 256), or a dict of sizes under the names that transformers gives
         them, such as ``{"hidden_size": 32}``; what it leaves out is that of ``"tiny"``. Any other option of the
-        architecture's configuration may stand in it too, such as ``tie_word_embeddings``.
+        architecture's configuration may stand in it too, such as ``attention_dropout`` (here 0.1), or
+        ``tie_word_embeddings`` (here ``True``: one table of tokens for input and output, from which more is learned
+        about each gene of few cells).
     architecture
         ``"llama"``; ``"gpt_neox"`` (that of Pythia) and ``"gemma2"``, the two of C2S-Scale.
     context
@@ -134,7 +138,7 @@ def _config(
     unknown = [name for name in size if name not in known]
     if unknown:
         raise TypeError(f"size has no options {some(unknown)}; {architecture} has {some(sorted(known), 60)}")
-    options = SIZES["tiny"] | {"max_position_embeddings": context} | dict(size)
+    options = SIZES["tiny"] | DEFAULTS | {"max_position_embeddings": context} | dict(size)
     head, rest = divmod(int(options["hidden_size"]), int(options["num_attention_heads"]))
     if rest or head < 1:
         raise ValueError(

@@ -162,6 +162,10 @@ class _Run:
             **{f"{name}=": value for name, value in training.as_dict().items() if name != "checkpoint_steps"},
         }
 
+    @property
+    def _keeps_best(self) -> bool:
+        return self.validation is not None and self.training.patience is not None
+
     def go(self, folder: Path | None, progress: bool) -> None:
         """Train to the end, and leave the model with its best weights and without gradients."""
         from tqdm.auto import tqdm
@@ -250,12 +254,13 @@ class _Run:
             loss = mean_loss(self.lm, self.validation, self.training.batch_tokens, self.training.average)
         row |= {"validation_loss": loss, "lr": self.optimizer.param_groups[0]["lr"]}
         self.history.epochs.append(row)
-        if loss < self.best_loss or self.validation is None:
+        if loss < self.best_loss or not self._keeps_best:
             self.best_loss, self.waited, self.history.best_epoch = min(loss, self.best_loss), 0, self.epoch
-            self.best = None if self.validation is None else copied(self.weights)
+            self.best = copied(self.weights) if self._keeps_best else None
         else:
             self.waited += 1
-        self.history.stopped = self.waited >= self.training.patience and self.step < self.n_steps
+        waited_enough = self._keeps_best and self.waited >= self.training.patience
+        self.history.stopped = waited_enough and self.step < self.n_steps
         self.done = self.history.stopped or self.step >= self.n_steps
         self.epoch, self.n_done, self.epoch_loss, self.epoch_weight = self.epoch + 1, 0, 0.0, 0
 

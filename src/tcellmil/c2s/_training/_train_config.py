@@ -39,7 +39,8 @@ class LanguageTraining:
     max_grad_norm
         The gradient is scaled down to this norm where it is larger.
     patience
-        Epochs without a lower validation loss before training stops; without validation examples all epochs are run.
+        Epochs without a lower validation loss before training stops; the weights of the epoch of the lowest are kept.
+        ``None``: all epochs are run and the last weights are kept, as without validation examples.
     seed
         Of the order of the examples, and of dropout where the model has any.
     checkpoint_steps
@@ -55,13 +56,13 @@ class LanguageTraining:
     average: Average = "examples"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    patience: int = 2
+    patience: int | None = 2
     seed: int = 0
     checkpoint_steps: int = 500
 
     def __post_init__(self):
         for name in ("max_epochs", "batch_tokens", "patience", "checkpoint_steps", "max_steps"):
-            if name != "max_steps" or self.max_steps is not None:
+            if name not in ("max_steps", "patience") or getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
         check_choice(self.average, choices(Average), "average")
         check_positive(self.lr, "lr")

@@ -148,6 +148,7 @@ class C2S(TrainedModel):
         texts: Mapping[str, str] | None = None,
         donor_key: str | None = None,
         validation: float = 0.2,
+        balance: bool = True,
         lora: Mapping[str, object] | bool | None = None,
         key: str = _keys.CELL_SENTENCE,
         checkpoint: str | Path | None = None,
@@ -158,8 +159,8 @@ class C2S(TrainedModel):
     ) -> None:
         """Teach the model to answer tasks about these cells; the loss is on the answers only.
 
-        Validation cells are those of whole donors, drawn with ``seed``; training stops early by their loss, and the
-        temperature of the labels is fitted on them. On an error or an interrupt the model is as it was.
+        Validation cells are those of whole donors, drawn with ``seed``; with a ``patience``, training stops early by
+        their loss, and the temperature of the labels is fitted on them. On an error or an interrupt the model is as it was.
 
         Parameters
         ----------
@@ -176,6 +177,9 @@ class C2S(TrainedModel):
             Column of ``obs`` with the donor. Without it, validation cells are drawn one by one, with a warning.
         validation
             Share of the donors that are held out; 0 for none, and then all epochs are run.
+        balance
+            Where a prompt of one cell names a value, such as the type of a cell to be written, rare values come as
+            often as the mean over all values. Labels that are asked for stay as frequent as they are.
         lora
             ``True`` or options of :class:`peft.LoraConfig`: train an adapter of low rank, the weights stay as they are.
         key
@@ -183,7 +187,9 @@ class C2S(TrainedModel):
         checkpoint, resume, accelerator, progress
             See :func:`tcellmil.c2s.train_rows`.
         **training
-            See :class:`tcellmil.c2s.LanguageTraining`: ``max_epochs``, ``lr``, ``batch_tokens``, ``seed``, ...
+            See :class:`tcellmil.c2s.LanguageTraining`: ``max_epochs``, ``lr``, ``batch_tokens``, ``seed``, ... Random
+            weights are trained for 8 epochs in batches of 512 tokens by default, with a learning rate of 2e-3, a weight
+            decay of 0.1 and ``patience=None``; adapters with a learning rate of 2e-4; other weights as in the paper.
 
         Raises
         ------
@@ -208,6 +214,7 @@ class C2S(TrainedModel):
             record,
             donor_key=donor_key,
             validation=validation,
+            balance=balance,
             lora=lora,
             checkpoint=checkpoint,
             resume=resume,
