@@ -59,7 +59,7 @@ def measured(name: str, adata: anndata.AnnData, held_out: np.ndarray) -> tuple[f
     model = tm.model.C2S.from_scratch(train)
     model.train(train, validation=0.1, progress=False)
     seconds = time.perf_counter() - start
-    tm.tl.annotate_sentences(test, model, progress=False)
+    tm.tl.annotate_sentences(test, model, n_wordings=None, progress=False)
     found = tm.get.annotation_metrics(test, "cell_type").loc["accuracy"]
     written = tm.tl.generate_cells(model, 100 * len(types), {"cell_type": np.repeat(types, 100)}, progress=False)
     nearest = {
@@ -69,8 +69,8 @@ def measured(name: str, adata: anndata.AnnData, held_out: np.ndarray) -> tuple[f
     }
     print(
         f"{name}: accuracy {found['value']:.3f} [{found['ci_low']:.3f}, {found['ci_high']:.3f}] of {len(test)} cells, "
-        f"logistic regression {simple:.3f}, ratio {found['value'] / simple:.3f}; {nearest['all']} of {len(types)} types "
-        f"nearest to themselves ({nearest['held-out']} among held-out cells); {len(model.history)} epochs in "
+        f"logistic regression {simple:.3f}, ratio {found['value'] / simple:.3f}; {nearest['all']} of {len(types)} "
+        f"types nearest to themselves ({nearest['held-out']} among held-out cells); {len(model.history)} epochs in "
         f"{seconds:.0f} s",
         flush=True,
     )

@@ -118,11 +118,15 @@ def test_docstring_examples_run(module, tmp_path, monkeypatch, networks_once):
 
 @quiet
 def test_example_of_the_readme_runs(small):
-    (example,) = code_blocks(ROOT / "README.md")
+    example, sentences = code_blocks(ROOT / "README.md")
     names = {}
     exec(example, names)
     assert (small / "result.h5ad").stat().st_size > 0
     assert {"regulons", "tcellmil", "tcellmil_perturbation"} <= set(names["adata"].uns)
+    trained = 'donor_key="patient")'
+    assert trained in sentences
+    exec(sentences.replace(trained, f"{trained[:-1]}, max_steps=2)"), names)
+    assert names["cells"].n_obs == 50 and {"c2s_annotation", "c2s_mil"} <= set(names["adata"].uns)
 
 
 @pytest.mark.slow

@@ -32,11 +32,33 @@ def test_a_trained_model_learns_and_names_held_out_donors(trained):
     assert donor.startswith("P") and trained.record["temperatures"]["cell_type_annotation"] > 0
 
 
+def test_rare_conditions_come_as_often_as_the_mean(cells):
+    from tcellmil.model._sentences._teach import balanced
+
+    table = pd.DataFrame({"type": ["B"] * 10 + ["T"] * 6 + ["NK"] * 2})
+    rows = balanced(table, ["type"], 0)
+    assert table["type"].iloc[rows].value_counts().to_dict() == {"B": 10, "T": 6, "NK": 6}
+    assert rows[:18].tolist() == list(range(18)) and set(rows[18:]) == {16, 17}
+    np.testing.assert_array_equal(balanced(table, [], 0), np.arange(18))
+    missing = table.assign(type=["B"] * 4 + [None] * 14)
+    np.testing.assert_array_equal(balanced(missing, ["type"], 0), np.arange(18))
+
+
 def test_probabilities_are_of_the_labels_and_sum_to_one(trained, cells):
     found = trained.annotate(cells, progress=False)
     assert list(found.columns) == sorted(cells.obs["cell_type"].unique()) and found.columns.name == "cell_type"
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     pd.testing.assert_frame_equal(found, trained.annotate(cells, "cell_type", progress=False))
+
+
+def test_several_wordings_are_averaged(trained, cells):
+    few = cells[:5].copy()
+    one, same, several = (trained.annotate(few, n_wordings=n, progress=False) for n in (1, 1, None))
+    pd.testing.assert_frame_equal(one, same)
+    assert (one != several).any(axis=None)
+    np.testing.assert_allclose(several.sum(axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="n_wordings=0"):
+        trained.annotate(few, n_wordings=0, progress=False)
 
 
 def test_a_saved_model_answers_the_same(trained, cells, tmp_path):

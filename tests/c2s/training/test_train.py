@@ -128,6 +128,20 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(toy, monkeypatch):
     assert digest(lm) == seen[1] != seen[3]
 
 
+def test_without_patience_all_epochs_are_run_and_the_last_weights_kept(toy, monkeypatch):
+    lm, losses, seen = toy.tiny(), iter([1.0, 2.0, 3.0, 4.0]), []
+
+    def fake(lm, rows, batch_tokens, average):
+        seen.append(digest(lm))
+        return next(losses)
+
+    monkeypatch.setattr(_train, "mean_loss", fake)
+    history = toy.run(lm, max_epochs=4, patience=None)
+    assert not history.stopped and history.best_epoch == 4
+    assert history.frame()["validation_loss"].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert digest(lm) == seen[3]
+
+
 def test_one_seed_gives_the_same_and_leaves_global_numbers_alone(toy):
     torch.manual_seed(11)
     before = torch.get_rng_state()

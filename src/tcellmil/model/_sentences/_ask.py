@@ -52,9 +52,16 @@ def labels_of(obs: pd.DataFrame, column: str) -> list[str]:
 
 
 def prompts_of(
-    task: Task, cells: Cells, lm: LanguageModel, table: GeneTable, record: Mapping, reserved: int = 0
+    task: Task,
+    cells: Cells,
+    lm: LanguageModel,
+    table: GeneTable,
+    record: Mapping,
+    *,
+    wording: int = 0,
+    reserved: int = 0,
 ) -> list[np.ndarray]:
-    """Tokens of the prompt of each cell, in the first wording, with room for an answer.
+    """Tokens of the prompt of each cell in one wording, with room for an answer.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def prompts_of(
         if field in task.asks or column is None or column in cells.table
     }
     about = {"columns": columns, "texts": record.get("texts")}
-    examples = build_examples(task, cells.table, cells.ids, **about, wording=0, answers=False)
+    examples = build_examples(task, cells.table, cells.ids, **about, wording=wording, answers=False)
     return [encode_prompt(example, table, lm.context, reserved=reserved)[0] for example in examples]
 
 
@@ -81,14 +88,21 @@ def score_labels(
     table: GeneTable,
     record: Mapping,
     *,
+    n_wordings: int | None = 1,
     progress: bool,
 ) -> np.ndarray:
-    """``(n_cells, n_labels)``: log-probability of each label, whole, as an answer about each cell."""
+    """``(n_cells, n_labels)``: log-probability of each label, whole, as an answer about each cell.
+
+    Of several wordings, it is the mean.
+    """
     (field,) = task.answers
     answers = [task.answer_with(**{field: label}) if isinstance(label, str) else label for label in labels]
     longest = max((len(table.whole([text])[0]) for text in answers if isinstance(text, str)), default=0) + 1
-    prompts = prompts_of(task, cells, lm, table, record, reserved=longest)
-    return label_log_probabilities(lm.model, lm.tokenizer, prompts, answers, progress=progress)
+    scores = []
+    for wording in range(len(task.wordings) if n_wordings is None else min(n_wordings, len(task.wordings))):
+        prompts = prompts_of(task, cells, lm, table, record, wording=wording, reserved=longest)
+        scores.append(label_log_probabilities(lm.model, lm.tokenizer, prompts, answers, progress=progress))
+    return np.mean(scores, axis=0)
 
 
 def write_cells(

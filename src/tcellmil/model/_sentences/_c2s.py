@@ -160,7 +160,8 @@ class C2S(TrainedModel):
         """Teach the model to answer tasks about these cells; the loss is on the answers only.
 
         Validation cells are those of whole donors, drawn with ``seed``; with a ``patience``, training stops early by
-        their loss, and the temperature of the labels is fitted on them. On an error or an interrupt the model is as it was.
+        their loss, and the temperature of the labels is fitted on them. On an error or an interrupt the model is as it
+        was.
 
         Parameters
         ----------
@@ -231,6 +232,7 @@ class C2S(TrainedModel):
         labels: Sequence[str] | None = None,
         task: TaskOrName = "cell_type_annotation",
         texts: Mapping[str, str] | None = None,
+        n_wordings: int | None = 1,
         key: str = _keys.CELL_SENTENCE,
         progress: bool = True,
     ) -> pd.DataFrame:
@@ -252,6 +254,9 @@ class C2S(TrainedModel):
             A task about one cell that answers with one field.
         texts
             Text of a field that holds for all cells; by default as in training.
+        n_wordings
+            Wordings of the question to ask each cell in, whose log-probabilities are averaged; ``None`` for all. The
+            answer then depends less on how it was asked, and takes as many times as long.
         key
             Name of the sentences.
         progress
@@ -268,6 +273,8 @@ class C2S(TrainedModel):
         """
         (task,) = self._tasks(task)
         name = one_field(task.answers, task.name)
+        if n_wordings is not None:
+            check_count(n_wordings, "n_wordings")
         if label_key is not None and labels is not None:
             raise ValueError("give label_key or labels, not both")
         if label_key is not None:
@@ -278,7 +285,8 @@ class C2S(TrainedModel):
                 raise ValueError(f"the model was not trained on labels of {name!r}; name them: labels=[...]")
         lm, cells = self._read(adata, key)
         table, record = GeneTable(lm.tokenizer, lm.words), self._record_with(texts)
-        scores = score_labels(task, cells, list(labels), lm, table, record, progress=progress)
+        how = {"n_wordings": n_wordings, "progress": progress}
+        scores = score_labels(task, cells, list(labels), lm, table, record, **how)
         probabilities = label_probabilities(scores, self.record.get("temperatures", {}).get(task.name, 1.0))
         return pd.DataFrame(probabilities, index=adata.obs_names, columns=pd.Index(list(labels), name=name))
 

@@ -31,6 +31,7 @@ def annotate_sentences(
     labels: Sequence[str] | None = None,
     task: str | Task = "cell_type_annotation",
     texts: Mapping[str, str] | None = None,
+    n_wordings: int | None = 1,
     key: str = _keys.CELL_SENTENCE,
     key_added: str = _keys.C2S_ANNOTATION,
     progress: bool = True,
@@ -55,6 +56,9 @@ def annotate_sentences(
         A task about one cell that answers with one field.
     texts
         Text of a field that holds for all cells; by default as in training.
+    n_wordings
+        Wordings of the question to ask each cell in, whose log-probabilities are averaged; ``None`` for all. The answer
+        then depends less on how it was asked, and takes as many times as long.
     key
         Name of the sentences.
     key_added
@@ -87,7 +91,9 @@ def annotate_sentences(
     >>> adata.obsm["X_c2s_annotation"].shape
     (180, 10)
     """
-    found = model.annotate(adata, label_key, labels=labels, task=task, texts=texts, key=key, progress=progress)
+    found = model.annotate(
+        adata, label_key, labels=labels, task=task, texts=texts, n_wordings=n_wordings, key=key, progress=progress
+    )
     values, names = found.to_numpy(), np.array(found.columns, dtype=object)
     best = values.argmax(axis=1)
     label = pd.Categorical.from_codes(best, categories=list(names))
