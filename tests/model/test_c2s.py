@@ -27,6 +27,7 @@ def trained(cells):
 
 def test_a_trained_model_learns_and_names_held_out_donors(trained):
     assert list(trained.history.columns) == ["step", "train_loss", "validation_loss", "lr"]
+    assert trained.best_epoch == len(trained.history) == 2
     assert trained.history["train_loss"].iloc[-1] < trained.history["train_loss"].iloc[0]
     (donor,) = trained.record["validation_donors"]
     assert donor.startswith("P") and trained.record["temperatures"]["cell_type_annotation"] > 0

@@ -35,7 +35,7 @@ def real(pictures):
 def model():
     loss = [3.0, 2.0, 1.5, 1.7]
     table = {"step": 10, "train_loss": [2.9, 1.8, 1.2, 0.9], "validation_loss": loss, "lr": 1e-3}
-    return SimpleNamespace(history=pd.DataFrame(table, index=pd.Index([1, 2, 3, 4], name="epoch")))
+    return SimpleNamespace(history=pd.DataFrame(table, index=pd.Index([1, 2, 3, 4], name="epoch")), best_epoch=3)
 
 
 def test_colours_and_numbers_are_shares_of_the_true_label(complete):
@@ -176,7 +176,7 @@ def test_losses_are_drawn_by_epoch_and_the_kept_one_is_marked(model):
 
 
 def test_without_validation_the_last_epoch_is_kept(model):
-    model.history["validation_loss"] = np.nan
+    model.history["validation_loss"], model.best_epoch = np.nan, 4
     ax = tm.pl.c2s_training(model, show=False)
     assert [line.get_label() for line in ax.get_lines()] == ["training", "epoch kept"]
     assert ax.get_title() == "Epoch 4 of 4 kept"

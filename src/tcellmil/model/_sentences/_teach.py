@@ -97,6 +97,7 @@ def teach(
     try:
         options = {"checkpoint": checkpoint, "resume": resume, "accelerator": accelerator, "progress": progress}
         history = train_rows(taught, *rows, config, **options)
+        record["best_epoch"] = history.best_epoch
         record["history"] = [_finite(epoch) for epoch in history.epochs]
         record["temperatures"] = _temperatures(taught, tasks, parts[1], table, record)
     except BaseException:

@@ -60,6 +60,11 @@ class TrainedModel:
         return pd.DataFrame(self.record.get("history", []), columns=list(HISTORY)).set_index("epoch").astype(float)
 
     @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept."""
+        return self.record.get("best_epoch")
+
+    @property
     def line(self) -> RankLine | None:
         """From position in a sentence to expression, as fitted on the cells that were trained on."""
         return RankLine.from_dict(self.record["line"]) if "line" in self.record else None

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
         """What has been trained, such as :class:`tcellmil.model.C2S`."""
 
         history: pd.DataFrame
+        best_epoch: int
 
 
 @picture
 def c2s_training(model: HasHistory, *, canvas: Canvas) -> None:
     """Draw the losses of a language model of cells over the epochs of its training.
 
-    Reads ``model.history``. The dotted line is at the epoch whose weights were kept: that of the lowest loss on
-    validation cells or, without them, the last. Losses are of the last training, per token of an answer, in nats.
+    Reads ``model.history`` and ``model.best_epoch``. The dotted line is at the epoch whose weights were kept: that of
+    the lowest loss on validation cells or, without them or with ``patience=None``, the last. Losses are of the last
+    training, per token of an answer, in nats.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def c2s_training(model: HasHistory, *, canvas: Canvas) -> None:
     from matplotlib.ticker import MaxNLocator
 
     table = _history(model)
-    kept = table["validation_loss"].idxmin() if table["validation_loss"].notna().any() else table.index[-1]
+    kept = model.best_epoch
     colors = canvas.colors(COLORS)
     panel = canvas.axis((4.2, 3.4))
     for column, name in LOSSES.items():
