@@ -135,6 +135,27 @@ def test_genes_are_matched_by_name(trained, cells):
         trained.annotate(renamed, progress=False)
 
 
+def test_a_released_model_writes_cells_once_it_knows_the_genes(cells, tmp_path):
+    scratch = tm.model.C2S.from_scratch(cells, size=SIZE)
+    scratch.lm.model.save_pretrained(tmp_path / "released")
+    scratch.lm.tokenizer.save_pretrained(tmp_path / "released")
+    model = tm.model.C2S.from_pretrained(tmp_path / "released")
+    ask = {"condition": {"cell_type": "CD56+ NK"}, "n_genes": 5, "progress": False}
+    with pytest.raises(ValueError, match="has seen no cells, .* run train or use_cells"):
+        model.generate(1, **ask)
+    with pytest.raises(KeyError, match="'nothing'"):
+        model.use_cells(cells, key="nothing")
+    model.use_cells(cells)
+    assert model.line.as_dict() == cells.uns["cell_sentence"]["line"] and len(model.lm.words) == cells.n_vars
+    assert (model.generate(2, **ask).obsm["X_cell_sentence"] >= 0).any(axis=1).all()
+    other = cells.copy()
+    other.uns["cell_sentence"] = dict(cells.uns["cell_sentence"])
+    words = [f"X{i}" for i in range(cells.n_vars)]
+    other.uns["cell_sentence"]["vocabulary"] = cells.uns["cell_sentence"]["vocabulary"].assign(word=words)
+    with pytest.raises(ValueError, match="tokenizer does not know 765 of 765 genes"):
+        model.use_cells(other)
+
+
 def test_a_part_of_the_genes_is_told(cells):
     half = cells[:, : cells.n_vars // 2].copy()
     half = half[np.asarray((half.X > 0).sum(axis=1)).ravel() > 0].copy()

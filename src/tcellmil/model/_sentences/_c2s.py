@@ -339,7 +339,9 @@ class C2S(TrainedModel):
 
         (task,), n = self._tasks(task), check_count(n, "n")
         if self.line is None or not self.lm.words:
-            raise ValueError("the model has seen no cells, so there is no line back to expression; train it first")
+            raise ValueError(
+                "the model has seen no cells, so there is no line back to expression; run train or use_cells"
+            )
         n_genes = int(self.record["n_genes"]) if n_genes is None else check_count(n_genes, "n_genes")
         conditions = per_cell(condition or {}, n)
         options = {"temperature": temperature, "top_p": top_p, "constrain": constrain, "engine": engine}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tcellmil import _keys
 from tcellmil.c2s import (
     LanguageModel,
     RankLine,
@@ -78,6 +79,28 @@ class TrainedModel:
         """Which model this is, for a record: where it is from, its architecture, and a digest of its weights."""
         source = str(self.lm.meta.get("source", ""))
         return {"source": source, "architecture": self.lm.architecture, "weights": self.lm.digest()}
+
+    def use_cells(self, adata: AnnData, *, key: str = _keys.CELL_SENTENCE) -> None:
+        """Take over the genes of these cells and their line back to expression, without training.
+
+        A released model needs it before it can write cells; :meth:`train` does it by itself.
+
+        Parameters
+        ----------
+        adata
+            Cells with sentences of :func:`tcellmil.pp.cell_sentences`.
+        key
+            Name of the sentences.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If there are no sentences, or the model's tokenizer does not know all of the genes.
+        """
+        sentences = sentences_of(adata, key)
+        lm = self.lm.with_words(sentences.words.tolist())
+        about = {"line": sentences.line.as_dict(), "n_genes": int(sentences.ids.shape[1])}
+        self.lm, self.record = lm, {**self.record, **about}
 
     def merge(self) -> None:
         """Add a LoRA adapter to the weights; the model answers as before."""
