@@ -100,7 +100,11 @@ def test_the_verb_writes_labels_probabilities_and_the_model(trained, cells):
     probabilities, labels = adata.obsm["X_c2s_annotation"], adata.uns["c2s_annotation"]["labels"]
     assert adata.obs["c2s_annotation"].tolist() == [labels[i] for i in probabilities.argmax(axis=1)]
     np.testing.assert_array_equal(adata.obs["c2s_annotation_probability"], probabilities.max(axis=1))
-    assert adata.uns["c2s_annotation"]["params"]["weights"] == trained.lm.digest()
+    params = adata.uns["c2s_annotation"]["params"]
+    assert params["weights"] == trained.lm.digest()
+    assert {"label_key", "labels", "task", "texts", "n_wordings", "key"} <= set(params)
+    for value in params.values():
+        assert type(value) in (str, bool, int, float) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 def test_an_adapter_leaves_the_weights_and_can_be_merged(cells, tmp_path):

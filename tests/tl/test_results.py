@@ -89,7 +89,9 @@ def test_every_verb_writes_one_dict_of_flat_tables_and_params(explored):
 
 
 def test_every_verb_with_a_result_of_its_own_is_in_this_file():
-    assert set(RESULTS) | {"fit_mil", "predict", "sentences_to_expression"} == set(tm.tl.__all__)
+    of_language_models = {"annotate_sentences", "embed_sentences", "generate_cells"}  # tests/model/test_c2s.py
+    others = {"fit_mil", "predict", "sentences_to_expression"} | of_language_models
+    assert set(RESULTS) | others == set(tm.tl.__all__)
 
 
 @pytest.mark.parametrize("verb", RESULTS)

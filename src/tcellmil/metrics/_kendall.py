@@ -52,7 +52,7 @@ def kendall_tau(real: Values, generated: Values, *, by: Labels | None = None) ->
     >>> real = sentence_ranks(np.array([[0, 1, 2], [0, 1, 2]]), n_genes=4)
     >>> generated = sentence_ranks(np.array([[0, 1, 2], [2, 1, -1]]), n_genes=4)
     >>> kendall_tau(real, generated).round(3)
-    array([1. , 0.167])
+    array([ 1.   , -0.167])
     """
     excess, n_pairs, _ = _concordance(real, generated)
     return average_by(excess / n_pairs, by)

@@ -65,7 +65,14 @@ def from_pretrained(path_or_hub_id: str | Path, *, dtype: str = "auto", **kwargs
 
     Examples
     --------
-    >>> lm = from_pretrained("path/to/C2S-Scale-Pythia-1b-pt")  # doctest: +SKIP
+    >>> from tempfile import TemporaryDirectory
+    >>> from tcellmil.c2s import from_scratch
+    >>> made = from_scratch(["CD3D", "MS4A1"], size={"hidden_size": 16}, context=32)
+    >>> with TemporaryDirectory() as folder:
+    ...     paths = made.model.save_pretrained(folder), made.tokenizer.save_pretrained(folder)
+    ...     lm = from_pretrained(folder)
+    >>> lm.architecture, lm.context
+    ('llama', 32)
     """
     require_c2s()
     refused = [name for name in kwargs if name in REFUSED]

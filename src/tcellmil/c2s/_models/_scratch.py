@@ -76,7 +76,7 @@ def from_scratch(
     >>> lm.tokenizer.tokenize("HLA-A CD3D B cell CD8")
     ['HLA-A', 'CD3D', 'B', 'cell', '<unk>']
     >>> lm.architecture, lm.context, lm.n_parameters
-    ('llama', 32, 29072)
+    ('llama', 32, 26832)
     """
     require_c2s()
     check_choice(architecture, choices(Architecture), "architecture")
