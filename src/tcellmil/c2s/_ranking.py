@@ -170,9 +170,12 @@ def _rank_cells(values, genes, start, skip, keys, gene_keys, seed, random, ids, 
     for cell in numba.prange(ids.shape[0]):
         row, columns = values[start[cell] : start[cell + 1]], genes[start[cell] : start[cell + 1]]
         order = _random_order(columns, keys[cell], gene_keys, seed) if random else np.empty(0, np.uint64)
-        heap, n = ids[cell], 0
+        heap, n, least = ids[cell], 0, row.dtype.type(0)
         for position in range(row.size):
             value = row[position]
+            # Most values end here. Columns are in order: of equal values, a later one comes after those that are kept.
+            if 0 <= value < least or (value == least and not random):
+                continue
             if not 0 <= value < np.inf:
                 wrong[cell, 0 if -np.inf < value < 0 else 1] += 1
             elif value == 0 or skip[columns[position]]:
@@ -182,9 +185,11 @@ def _rank_cells(values, genes, start, skip, keys, gene_keys, seed, random, ids, 
                 n += 1
                 if n == n_genes:
                     _make_heap(heap, n, row, columns, order)
+                    least = row[heap[0]]
             elif _is_before(position, heap[0], row, columns, order):
                 heap[0] = position
                 _sink(heap, 0, n, row, columns, order)
+                least = row[heap[0]]
         if n < n_genes:
             _make_heap(heap, n, row, columns, order)
         for last in range(n - 1, 0, -1):  # the root comes last of those that are left
