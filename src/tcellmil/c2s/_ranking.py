@@ -169,7 +169,7 @@ def _rank_cells(values, bits, genes, start, skip, keys, gene_keys, seed, random,
     Of numbers of at least 0, the ``bits`` as whole numbers have the order of the numbers. Columns of a cell are in
     order, so that of equal values those in front come first.
     """
-    n_genes = ids.shape[1]
+    n_genes, skips = ids.shape[1], skip.any()
     for cell in numba.prange(ids.shape[0]):
         first, last = start[cell], start[cell + 1]
         row, columns = values[first:last], genes[first:last]
@@ -179,7 +179,7 @@ def _rank_cells(values, bits, genes, start, skip, keys, gene_keys, seed, random,
             value = row[position]
             if not 0 <= value < np.inf:
                 wrong[cell, 0 if -np.inf < value < 0 else 1] += 1
-            elif value > 0 and not skip[columns[position]]:
+            elif value > 0 and not (skips and skip[columns[position]]):
                 height[position] = bits[first + position]
                 n += 1
         least, n_ties = _kth_highest(height, n_genes) if n > n_genes else (bits.dtype.type(0), 0)
