@@ -31,8 +31,9 @@ def rank_genes(
 ) -> np.ndarray:
     """Find the genes with the highest values of each cell, in order.
 
-    Only values above 0 count: a zero is not expressed, stored or not. A heap of ``n_genes`` entries passes over the
-    values of a cell, so a row is never sorted whole; cells are independent, and any number of threads gives the same.
+    Only values above 0 count: a zero is not expressed, stored or not. The ``n_genes``-th highest value of a
+    cell is found by counting, and only what is chosen is sorted; cells are independent, and any number of threads gives
+    the same.
 
     Parameters
     ----------

@@ -13,9 +13,7 @@ from tcellmil._log import warn
 from tcellmil.c2s._tasks._examples import Example, longest, numbered
 from tcellmil.c2s._tasks._template import Piece
 from tcellmil.c2s._tokens._gene_table import GeneTable
-
-#: Label of a token that is not taught.
-IGNORE = -100
+from tcellmil.c2s._training._token_rows import IGNORE
 
 
 class Encoded(NamedTuple):
