@@ -52,6 +52,21 @@ def test_probabilities_are_of_the_labels_and_sum_to_one(trained, cells):
     pd.testing.assert_frame_equal(found, trained.annotate(cells, "cell_type", progress=False))
 
 
+@pytest.mark.parametrize("lora", [None, {"r": 2}])
+def test_an_interrupt_behind_the_training_leaves_the_model_as_it_was(cells, monkeypatch, lora):
+    from tcellmil.model._sentences import _teach
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    model = tm.model.C2S.from_scratch(cells, size=SIZE)
+    before, record = model.lm.digest(), dict(model.record)
+    monkeypatch.setattr(_teach, "_temperatures", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(cells, donor_key="patient", lora=lora, **QUICK)
+    assert model.lm.digest() == before and model.record == record and not model.has_adapter
+
+
 def test_several_wordings_are_averaged(trained, cells):
     few = cells[:5].copy()
     one, same, several = (trained.annotate(few, n_wordings=n, progress=False) for n in (1, 1, None))

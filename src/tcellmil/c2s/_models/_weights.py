@@ -6,7 +6,8 @@ Names in a file are those of another version of a library; those of the live mod
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,6 +60,20 @@ def put_back(weights: Mapping[str, torch.Tensor], values: Mapping[str, torch.Ten
     with torch.no_grad():
         for name, w in weights.items():
             w.copy_(values[name])
+
+
+@contextmanager
+def as_before_on_error(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
+    """Give copies of the trained weights; on an error or an interrupt inside, the weights and mode are as before."""
+    start, was_training = copied(named_weights(model, trained=True)), model.training
+    try:
+        yield start
+    except BaseException:
+        for name, weight in named_weights(model, trained=True).items():
+            weight.data = start[name].to(weight.device)
+        model.zero_grad(set_to_none=True)
+        model.train(was_training)
+        raise
 
 
 def digest_of(weights: Mapping[str, torch.Tensor]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from tcellmil._devices import Accelerator
 from tcellmil.c2s._extra import require_c2s, seeded
 from tcellmil.c2s._language_model import LanguageModel
-from tcellmil.c2s._models._weights import copied, digest_of, named_weights, put_back
+from tcellmil.c2s._models._weights import as_before_on_error, copied, digest_of, named_weights, put_back
 
 from ._checkpoint import read_checkpoint, write_checkpoint
 from ._token_rows import TokenRows, token_batches
@@ -111,23 +111,13 @@ def train_rows(
     if validation is not None:
         validation.check(lm.vocab_size, lm.context, "validation examples")
     lm.to(accelerator)
-    types = {name: p.dtype for name, p in named_weights(lm.model, trained=True).items()}
-    if not types:
+    if not named_weights(lm.model, trained=True):
         raise ValueError("no weight of the model is trained; all of them are frozen")
-    start = copied(named_weights(lm.model, trained=True))
-    was_training = lm.model.training
-    try:
-        with seeded(training.seed):
-            run = _Run(lm, train, validation, training, start)
-            if checkpoint is not None and resume:
-                run.restore(read_checkpoint(Path(checkpoint), run.identity))
-            run.go(None if checkpoint is None else Path(checkpoint), progress)
-    except BaseException:
-        for name, p in named_weights(lm.model, trained=True).items():
-            p.data = start[name].to(p.device, types[name])
-        lm.model.zero_grad(set_to_none=True)
-        lm.model.train(was_training)
-        raise
+    with as_before_on_error(lm.model) as start, seeded(training.seed):
+        run = _Run(lm, train, validation, training, start)
+        if checkpoint is not None and resume:
+            run.restore(read_checkpoint(Path(checkpoint), run.identity))
+        run.go(None if checkpoint is None else Path(checkpoint), progress)
     return run.history
 
 

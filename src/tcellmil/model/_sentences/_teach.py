@@ -23,6 +23,7 @@ from tcellmil.c2s import (
     fit_label_temperature,
     train_rows,
 )
+from tcellmil.c2s._models._weights import as_before_on_error
 
 from ._ask import labels_of, score_labels
 from ._cells import Cells, validation_rows
@@ -96,10 +97,11 @@ def teach(
     taught = add_adapter(lm, None if lora is True else lora, seed=config.seed) if adapter else lm
     try:
         options = {"checkpoint": checkpoint, "resume": resume, "accelerator": accelerator, "progress": progress}
-        history = train_rows(taught, *rows, config, **options)
-        record["best_epoch"] = history.best_epoch
-        record["history"] = [_finite(epoch) for epoch in history.epochs]
-        record["temperatures"] = _temperatures(taught, tasks, parts[1], table, record)
+        with as_before_on_error(taught.model):
+            history = train_rows(taught, *rows, config, **options)
+            record["best_epoch"] = history.best_epoch
+            record["history"] = [_finite(epoch) for epoch in history.epochs]
+            record["temperatures"] = _temperatures(taught, tasks, parts[1], table, record)
     except BaseException:
         if adapter:
             drop_adapter(taught)
