@@ -33,6 +33,25 @@ def test_a_trained_model_learns_and_names_held_out_donors(trained):
     assert donor.startswith("P") and trained.record["temperatures"]["cell_type_annotation"] > 0
 
 
+def test_only_cells_that_are_learned_from_give_genes_their_first_vectors(cells, monkeypatch):
+    from tcellmil.model._sentences import _teach
+
+    read = []
+    monkeypatch.setattr(_teach, "add_gene_vectors", lambda lm, ids, *, seed: read.append(ids))
+    model = tm.model.C2S.from_scratch(cells, size=SIZE)
+    model.train(cells, donor_key="patient", start="random", **QUICK)
+    assert not read
+    model = tm.model.C2S.from_scratch(cells, size=SIZE)
+    model.train(cells, donor_key="patient", **QUICK)
+    learned = ~cells.obs["patient"].isin(model.record["validation_donors"])
+    np.testing.assert_array_equal(read, cells.obsm["X_cell_sentence"][None, learned])
+    model.train(cells, donor_key="patient", **QUICK)  # goes on from what was learned
+    model.train(cells, donor_key="patient", lora=True, **QUICK)
+    assert len(read) == 1
+    with pytest.raises(ValueError, match="start='warm' is not known; choose from 'cooccurrence', 'random'"):
+        model.train(cells, start="warm")
+
+
 def test_rare_conditions_come_as_often_as_the_mean(cells):
     from tcellmil.model._sentences._teach import balanced
 

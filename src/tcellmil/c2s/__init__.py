@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_answers._labels": ["fit_label_temperature", "label_log_probabilities", "label_probabilities"],
         "_language_model": ["LanguageModel"],
         "_models._scratch": ["from_scratch"],
+        "_models._gene_vectors": ["add_gene_vectors", "gene_vectors"],
         "_models._pretrained": ["from_pretrained"],
         "_models._lora": [
             "add_adapter",

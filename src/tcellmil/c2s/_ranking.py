@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numba
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from tcellmil._checks import check_choice, check_count
 from tcellmil._matrix import canonical_csr, native, row_blocks
@@ -90,15 +91,15 @@ def rank_genes(
     seed, keys, gene_keys = _checked_seed(seed), _checked_keys(keys, n_cells), _checked_keys(gene_keys, n_columns)
 
     ids = np.empty((n_cells, n_genes), dtype=np.int32)
-    wrong = np.zeros((n_cells, 2), dtype=np.int32)
+    wrong = np.zeros((n_cells, 3), dtype=np.int32)
     for rows, block in blocks:
-        block = canonical_csr(block)
-        genes, start = (part.astype(np.int32, copy=False) for part in (block.indices, block.indptr))
-        values = _comparable(block.data)
-        bits = values.view(np.uint32 if values.dtype.itemsize == 4 else np.uint64)
-        of_ties = (keys[rows], gene_keys, seed, ties == "random")
-        _rank_cells(values, bits, genes, start, skip, *of_ties, ids[rows], wrong[rows])
-    negative, not_finite = wrong.sum(axis=0, dtype=np.int64)
+        of_ties = (skip, keys[rows], gene_keys, seed, ties == "random")
+        block = block if sparse.issparse(block) else canonical_csr(block)
+        _rank_block(block, *of_ties, ids[rows], wrong[rows])
+        if wrong[rows, 2].any():  # columns of a cell in any order, or stored twice
+            wrong[rows] = 0
+            _rank_block(canonical_csr(block), *of_ties, ids[rows], wrong[rows])
+    negative, not_finite, _ = wrong.sum(axis=0, dtype=np.int64)
     if negative or not_finite:
         raise ValueError(
             f"X holds {negative:,} negative and {not_finite:,} NaN or infinite values in "
@@ -155,6 +156,13 @@ def _checked_keys(keys: np.ndarray | None, n: int) -> np.ndarray:
     return keys.astype(np.uint64, copy=False)
 
 
+def _rank_block(block: sparse.csr_matrix | sparse.csr_array, *rest: object) -> None:
+    genes, start = (part.astype(np.int32, copy=False) for part in (block.indices, block.indptr))
+    values = _comparable(block.data)
+    bits = values.view(np.uint32 if values.dtype.itemsize == 4 else np.uint64)
+    _rank_cells(values, bits, genes, start, *rest)
+
+
 def _comparable(data: np.ndarray) -> np.ndarray:
     """Values in one of the two types for which the kernel is compiled, in the same order."""
     data = native(data)
@@ -165,31 +173,32 @@ def _comparable(data: np.ndarray) -> np.ndarray:
 
 @numba.njit(parallel=True, nogil=True, cache=True)
 def _rank_cells(values, bits, genes, start, skip, keys, gene_keys, seed, random, ids, wrong):  # pragma: no cover
-    """Fill ``ids``, and count the negative and the not finite values of each cell in ``wrong``.
+    """Fill ``ids``, and count in ``wrong`` the negative and not finite values, and columns that are not in order.
 
-    Of numbers of at least 0, the ``bits`` as whole numbers have the order of the numbers. Columns of a cell are in
-    order, so that of equal values those in front come first.
+    Of numbers of at least 0, the ``bits`` as whole numbers have the order of the numbers. Where columns of a cell are
+    in order, those in front come first among equal values.
     """
     n_genes, skips = ids.shape[1], skip.any()
     for cell in numba.prange(ids.shape[0]):
         first, last = start[cell], start[cell + 1]
         row, columns = values[first:last], genes[first:last]
-        height = np.zeros(row.size, bits.dtype)  # 0 for what is no word
-        n = 0
-        for position in range(row.size):
-            value = row[position]
-            if not 0 <= value < np.inf:
-                wrong[cell, 0 if -np.inf < value < 0 else 1] += 1
-            elif value > 0 and not (skips and skip[columns[position]]):
-                height[position] = bits[first + position]
-                n += 1
-        least, n_ties = _kth_highest(height, n_genes) if n > n_genes else (bits.dtype.type(0), 0)
-        chosen = np.empty(min(n, n_genes), np.int64)
+        height = np.empty(row.size, bits.dtype)
+        n, n_wrong, n_back = _heights(row, bits[first:last], columns, height)
+        if n_wrong > 0 or n_back > 0:
+            wrong[cell, 0] = (row < 0).sum() - (row == -np.inf).sum()
+            wrong[cell, 1] = n_wrong - wrong[cell, 0]
+            wrong[cell, 2] = n_back
+            continue
+        if skips:
+            n -= _left_out(columns, skip, height)
+        least, n_ties = _kth_highest(height, n_genes) if n > n_genes else (bits.dtype.type(1), 0)
+        chosen = np.empty(min(n, n_genes) + 1, np.int64)
         if random:
-            order = _random_order(columns, keys[cell], gene_keys, seed)
-            _choose(height, least, np.argsort(order, kind="mergesort"), n_ties, chosen)
+            order = np.argsort(_random_order(columns, keys[cell], gene_keys, seed), kind="mergesort")
+            _choose(height, least, order, n_ties if n > n_genes else n, chosen)
         else:
-            _choose(height, least, range(height.size), n_ties, chosen)
+            _choose(height, least, range(height.size), n_ties if n > n_genes else n, chosen)
+        chosen = chosen[:-1]
         if random or bits.itemsize > 4:
             chosen = chosen[np.argsort(~height[chosen], kind="mergesort")]
         else:
@@ -199,19 +208,43 @@ def _rank_cells(values, bits, genes, start, skip, keys, gene_keys, seed, random,
 
 
 @numba.njit
+def _heights(row, bits, columns, height):  # pragma: no cover
+    """Fill ``height``, 0 for what is no word; count words, wrong values, and columns that are not behind the last.
+
+    No step depends on a branch, so that many are taken at once.
+    """
+    n, n_wrong, n_back = np.int32(0), np.int32(0), np.int32(0)
+    for i in range(row.size):
+        word = row[i] > 0
+        n += np.int32(word)
+        n_wrong += np.int32(not ((row[i] >= 0) & (row[i] < np.inf)))
+        height[i] = bits[i] if word else 0
+    for i in range(1, row.size):
+        n_back += np.int32(columns[i] <= columns[i - 1])
+    return n, n_wrong, n_back
+
+
+@numba.njit
+def _left_out(columns, skip, height):  # pragma: no cover
+    """Make the heights of skipped columns 0, and count those that were words."""
+    n = 0
+    for i in range(columns.size):
+        if skip[columns[i]] and height[i] > 0:
+            height[i] = 0
+            n += 1
+    return n
+
+
+@numba.njit
 def _choose(height, least, order, n_ties, chosen):  # pragma: no cover
     """Positions of what is higher than the least that is chosen, and of the first of its ties, in the order given."""
-    n = 0
-    for position in order:
+    n, n_ties = 0, np.int64(n_ties)
+    for position in order:  # without branches: what is not chosen is written over by the next
         value = height[position]
-        if value < least or value == 0:
-            continue
-        if value == least:
-            if n_ties == 0:
-                continue
-            n_ties -= 1
+        tie = (value == least) & (n_ties > 0)
         chosen[n] = position
-        n += 1
+        n_ties -= np.int64(tie)
+        n += np.int64((value > least) | tie)
 
 
 @numba.njit

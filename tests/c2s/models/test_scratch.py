@@ -50,7 +50,7 @@ def test_an_architecture_has_the_sizes_and_answers_for_each_token(architecture):
     lm = build(architecture)
     assert (lm.architecture, lm.context, lm.words) == (architecture, 64, tuple(GENES))
     assert lm.vocab_size == len(lm.tokenizer) == 3 + len(GENES) + 4
-    assert lm.is_tied and lm.model.config.attention_dropout == 0.1
+    assert not lm.is_tied and lm.model.config.attention_dropout == 0.1
     logits = lm.model(torch.tensor([[3, 4, 5]])).logits
     assert logits.shape == (1, 3, lm.vocab_size) and logits.isfinite().all()
     assert lm.n_parameters < 40_000 and not lm.model.training
@@ -71,8 +71,8 @@ def test_sizes_are_named_or_taken_from_a_dict():
     tiny, small = build(size="tiny").model.config, build(size="small").model.config
     assert (tiny.hidden_size, tiny.num_hidden_layers) == (64, 2)
     assert (small.hidden_size, small.num_hidden_layers) == (256, 6)
-    odd = build(size={"num_hidden_layers": 1, "tie_word_embeddings": False})
-    assert (odd.model.config.hidden_size, odd.model.config.num_hidden_layers, odd.is_tied) == (64, 1, False)
+    odd = build(size={"num_hidden_layers": 1, "tie_word_embeddings": True})
+    assert (odd.model.config.hidden_size, odd.model.config.num_hidden_layers, odd.is_tied) == (64, 1, True)
 
 
 @pytest.mark.parametrize(

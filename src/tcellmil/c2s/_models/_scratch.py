@@ -25,8 +25,8 @@ SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4},
     "small": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 8},
 }
-#: One vector of a gene, for reading and for writing it; and what few cells need against overfitting.
-DEFAULTS = {"tie_word_embeddings": True, "attention_dropout": 0.1}
+#: A gene's vector for reading stays as it is when genes are written; and what few cells need against overfitting.
+DEFAULTS = {"tie_word_embeddings": False, "attention_dropout": 0.1}
 
 #: Options that follow from the tokenizer.
 OF_TOKENIZER = ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")
@@ -54,8 +54,8 @@ def from_scratch(
         ``"tiny"`` (2 layers of 64), ``"small"`` (6 of 256), or a dict of sizes under the names that transformers gives
         them, such as ``{"hidden_size": 32}``; what it leaves out is that of ``"tiny"``. Any other option of the
         architecture's configuration may stand in it too, such as ``attention_dropout`` (here 0.1), or
-        ``tie_word_embeddings`` (here ``True``: one table of tokens for input and output, from which more is learned
-        about each gene of few cells).
+        ``tie_word_embeddings`` (here ``False``: genes have one vector where they are read and another where they are
+        written).
     architecture
         ``"llama"``; ``"gpt_neox"`` (that of Pythia) and ``"gemma2"``, the two of C2S-Scale.
     context
@@ -76,7 +76,7 @@ def from_scratch(
     >>> lm.tokenizer.tokenize("HLA-A CD3D B cell CD8")
     ['HLA-A', 'CD3D', 'B', 'cell', '<unk>']
     >>> lm.architecture, lm.context, lm.n_parameters
-    ('llama', 32, 26832)
+    ('llama', 32, 26960)
     """
     require_c2s()
     check_choice(architecture, choices(Architecture), "architecture")

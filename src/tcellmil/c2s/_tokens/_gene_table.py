@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: What stands in front of a text of which the tokens in the middle of a text are wanted.
 _ANCHOR = "A"
-#: Words of a sentence with which the table is checked.
+#: Words of a sentence with which the table is made and checked.
 _CHECKED = 64
 #: Every so many texts one is tokenised as a whole too, and compared.
 _EVERY = 256
@@ -26,6 +26,13 @@ _EVERY = 256
 _KEPT = 1 << 16
 #: Sentences that the tokenizer gets at once.
 _CHUNK = 1024
+#: Token ids and nothing else: the other lists take the tokenizer most of its time.
+_ONLY_IDS = {
+    "add_special_tokens": False,
+    "return_attention_mask": False,
+    "return_token_type_ids": False,
+    "verbose": False,
+}
 
 
 class TokenIds(NamedTuple):
@@ -100,7 +107,7 @@ class GeneTable:
         self.exact = True
         self._texts: dict[tuple[str, bool], np.ndarray | None] = {}
         self._n_texts = 0
-        behind = self._spelled([f"{_ANCHOR} {word}" for word in self.words])
+        behind = self._behind_blanks()
         at_start = self.whole(list(self.words))
         if behind is None:
             self._leave_to_tokenizer("merges a gene with what stands before the blank in front of it")
@@ -118,8 +125,7 @@ class GeneTable:
         """Tokens of whole texts from the tokenizer itself, without special ones."""
         if not texts:
             return []
-        ids = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-        return [np.asarray(row, dtype=np.int32) for row in ids]
+        return [np.asarray(row, dtype=np.int32) for row in self.tokenizer(texts, **_ONLY_IDS)["input_ids"]]
 
     def text(self, pieces: Sequence[Piece]) -> np.ndarray:
         """Tokens of a text of numbered pieces, as the tokenizer gives them for the whole of it."""
@@ -185,13 +191,31 @@ class GeneTable:
         """Tokens of texts that begin with the anchor, without its own; ``None`` where one token has parts of both."""
         if not self.tokenizer.is_fast:
             return None
-        encoded = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        encoded = self.tokenizer(texts, return_offsets_mapping=True, **_ONLY_IDS)
         found = []
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
             n_anchor = sum(start < len(_ANCHOR) for start, _ in offsets)
             if any(end > len(_ANCHOR) for _, end in offsets[:n_anchor]):
                 return None
             found.append(np.asarray(ids[n_anchor:], dtype=np.int32))
+        return found
+
+    def _behind_blanks(self) -> list[np.ndarray] | None:
+        """Tokens of every word with the blank in front of it; ``None`` where one token has parts of two words."""
+        if not self.tokenizer.is_fast:
+            return None
+        parts = [self.words[start : start + _CHECKED] for start in range(0, len(self.words), _CHECKED)]
+        texts = [" ".join([_ANCHOR, *part]) for part in parts]
+        encoded = self.tokenizer(texts, return_offsets_mapping=True, **_ONLY_IDS)
+        found = []
+        for part, ids, offsets in zip(parts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            ends = np.cumsum([len(_ANCHOR), *(1 + len(word) for word in part)])
+            start, end = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
+            word = np.searchsorted(ends, end)
+            if (start < np.concatenate([[0], ends])[word]).any():
+                return None
+            of_words = np.searchsorted(word, np.arange(1, len(part) + 2))
+            found += [np.array(ids[a:b], dtype=np.int32) for a, b in zip(of_words, of_words[1:], strict=False)]
         return found
 
     def _begin(self) -> np.ndarray:
@@ -204,7 +228,10 @@ class GeneTable:
 
     def _unknown(self, spelled: list[np.ndarray]) -> np.ndarray:
         mark = self.tokenizer.unk_token_id
-        unknown = np.array([not len(ids) or (mark is not None and mark in ids) for ids in spelled], dtype=bool)
+        lengths = np.array([len(ids) for ids in spelled])
+        unknown = lengths == 0
+        if mark is not None:
+            unknown[np.repeat(np.arange(len(spelled)), lengths)[np.concatenate(spelled) == mark]] = True
         names = some(self.words[unknown])
         if unknown.all():
             raise ValueError(

@@ -10,31 +10,24 @@ import numpy as np
 import pandas as pd
 
 from tcellmil import _keys
-from tcellmil._checks import check_count
+from tcellmil._checks import check_choice, check_count, choices
 from tcellmil._isolation import isolated
 from tcellmil.c2s import (
     GeneTable,
     embed_prompts,
-    from_pretrained,
-    from_scratch,
     label_probabilities,
-    resolve_tasks,
 )
-from tcellmil.data import CellSentences
 
 from ._ask import labels_of, prompts_of, score_labels, write_cells
 from ._cells import one_field, per_cell
 from ._generated import generated_adata
-from ._teach import teach, training_of
-from ._trained_model import TASKS, TaskOrName, TrainedModel
-from ._vocabulary import context_of, texts_of
+from ._teach import Start, teach, training_of
+from ._trained_model import TaskOrName, TrainedModel
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from tcellmil._devices import Accelerator
-
-Prompts = Literal["tcellmil", "cell2sentence"]
 
 
 class C2S(TrainedModel):
@@ -62,82 +55,6 @@ class C2S(TrainedModel):
     (180, 10)
     """
 
-    @classmethod
-    def from_pretrained(
-        cls, path_or_hub_id: str | Path, *, dtype: str = "auto", prompts: Prompts = "tcellmil", **kwargs
-    ) -> C2S:
-        """Start from a released model: a folder, or a name on the Hugging Face hub.
-
-        Parameters
-        ----------
-        path_or_hub_id, dtype, **kwargs
-            See :func:`tcellmil.c2s.from_pretrained`.
-        prompts
-            Wordings of the tasks. ``"cell2sentence"`` reads those of the installed package cell2sentence, with which
-            the released C2S models were trained.
-
-        Raises
-        ------
-        ImportError, FileNotFoundError, ValueError
-            See :func:`tcellmil.c2s.from_pretrained`.
-
-        Examples
-        --------
-        >>> tm.model.C2S.from_pretrained("vandijklab/C2S-Pythia-410m-cell-type-prediction")  # doctest: +SKIP
-        """
-        resolve_tasks(TASKS, prompts)  # where cell2sentence is not installed, before gigabytes are read
-        return cls(from_pretrained(path_or_hub_id, dtype=dtype, **kwargs), {"prompts": prompts})
-
-    @classmethod
-    def from_scratch(
-        cls,
-        adata: AnnData,
-        *,
-        size: Literal["tiny", "small"] | Mapping[str, object] = "tiny",
-        architecture: Literal["llama", "gpt_neox", "gemma2"] = "llama",
-        tasks: TaskOrName | Iterable[TaskOrName] = TASKS,
-        columns: Mapping[str, str] | None = None,
-        texts: Mapping[str, str] | None = None,
-        context: int | None = None,
-        key: str = _keys.CELL_SENTENCE,
-        seed: int = 0,
-    ) -> C2S:
-        """Start from random weights, with a tokenizer in which every gene is one token.
-
-        The tokenizer knows the genes, the words of the tasks, and those of the columns that the tasks read; no other
-        word can be read or written later.
-
-        Parameters
-        ----------
-        adata
-            Cells with sentences of :func:`tcellmil.pp.cell_sentences`.
-        size, architecture
-            See :func:`tcellmil.c2s.from_scratch`.
-        tasks, columns, texts
-            As in :meth:`train`.
-        context
-            Tokens that the model takes at once; by default what the tasks need.
-        key
-            Name of the sentences.
-        seed
-            Of the weights.
-
-        Raises
-        ------
-        KeyError, ValueError, TypeError
-            If there are no sentences, a task or a column is not known, or sizes do not fit together.
-        """
-        tasks = resolve_tasks(tasks)
-        sentences = CellSentences.of(adata, key)
-        n_genes = sentences.ids.shape[1]
-        said = texts_of(tasks, adata.obs, columns, texts, n_genes)
-        context = context_of(tasks, said, n_genes) if context is None else check_count(context, "context")
-        made = {"size": size, "architecture": architecture, "context": context, "seed": seed}
-        lm = from_scratch(sentences.words.tolist(), said.all(), **made)
-        about = {"columns": dict(columns or {}), "texts": dict(texts or {}), "n_genes": n_genes}
-        start = {"start": [task.as_dict() for task in tasks], "line": sentences.line.as_dict()}
-        return cls(lm, start | about)
-
     @isolated
     def train(
         self,
@@ -148,7 +65,9 @@ class C2S(TrainedModel):
         texts: Mapping[str, str] | None = None,
         donor_key: str | None = None,
         validation: float = 0.2,
+        gene_sets: pd.DataFrame | None = None,
         balance: bool = True,
+        start: Start = "cooccurrence",
         lora: Mapping[str, object] | bool | None = None,
         key: str = _keys.CELL_SENTENCE,
         checkpoint: str | Path | None = None,
@@ -178,9 +97,16 @@ class C2S(TrainedModel):
             Column of ``obs`` with the donor. Without it, validation cells are drawn one by one, with a warning.
         validation
             Share of the donors that are held out; 0 for none, and then all epochs are run.
+        gene_sets
+            For tasks about gene sets: DataFrame ``source, target`` as of :func:`tcellmil.io.read_gmt`. Genes that the
+            model does not know are left out; of the sets, too, the share ``validation`` is held out, whole.
         balance
             Where a prompt of one cell names a value, such as the type of a cell to be written, rare values come as
             often as the mean over all values. Labels that are asked for stay as frequent as they are.
+        start
+            Where random weights begin that have learned nothing yet. ``"cooccurrence"``: genes that occur in the same
+            cells have similar vectors, see :func:`tcellmil.c2s.gene_vectors`; cells that validate are not read.
+            ``"random"``: as they are. Other weights and adapters begin as they are.
         lora
             ``True`` or options of :class:`peft.LoraConfig`: train an adapter of low rank, the weights stay as they are.
         key
@@ -203,6 +129,7 @@ class C2S(TrainedModel):
             If prompts are longer than the context and lose genes, cells lack a value, or the model does not know genes.
         """
         tasks = self._tasks(tasks)
+        check_choice(start, choices(Start), "start")
         config = training_of(self.lm, lora, training)
         lm, cells = self._read(adata, key)
         record = {**self.record, "columns": dict(self.record["columns"] if columns is None else columns)}
@@ -215,7 +142,9 @@ class C2S(TrainedModel):
             record,
             donor_key=donor_key,
             validation=validation,
+            gene_sets=gene_sets,
             balance=balance,
+            start=start,
             lora=lora,
             checkpoint=checkpoint,
             resume=resume,

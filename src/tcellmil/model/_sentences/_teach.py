@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,24 @@ from tcellmil.c2s import (
     Task,
     TokenRows,
     add_adapter,
+    add_gene_vectors,
     build_examples,
     drop_adapter,
     encode_examples,
     fit_label_temperature,
+    gene_set_examples,
     train_rows,
 )
 from tcellmil.c2s._models._weights import as_before_on_error
 
 from ._ask import labels_of, score_labels
 from ._cells import Cells, validation_rows
+from ._gene_sets import check_gene_sets, split_gene_sets
 
 if TYPE_CHECKING:
     from tcellmil._devices import Accelerator
 
+Start = Literal["cooccurrence", "random"]
 #: Learning rate and epochs of random weights, of an adapter, and of a trained model (Rizvi et al., section 4.3.5).
 SCRATCH = {"lr": 2e-3, "max_epochs": 8, "patience": None, "batch_tokens": 512, "weight_decay": 0.1}
 ADAPTER = {"lr": 2e-4}
@@ -38,10 +42,14 @@ ADAPTER = {"lr": 2e-4}
 CALIBRATED = 500
 
 
+def is_fresh(lm: LanguageModel) -> bool:
+    """Whether the weights were random at first."""
+    return lm.meta.get("source") == "scratch"
+
+
 def training_of(lm: LanguageModel, lora: object, given: Mapping[str, object]) -> LanguageTraining:
     """How to train, with defaults for what is trained."""
-    fresh = lm.meta.get("source") == "scratch" and not lora
-    return LanguageTraining(**({**(SCRATCH if fresh else ADAPTER if lora else {}), **given}))
+    return LanguageTraining(**({**(SCRATCH if is_fresh(lm) and not lora else ADAPTER if lora else {}), **given}))
 
 
 def teach(
@@ -53,7 +61,9 @@ def teach(
     *,
     donor_key: str | None,
     validation: float,
+    gene_sets: pd.DataFrame | None,
     balance: bool,
+    start: Start,
     lora: Mapping[str, object] | bool | None,
     checkpoint: str | Path | None,
     resume: bool,
@@ -73,9 +83,11 @@ def teach(
     columns = {**({} if donor_key is None else {"donor": donor_key}), **record["columns"]}
     about = {"columns": columns, "texts": record["texts"]}
     parts = [cells.take(np.flatnonzero(part)) for part in (~held_out, held_out)]
+    sets = check_gene_sets(tasks, gene_sets, lm.words)
+    of_parts = (None, None) if sets is None else split_gene_sets(sets, validation, config.seed)
     rows = [
-        _rows(tasks, part, table, lm.context, about, config.seed, balance=balance) if len(part.ids) else None
-        for part in parts
+        _rows(tasks, part, some_sets, table, lm.context, about, config.seed, balance=balance)
+        for part, some_sets in zip(parts, of_parts, strict=True)
     ]
     labels = {
         name: labels_of(cells.table, columns.get(name, name))
@@ -83,7 +95,8 @@ def teach(
         for name in task.answers
         if columns.get(name, name) in cells.table
     }
-    named = {task["name"]: task for task in [*record["tasks"], *(task.as_dict() for task in tasks)]}
+    before = list(record["tasks"])
+    named = {task["name"]: task for task in [*before, *(task.as_dict() for task in tasks)]}
     record = {
         **record,
         "tasks": list(named.values()),
@@ -98,6 +111,8 @@ def teach(
     try:
         options = {"checkpoint": checkpoint, "resume": resume, "accelerator": accelerator, "progress": progress}
         with as_before_on_error(taught.model):
+            if start == "cooccurrence" and not adapter and is_fresh(lm) and not before:
+                add_gene_vectors(taught, parts[0].ids, seed=config.seed)
             history = train_rows(taught, *rows, config, **options)
             record["best_epoch"] = history.best_epoch
             record["history"] = [_finite(epoch) for epoch in history.epochs]
@@ -115,14 +130,30 @@ def teach(
 
 
 def _rows(
-    tasks: Sequence[Task], cells: Cells, table: GeneTable, context: int, about: Mapping, seed: int, *, balance: bool
-) -> TokenRows:
-    """Examples of all tasks as tokens."""
+    tasks: Sequence[Task],
+    cells: Cells,
+    gene_sets: pd.DataFrame | None,
+    table: GeneTable,
+    context: int,
+    about: Mapping,
+    seed: int,
+    *,
+    balance: bool,
+) -> TokenRows | None:
+    """Examples of all tasks as tokens; ``None`` where there are none."""
     examples = []
     for task in tasks:
+        if task.unit == "gene set":
+            if len(gene_sets):
+                examples += gene_set_examples(task, gene_sets, table.words, seed=seed)
+            continue
+        if not len(cells.ids):
+            continue
         asked = [about["columns"].get(name, name) for name in task.asks]
         of_task = cells.take(balanced(cells.table, asked, seed)) if balance and task.unit == "cell" else cells
         examples += build_examples(task, of_task.table, of_task.ids, **about, seed=seed)
+    if not examples:
+        return None
     encoded = encode_examples(examples, table, context)
     return TokenRows.of(encoded.input_ids, encoded.labels)
 

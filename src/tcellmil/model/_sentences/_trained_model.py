@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from tcellmil import _keys
+from tcellmil._checks import check_count
 from tcellmil.c2s import (
     LanguageModel,
     RankLine,
     Task,
+    from_pretrained,
+    from_scratch,
     has_adapter,
     load_language_model,
     merge_adapter,
     resolve_tasks,
     save_language_model,
 )
+from tcellmil.data import CellSentences
 
 from ._cells import Cells, cells_of, sentences_of
+from ._gene_sets import check_gene_sets
+from ._vocabulary import context_of, texts_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -47,6 +53,97 @@ class TrainedModel:
     def __init__(self, lm: LanguageModel, record: Mapping[str, object] | None = None):
         self.lm = lm
         self.record = {"columns": {}, "texts": {}, "tasks": [], "labels": {}, **(record or {})}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_hub_id: str | Path,
+        *,
+        dtype: str = "auto",
+        prompts: Literal["tcellmil", "cell2sentence"] = "tcellmil",
+        **kwargs,
+    ) -> Self:
+        """Start from a released model: a folder, or a name on the Hugging Face hub.
+
+        Parameters
+        ----------
+        path_or_hub_id, dtype, **kwargs
+            See :func:`tcellmil.c2s.from_pretrained`.
+        prompts
+            Wordings of the tasks. ``"cell2sentence"`` reads those of the installed package cell2sentence, with which
+            the released C2S models were trained.
+
+        Raises
+        ------
+        ImportError, FileNotFoundError, ValueError
+            See :func:`tcellmil.c2s.from_pretrained`.
+
+        Examples
+        --------
+        >>> tm.model.C2S.from_pretrained("vandijklab/C2S-Pythia-410m-cell-type-prediction")  # doctest: +SKIP
+        """
+        resolve_tasks(TASKS, prompts)  # where cell2sentence is not installed, before gigabytes are read
+        return cls(from_pretrained(path_or_hub_id, dtype=dtype, **kwargs), {"prompts": prompts})
+
+    @classmethod
+    def from_scratch(
+        cls,
+        adata: AnnData,
+        *,
+        size: Literal["tiny", "small"] | Mapping[str, object] = "tiny",
+        architecture: Literal["llama", "gpt_neox", "gemma2"] = "llama",
+        tasks: TaskOrName | Iterable[TaskOrName] = TASKS,
+        columns: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
+        gene_sets: pd.DataFrame | None = None,
+        context: int | None = None,
+        key: str = _keys.CELL_SENTENCE,
+        seed: int = 0,
+    ) -> Self:
+        """Start from random weights, with a tokenizer in which every gene is one token.
+
+        The tokenizer knows the genes, the words of the tasks, and those of the columns that the tasks read; no other
+        word can be read or written later.
+
+        Parameters
+        ----------
+        adata
+            Cells with sentences of :func:`tcellmil.pp.cell_sentences`.
+        size, architecture
+            See :func:`tcellmil.c2s.from_scratch`.
+        tasks, columns, texts, gene_sets
+            As in :meth:`train`.
+        context
+            Tokens that the model takes at once; by default what the tasks need.
+        key
+            Name of the sentences.
+        seed
+            Of the weights.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            If there are no sentences, a task or a column is not known, or sizes do not fit together.
+
+        Examples
+        --------
+        >>> import tcellmil as tm
+        >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
+        >>> tm.pp.cell_sentences(adata, n_genes=20)
+        >>> tm.model.C2S.from_scratch(adata, size={"hidden_size": 16}).lm.context
+        256
+        """
+        tasks = resolve_tasks(tasks)
+        sentences = CellSentences.of(adata, key)
+        n_genes = sentences.ids.shape[1]
+        sets = check_gene_sets(tasks, gene_sets, sentences.words)
+        said = texts_of(tasks, adata.obs, columns, texts, n_genes, sets)
+        context = context_of(tasks, said) if context is None else check_count(context, "context")
+        made = {"size": size, "architecture": architecture, "context": context, "seed": seed}
+        lm = from_scratch(sentences.words.tolist(), said.all(), **made)
+        about = {"columns": dict(columns or {}), "texts": dict(texts or {}), "n_genes": n_genes}
+        start = {"start": [task.as_dict() for task in tasks], "line": sentences.line.as_dict()}
+        return cls(lm, start | about)
 
     def __repr__(self) -> str:
         trained = ", ".join(task["name"] for task in self.record["tasks"]) or "nothing yet"

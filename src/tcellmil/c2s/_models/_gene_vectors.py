@@ -1,0 +1,95 @@
+"""Where random weights begin to learn about genes: with vectors that say which genes occur in the same cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from tcellmil._checks import check_count
+
+if TYPE_CHECKING:
+    from tcellmil.c2s._language_model import LanguageModel
+
+#: Most cells that are read.
+MOST_CELLS = 20_000
+#: Root mean square of the vectors, of which the random part has 0.02.
+LENGTH = 0.1
+#: Genes that are rarer, or more frequent, count no more for it.
+LEAST_DEVIATION = 0.05
+
+
+def gene_vectors(ids: np.ndarray, n_words: int, width: int, *, seed: int = 0) -> np.ndarray:
+    r"""Vectors of genes, alike for genes that occur in the same sentences.
+
+    Latent semantic analysis (Deerwester et al., 1990), with the singular values shared evenly between cells and genes
+    (Levy et al., 2015): of the table :math:`M` of cells and genes, 1 where the gene is in the cell's sentence,
+    standardised by column,
+
+    .. math:: M \approx U S V^T, \qquad W = V \sqrt{S} Q
+
+    with a random rotation :math:`Q`, so that no place of a vector is more important than another. No label is read.
+
+    Parameters
+    ----------
+    ids
+        ``(n_cells, n_genes)`` integers: words of each cell, -1 where it has fewer. Of more than 20,000 cells so many
+        are drawn.
+    n_words
+        How many words there are.
+    width
+        Numbers of a vector. Fewer singular vectors are used where there are fewer cells or words.
+    seed
+        Of the rotation and of the draw.
+
+    Returns
+    -------
+    ``(n_words, width)`` float32 with a root mean square of 1 over the words that occur; 0 for those that do not.
+
+    Notes
+    -----
+    20,000 cells of 200 genes among 20,000 take about half a minute with 64 numbers.
+
+    Examples
+    --------
+    >>> ids = np.array([[0, 1], [1, 0], [2, 3], [3, 2], [0, 1]])
+    >>> vectors = gene_vectors(ids, 5, 2)
+    >>> np.round(np.corrcoef(vectors[:4])[0], 2), vectors[4]
+    (array([ 1.,  1., -1., -1.]), array([0., 0.], dtype=float32))
+    """
+    from sklearn.decomposition import PCA
+
+    width, rng = check_count(width, "width"), np.random.default_rng(seed)
+    if len(ids) > MOST_CELLS:
+        ids = ids[np.sort(rng.permutation(len(ids))[:MOST_CELLS])]
+    cell, place = np.nonzero(ids >= 0)
+    occurs = sparse.csr_matrix((np.ones(len(cell)), (cell, ids[cell, place])), shape=(len(ids), n_words))
+    occurs.sum_duplicates()
+    occurs.data[:] = 1
+    share = np.asarray(occurs.sum(axis=0)).ravel() / max(1, len(ids))
+    deviation = np.sqrt(share * (1 - share))
+    n = min(width, np.count_nonzero(deviation) - 1, len(ids) - 1)
+    vectors = np.zeros((n_words, width))
+    if n < 1:
+        return vectors.astype(np.float32)
+    scaled = occurs @ sparse.diags(1 / np.maximum(deviation, LEAST_DEVIATION))
+    found = PCA(n, svd_solver="arpack", random_state=seed).fit(scaled.tocsr())
+    rotation, _ = np.linalg.qr(rng.normal(size=(width, width)))
+    vectors = found.components_.T * np.sqrt(found.singular_values_) @ rotation[:n]
+    vectors[deviation == 0] = 0
+    vectors /= np.sqrt((vectors[deviation > 0] ** 2).mean())
+    return vectors.round(4).astype(np.float32)  # the last digits depend on the number of threads
+
+
+def add_gene_vectors(lm: LanguageModel, ids: np.ndarray, *, seed: int = 0) -> None:
+    """Add vectors of genes to those that tokens have, in place; a gene of several tokens is left alone."""
+    import torch
+
+    spelled = lm.tokenizer(list(lm.words), add_special_tokens=False)["input_ids"]
+    whole = np.array([len(tokens) == 1 for tokens in spelled], dtype=bool)
+    table = lm.model.get_input_embeddings().weight
+    added = LENGTH * gene_vectors(ids, len(lm.words), table.shape[1], seed=seed)[whole]
+    tokens = torch.tensor([tokens[0] for tokens in spelled if len(tokens) == 1], dtype=torch.int64, device=table.device)
+    with torch.no_grad():
+        table.index_add_(0, tokens, torch.from_numpy(added).to(table))

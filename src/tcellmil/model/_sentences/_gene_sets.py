@@ -1,0 +1,62 @@
+"""Gene sets that a model learns from, and which of them validate it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tcellmil._checks import some
+from tcellmil.c2s import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def check_gene_sets(
+    tasks: Sequence[Task], gene_sets: pd.DataFrame | None, words: Collection[str]
+) -> pd.DataFrame | None:
+    """Gene sets with the genes that are words, each once; ``None`` where no task is about gene sets.
+
+    Raises
+    ------
+    TypeError
+        If they are no table.
+    KeyError
+        If a column is missing.
+    ValueError
+        If a task needs gene sets and there are none, or there are some and no task needs them, or none of their genes
+        is a word.
+    """
+    about = [task.name for task in tasks if task.unit == "gene set"]
+    if gene_sets is None:
+        if about:
+            raise ValueError(f"task {about[0]!r} is about gene sets; give some: gene_sets=tm.io.read_gmt(...)")
+        return None
+    if not isinstance(gene_sets, pd.DataFrame):
+        raise TypeError(f"gene_sets must be a DataFrame source, target, got {type(gene_sets).__name__}")
+    missing = {"source", "target"} - set(gene_sets.columns)
+    if missing:
+        raise KeyError(f"gene_sets lacks the columns {sorted(missing)}; it has {some(gene_sets.columns)}")
+    if not about:
+        raise ValueError(
+            "gene_sets are given, and no task is about gene sets; add tasks=[..., 'gene_set_naming'] or "
+            "'gene_set_enumeration', or leave them out"
+        )
+    known = gene_sets[gene_sets["target"].isin(list(words))].drop_duplicates(["source", "target"])
+    if known.empty:
+        raise ValueError(
+            f"none of the {gene_sets['target'].nunique()} genes of gene_sets is known: they look like "
+            f"{some(gene_sets['target'].unique(), 3)}, those of the cells like {some(list(words)[:3])}"
+        )
+    return known
+
+
+def split_gene_sets(gene_sets: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Whole sets to learn from, and the share of them that validates."""
+    names = gene_sets["source"].unique()
+    n = min(len(names) - 1, round(share * len(names)))
+    held_out = gene_sets["source"].isin(np.random.default_rng(seed).permutation(names)[:n])
+    return gene_sets[~held_out], gene_sets[held_out]

@@ -1,0 +1,58 @@
+"""Vectors of genes by the cells that they occur in."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcellmil.c2s import gene_vectors
+
+
+def test_it_is_the_singular_vectors_of_the_standardised_table():
+    rng = np.random.default_rng(0)
+    ids = np.argsort(rng.random((80, 30)) - np.linspace(0, 0.5, 30), axis=1)[:, :8].astype(np.int32)
+    table = np.zeros((80, 30))
+    np.put_along_axis(table, ids, 1, axis=1)
+    table = (table - table.mean(axis=0)) / table.std(axis=0)
+    _, S, Vt = np.linalg.svd(table, full_matrices=False)
+    expected = Vt[:6].T * np.sqrt(S[:6])
+    found = gene_vectors(ids, 30, 6).astype(float)
+    expected = expected / np.sqrt((expected**2).mean())
+    # The rotation is free, products of two vectors are not.
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=2e-3)
+
+
+def test_genes_of_the_same_cells_are_alike():
+    rng = np.random.default_rng(1)
+    kind = rng.integers(2, size=200)
+    ids = np.array([rng.permutation(10)[:5] + 10 * k for k in kind])
+    found = gene_vectors(ids, 20, 4)
+    alike = np.corrcoef(found)
+    assert alike[:10, :10].mean() > 0.5 > -0.5 > alike[:10, 10:].mean()
+
+
+@given(n_cells=st.integers(0, 12), n_words=st.integers(3, 9), width=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_any_number_of_cells_and_words_has_finite_vectors(n_cells, n_words, width, seed):
+    rng = np.random.default_rng(seed)
+    ids = np.array([rng.permutation(n_words)[:3] for _ in range(n_cells)], dtype=np.int32).reshape(n_cells, 3)
+    ids[rng.random(ids.shape) < 0.2] = -1
+    found = gene_vectors(ids, n_words, width, seed=seed)
+    assert found.shape == (n_words, width) and found.dtype == np.float32 and np.isfinite(found).all()
+    np.testing.assert_array_equal(found, gene_vectors(ids, n_words, width, seed=seed))
+    absent = np.setdiff1d(np.arange(n_words), ids)
+    assert (found[absent] == 0).all()
+
+
+def test_of_many_cells_some_are_drawn(monkeypatch):
+    from tcellmil.c2s._models import _gene_vectors
+
+    ids = np.array([np.random.default_rng(i).permutation(9)[:4] for i in range(60)])
+    whole = gene_vectors(ids, 9, 3)
+    monkeypatch.setattr(_gene_vectors, "MOST_CELLS", 40)
+    assert not np.array_equal(gene_vectors(ids, 9, 3), whole)
+
+
+def test_a_width_that_is_no_count_is_named():
+    with pytest.raises(ValueError, match="width=0"):
+        gene_vectors(np.array([[0]]), 1, 0)
