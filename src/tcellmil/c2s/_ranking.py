@@ -191,14 +191,17 @@ def _rank_cells(values, bits, genes, start, skip, keys, gene_keys, seed, random,
             continue
         if skips:
             n -= _left_out(columns, skip, height)
-        least, n_ties = _kth_highest(height, n_genes) if n > n_genes else (bits.dtype.type(1), 0)
         chosen = np.empty(min(n, n_genes) + 1, np.int64)
-        if random:
-            order = np.argsort(_random_order(columns, keys[cell], gene_keys, seed), kind="mergesort")
-            _choose(height, least, order, n_ties if n > n_genes else n, chosen)
+        least, n_ties = _kth_highest(height, n_genes) if n > n_genes else (bits.dtype.type(1), n)
+        order = _random_order(columns, keys[cell], gene_keys, seed) if random else np.empty(0, np.uint64)
+        if random and n > n_genes:
+            first = np.where(height == least, ~order | np.uint64(1), np.uint64(0))
+            _choose(first, *_kth_highest(first, n_ties), chosen, _choose(height, least, 0, chosen, 0))
         else:
-            _choose(height, least, range(height.size), n_ties if n > n_genes else n, chosen)
+            _choose(height, least, n_ties, chosen, 0)
         chosen = chosen[:-1]
+        if random:
+            chosen = chosen[np.argsort(order[chosen], kind="mergesort")]
         if random or bits.itemsize > 4:
             chosen = chosen[np.argsort(~height[chosen], kind="mergesort")]
         else:
@@ -236,15 +239,19 @@ def _left_out(columns, skip, height):  # pragma: no cover
 
 
 @numba.njit
-def _choose(height, least, order, n_ties, chosen):  # pragma: no cover
-    """Positions of what is higher than the least that is chosen, and of the first of its ties, in the order given."""
-    n, n_ties = 0, np.int64(n_ties)
-    for position in order:  # without branches: what is not chosen is written over by the next
+def _choose(height, least, n_ties, chosen, n):  # pragma: no cover
+    """Write positions of what is higher than ``least``, and of the first of its ties, from ``chosen[n]`` on.
+
+    Without branches: what is not chosen is written over by the next. Gives back how many are chosen in all.
+    """
+    left = np.int64(n_ties)
+    for position in range(height.size):
         value = height[position]
-        tie = (value == least) & (n_ties > 0)
+        tie = (value == least) & (left > 0)
         chosen[n] = position
-        n_ties -= np.int64(tie)
+        left -= np.int64(tie)
         n += np.int64((value > least) | tie)
+    return n
 
 
 @numba.njit
