@@ -61,13 +61,24 @@ def test_shared_parameters_are_in_signature_and_docstring(name):
     assert all(lines.count(parameter) == 1 for parameter in parameters)
 
 
-def test_save_writes_a_png_and_a_pdf(complete, tmp_path, shown, name, draw):
-    for ending, begin, figsize in ((".png", b"\x89PNG", (4, 3)), (".pdf", b"%PDF", None)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # such as a layout that is not applied
-            warnings.filterwarnings("ignore", "figsize of .* is too small", UserWarning)
-            draw(complete, name, show=False, figsize=figsize, save=tmp_path / f"picture{ending}")
-        assert (tmp_path / f"picture{ending}").read_bytes().startswith(begin)
+def saved(complete, draw, name, path, figsize):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as a layout that is not applied
+        warnings.filterwarnings("ignore", "figsize of .* is too small", UserWarning)
+        draw(complete, name, show=False, figsize=figsize, save=path)
+    return path.read_bytes()
+
+
+def test_save_writes_a_png(complete, tmp_path, shown, name, draw, monkeypatch):
+    monkeypatch.setattr("tcellmil.pl._canvas.DPI", 50)
+    assert saved(complete, draw, name, tmp_path / "picture.png", (4, 3)).startswith(b"\x89PNG")
+    assert not shown
+
+
+@pytest.mark.parametrize("name", ["roc", "benchmark", "shap on embedding", "regulons", "grn", "generated on embedding"])
+def test_save_writes_a_pdf(complete, tmp_path, shown, name, draw):
+    """Lines, points in a raster, colour bars, legends, matrices and trees: what pictures are made of."""
+    assert saved(complete, draw, name, tmp_path / "picture.pdf", None).startswith(b"%PDF")
     assert not shown
 
 

@@ -80,10 +80,11 @@ def shows(complete, draw):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_a_name_with_a_formula_is_drawn_letter_by_letter(hostile, pictures, shows, tmp_path, name, own):
+def test_a_name_with_a_formula_is_drawn_letter_by_letter(hostile, pictures, shows, name, own):
     picture, given, n_panels, _ = pictures[name]
     options = {"show": False, "title": "$1 to $x^{$"} if own else {"ax": plt.subplots(1, n_panels)[1]}
-    axes = np.ravel(picture(hostile, **under(FORMULA, KEY, picture, given), **options, save=tmp_path / "names.png"))
+    axes = np.ravel(picture(hostile, **under(FORMULA, KEY, picture, given), **options))
+    axes[0].figure.draw_without_rendering()  # reads formulas
     drawn = words(axes[0].figure)
     assert ("$1 to $x^{$" in drawn) == own
     for old in shows(name):
@@ -92,7 +93,8 @@ def test_a_name_with_a_formula_is_drawn_letter_by_letter(hostile, pictures, show
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font:UserWarning")
-def test_any_other_name_is_drawn_and_saved(complete, pictures, shows, tmp_path, name):
+def test_any_other_name_is_drawn_and_saved(complete, pictures, shows, tmp_path, name, monkeypatch):
+    monkeypatch.setattr("tcellmil.pl._canvas.DPI", 50)
     names, (picture, given, _, _) = dict(zip(NAMES, OTHERS, strict=True)), pictures[name]
     adata = renamed(complete, names, "two\nlines $")
     given = under(names, "two\nlines $", picture, given)

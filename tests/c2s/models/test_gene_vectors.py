@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcellmil.c2s import gene_vectors
+from tcellmil.c2s import add_gene_vectors, from_scratch, gene_vectors
 
 
 def test_it_is_the_singular_vectors_of_the_standardised_table():
@@ -56,3 +56,20 @@ def test_of_many_cells_some_are_drawn(monkeypatch):
 def test_a_width_that_is_no_count_is_named():
     with pytest.raises(ValueError, match="width=0"):
         gene_vectors(np.array([[0]]), 1, 0)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_they_are_added_where_genes_are_read_and_half_where_they_are_written(tied):
+    pytest.importorskip("transformers", reason="the extra c2s is not installed")
+    words = ["HLA-A", "CD3D", "CD74", "NKG7"]
+    size = {"hidden_size": 4, "num_attention_heads": 2, "tie_word_embeddings": tied}
+    lm = from_scratch(words, ["B cell"], size=size, context=16)
+    layers = [lm.model.get_input_embeddings(), lm.model.get_output_embeddings()]
+    before = [layer.weight.detach().clone() for layer in layers]
+    ids = np.array([[0, 1], [1, 0], [2, 3], [3, 2], [0, 2]])
+    add_gene_vectors(lm, ids, seed=3)
+    vectors = gene_vectors(ids, 4, 4, seed=3)
+    for layer, start, length in zip(layers, before, (0.1, 0.1 if tied else 0.05), strict=True):
+        added = (layer.weight.detach() - start).numpy()
+        np.testing.assert_allclose(added[3:7], length * vectors, atol=1e-6)
+        assert not added[:3].any() and not added[7:].any()

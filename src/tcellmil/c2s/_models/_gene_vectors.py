@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 #: Most cells that are read.
 MOST_CELLS = 20_000
-#: Root mean square of the vectors, of which the random part has 0.02.
-LENGTH = 0.1
+#: Root mean square of the vectors where genes are read and where they are written; the random part has 0.02.
+READ, WRITTEN = 0.1, 0.05
 #: Genes that are rarer, or more frequent, count no more for it.
 LEAST_DEVIATION = 0.05
 
@@ -83,13 +83,26 @@ def gene_vectors(ids: np.ndarray, n_words: int, width: int, *, seed: int = 0) ->
 
 
 def add_gene_vectors(lm: LanguageModel, ids: np.ndarray, *, seed: int = 0) -> None:
-    """Add vectors of genes to those that tokens have, in place; a gene of several tokens is left alone."""
+    """Add vectors of genes to those that tokens have where they are read, and half of them where they are written.
+
+    In place; a gene of several tokens is left alone.
+
+    Parameters
+    ----------
+    lm
+        The model, whose weights are random.
+    ids, seed
+        See :func:`gene_vectors`.
+    """
     import torch
 
     spelled = lm.tokenizer(list(lm.words), add_special_tokens=False)["input_ids"]
     whole = np.array([len(tokens) == 1 for tokens in spelled], dtype=bool)
-    table = lm.model.get_input_embeddings().weight
-    added = LENGTH * gene_vectors(ids, len(lm.words), table.shape[1], seed=seed)[whole]
-    tokens = torch.tensor([tokens[0] for tokens in spelled if len(tokens) == 1], dtype=torch.int64, device=table.device)
+    tokens = [tokens[0] for tokens in spelled if len(tokens) == 1]
+    read, written = lm.model.get_input_embeddings().weight, lm.model.get_output_embeddings().weight
+    vectors = torch.from_numpy(gene_vectors(ids, len(lm.words), read.shape[1], seed=seed)[whole])
     with torch.no_grad():
-        table.index_add_(0, tokens, torch.from_numpy(added).to(table))
+        for table, length in [(read, READ)] if lm.is_tied else [(read, READ), (written, WRITTEN)]:
+            table.index_add_(
+                0, torch.tensor(tokens, dtype=torch.int64, device=table.device), (length * vectors).to(table)
+            )
