@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 import tcellmil as tm
 
@@ -48,6 +49,18 @@ def without_old_names(text: str) -> str:
     return tables.sub(lambda table: re.sub(r"(?m)^( *\|)[^|\n]*\|", r"\1", table[0]), text)
 
 
+class Plane(PCA):
+    """Stands for UMAP: a plane on which cells lie."""
+
+    def __init__(self, random_state=None, n_jobs=None):
+        super().__init__(2, random_state=random_state)
+        self.n_jobs = n_jobs
+
+    def fit(self, X):
+        self.embedding_ = self.fit_transform(X)
+        return self
+
+
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """Run what is written with a small cohort, two folds, few epochs and two steps, in an empty folder."""
@@ -63,6 +76,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(tm.datasets, "pbmc_cohort", small_cohort)
     monkeypatch.setattr(tm.tl, "fit_mil", small_fit)
     monkeypatch.setattr(tm.model.C2S, "train", partialmethod(train, max_steps=2))
+    monkeypatch.setattr("umap.UMAP", Plane)  # which takes longest to compile
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     plt.close("all")

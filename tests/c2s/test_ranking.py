@@ -211,3 +211,17 @@ def test_what_is_no_matrix_of_numbers_is_refused():
     damaged.indices[1] = 7
     with pytest.raises(ValueError, match="damaged: it has a value in column 7"):
         rank_genes(damaged, 1)
+
+
+@pytest.mark.parametrize("ties", ["stable", "random"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_genes", [3, 12])
+def test_values_that_differ_in_their_last_bit_are_no_ties(ties, dtype, n_genes):
+    rng = np.random.default_rng(0)
+    ladder = [np.array(start, dtype=dtype) for start in (1.0, 0.3, np.finfo(dtype).smallest_subnormal)]
+    for _ in range(3):
+        ladder += [np.nextafter(value, np.array(np.inf, dtype=dtype)) for value in ladder[-3:]]
+    order = rng.permutation(12)
+    row = np.array(ladder)[order]
+    found = rank_genes(row[None], n_genes, ties=ties)[0]
+    np.testing.assert_array_equal(found, np.argsort(-row)[:n_genes])

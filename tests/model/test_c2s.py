@@ -47,6 +47,8 @@ def test_only_cells_that_are_learned_from_give_genes_their_first_vectors(cells, 
     np.testing.assert_array_equal(read, cells.obsm["X_cell_sentence"][None, learned])
     model.train(cells, donor_key="patient", **QUICK)  # goes on from what was learned
     model.train(cells, donor_key="patient", lora=True, **QUICK)
+    model = tm.model.C2S.from_scratch(cells, size=SIZE)
+    tm.model.C2S(tm.c2s.add_adapter(model.lm)).train(cells, donor_key="patient", **QUICK)
     assert len(read) == 1
     with pytest.raises(ValueError, match="start='warm' is not known; choose from 'cooccurrence', 'random'"):
         model.train(cells, start="warm")

@@ -217,11 +217,12 @@ def _heights(row, bits, columns, height):  # pragma: no cover
     No step depends on a branch, so that many are taken at once.
     """
     n, n_wrong, n_back = np.int32(0), np.int32(0), np.int32(0)
+    none = height.dtype.type(0)  # a plain 0 would make numbers of 64 bits floating
     for i in range(row.size):
         word = row[i] > 0
         n += np.int32(word)
         n_wrong += np.int32(not ((row[i] >= 0) & (row[i] < np.inf)))
-        height[i] = bits[i] if word else 0
+        height[i] = bits[i] if word else none
     for i in range(1, row.size):
         n_back += np.int32(columns[i] <= columns[i - 1])
     return n, n_wrong, n_back

@@ -53,13 +53,23 @@ def test_of_many_cells_some_are_drawn(monkeypatch):
     assert not np.array_equal(gene_vectors(ids, 9, 3), whole)
 
 
+@pytest.mark.parametrize("ids", [np.array([[0, 3]]), np.array([[-2, 0]]), np.array([0, 1]), np.array([[0.0, 1.0]])])
+def test_ids_that_are_no_words_are_named(ids):
+    with pytest.raises(ValueError, match=r"ids must be \(n_cells, n_genes\), whole numbers from -1 to 2; got"):
+        gene_vectors(ids, 3, 2)
+
+
+def test_any_seed_will_do():
+    assert gene_vectors(np.array([[0, 1], [1, 2], [0, 2]]), 3, 2, seed=2**40).any()
+
+
 def test_a_width_that_is_no_count_is_named():
     with pytest.raises(ValueError, match="width=0"):
         gene_vectors(np.array([[0]]), 1, 0)
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_they_are_added_where_genes_are_read_and_half_where_they_are_written(tied):
+def test_they_are_added_where_genes_are_read_and_half_where_written(tied):
     pytest.importorskip("transformers", reason="the extra c2s is not installed")
     words = ["HLA-A", "CD3D", "CD74", "NKG7"]
     size = {"hidden_size": 4, "num_attention_heads": 2, "tie_word_embeddings": tied}

@@ -82,8 +82,7 @@ def encode_prompt(example: Example, table: GeneTable, context: int, *, reserved:
     most = longest(example.prompt)
 
     def tokens(n_genes: int) -> np.ndarray:
-        said = n_genes if most else example.n_genes
-        return np.concatenate([table.begin, table.text(numbered(_cut(example.prompt, n_genes), said))])
+        return _prompt(example, table, n_genes)
 
     prompt = tokens(most)
     if len(prompt) <= room:
@@ -98,6 +97,12 @@ def encode_prompt(example: Example, table: GeneTable, context: int, *, reserved:
         )
     n_genes, prompt = _most_that_fit(tokens, shortest, most, room)
     return prompt, sum(max(0, len(piece) - n_genes) for piece in example.prompt if isinstance(piece, np.ndarray))
+
+
+def fits(example: Example, table: GeneTable, context: int) -> bool:
+    """Whether a context takes the answer behind a prompt with one gene of every cell."""
+    answer = table.text(numbered(example.answer, example.n_genes))
+    return len(_prompt(example, table, 1)) + len(answer) + 1 <= context
 
 
 def encode_examples(examples: Sequence[Example], table: GeneTable, context: int) -> EncodedExamples:
@@ -133,6 +138,12 @@ def encode_examples(examples: Sequence[Example], table: GeneTable, context: int)
             f"{sum(cut):,} genes from the ends of their sentences, up to {max(cut)} a prompt"
         )
     return EncodedExamples([row.input_ids for row in encoded], [row.labels for row in encoded], sum(cut), len(cut))
+
+
+def _prompt(example: Example, table: GeneTable, n_genes: int) -> np.ndarray:
+    """Tokens of a prompt with at most so many genes in a sentence."""
+    said = n_genes if longest(example.prompt) else example.n_genes
+    return np.concatenate([table.begin, table.text(numbered(_cut(example.prompt, n_genes), said))])
 
 
 def _cut(pieces: Sequence[Piece], n_genes: int) -> list[Piece]:

@@ -244,11 +244,12 @@ class GeneTable:
         return unknown
 
     def _check_all_words(self) -> None:
-        """Check the table on sentences in which every word comes once."""
+        """Check the table on sentences in which every word comes twice, once at least behind another."""
         order = np.random.default_rng(0).permutation(len(self.words)).astype(np.int32)
-        rows = np.full((-(-len(order) // _CHECKED), _CHECKED), -1, dtype=np.int32)
-        rows.ravel()[: len(order)] = order
-        self.check(rows)
+        for shift in (0, 1):
+            rows = np.full((-(-len(order) // _CHECKED), _CHECKED), -1, dtype=np.int32)
+            rows.ravel()[: len(order)] = np.roll(order, shift)
+            self.check(rows)
 
     def _leave_to_tokenizer(self, fault: str) -> None:
         self.exact = False

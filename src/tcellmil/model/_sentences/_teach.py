@@ -23,13 +23,14 @@ from tcellmil.c2s import (
     encode_examples,
     fit_label_temperature,
     gene_set_examples,
+    has_adapter,
     train_rows,
 )
 from tcellmil.c2s._models._weights import as_before_on_error
 
 from ._ask import labels_of, score_labels
 from ._cells import Cells, validation_rows
-from ._gene_sets import check_gene_sets, split_gene_sets
+from ._gene_sets import check_gene_sets, examples_that_fit, split_gene_sets
 
 if TYPE_CHECKING:
     from tcellmil._devices import Accelerator
@@ -111,7 +112,7 @@ def teach(
     try:
         options = {"checkpoint": checkpoint, "resume": resume, "accelerator": accelerator, "progress": progress}
         with as_before_on_error(taught.model):
-            if start == "cooccurrence" and not adapter and is_fresh(lm) and not before:
+            if start == "cooccurrence" and is_fresh(lm) and not before and not has_adapter(taught):
                 add_gene_vectors(taught, parts[0].ids, seed=config.seed)
             history = train_rows(taught, *rows, config, **options)
             record["best_epoch"] = history.best_epoch
@@ -145,7 +146,8 @@ def _rows(
     for task in tasks:
         if task.unit == "gene set":
             if len(gene_sets):
-                examples += gene_set_examples(task, gene_sets, table.words, seed=seed)
+                found = gene_set_examples(task, gene_sets, table.words, seed=seed)
+                examples += examples_that_fit(found, task.name, table, context)
             continue
         if not len(cells.ids):
             continue
