@@ -1,5 +1,9 @@
 """A language model of cells that learns gene sets beside them."""
 
+import re
+from functools import partialmethod
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,6 +43,16 @@ def test_sets_are_learned_beside_cells(cells, sets):
     names = [f"{kind} signature" for kind in "ABCDEF"]
     scores = label_log_probabilities(model.lm.model, model.lm.tokenizer, prompts, names)
     assert np.diag(scores).mean() > scores.mean() + 0.5  # nats; without learning, as likely as the others
+
+
+def test_the_page_on_tasks_shows_how(cells, sets, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "own_tasks.md").read_text()
+    _, code = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    monkeypatch.setattr(tm.io, "read_gmt", lambda path: sets)
+    monkeypatch.setattr(tm.model.C2S, "train", partialmethod(tm.model.C2S.train, max_steps=1, progress=False))
+    names = {"tm": tm, "adata": cells}
+    exec(code, names)
+    assert "gene_set_naming" in repr(names["language_model"])
 
 
 def test_sets_that_validate_are_whole_and_not_learned(cells, sets, monkeypatch):

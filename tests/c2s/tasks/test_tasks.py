@@ -204,7 +204,7 @@ def test_a_label_is_written_as_the_answer_writes_it():
 
 def test_the_page_on_tasks_of_ones_own_says_what_its_code_prints(capsys):
     page = (ROOT / "docs" / "own_tasks.md").read_text()
-    [code] = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    code, _ = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     [printed] = re.findall(r"^```text\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     exec(code, {})
     assert capsys.readouterr().out == printed

@@ -131,7 +131,7 @@ class TrainedModel:
         >>> adata = tm.datasets.pbmc_cohort(n_patients=6, n_cells=30)
         >>> tm.pp.cell_sentences(adata, n_genes=20)
         >>> tm.model.C2S.from_scratch(adata, size={"hidden_size": 16}).lm.context
-        256
+        128
         """
         tasks = resolve_tasks(tasks)
         sentences = CellSentences.of(adata, key)
