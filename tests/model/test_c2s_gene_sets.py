@@ -96,6 +96,11 @@ def test_sets_that_are_longer_than_the_context_are_left_out(cells, sets):
         ({"gene_sets": None}, ValueError, "'gene_set_naming' is about gene sets; give some: gene_sets=tm.io.read_gmt"),
         ({"gene_sets": {"A": ["CD3D"]}}, TypeError, "gene_sets must be a DataFrame source, target, got dict"),
         ({"gene_sets": pd.DataFrame({"source": [], "target": []})}, ValueError, "gene_sets is empty; give at least"),
+        (
+            {"gene_sets": pd.DataFrame({"source": [None], "target": ["CD3D"]})},
+            ValueError,
+            "has 1 rows without a source",
+        ),
         ({"gene_sets": pd.DataFrame({"set": []})}, KeyError, r"lacks the columns \['source', 'target'\]"),
         ({"tasks": "cell_generation"}, ValueError, "no task is about gene sets; add tasks="),
         (

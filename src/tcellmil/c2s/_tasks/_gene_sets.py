@@ -65,13 +65,7 @@ def gene_set_examples(
     task = one_task(task)
     if task.unit != "gene set":
         raise ValueError(f"task {task.name!r} is about cells; call build_examples")
-    missing = {"source", "target"} - set(sets.columns)
-    if missing:
-        raise KeyError(f"sets lacks the columns {sorted(missing)}; it has {some(sets.columns)}")
-    sets = sets[["source", "target"]].astype(object)
-    if sets.isna().any(axis=None):
-        raise ValueError(f"sets has {int(sets.isna().any(axis=1).sum())} rows without a source or a target; drop them")
-    sets = sets.drop_duplicates()
+    sets = checked_sets(sets, "sets")
     place = pd.Index(words).get_indexer(sets["target"])
     found: dict[str, list[int]] = {str(name): [] for name in sets["source"]}
     for name, gene in zip(sets["source"], place, strict=True):
@@ -96,3 +90,27 @@ def gene_set_examples(
         values = {Field(GENE_SET): names[i], Field(GENES): genes, Field(N_GENES): GENE_COUNT}
         examples.append(example_of(task, which, values, len(genes), np.array([i]), answers))
     return examples
+
+
+def checked_sets(sets: pd.DataFrame, argument: str) -> pd.DataFrame:
+    """Columns ``source, target`` of gene sets, each pair once.
+
+    Raises
+    ------
+    TypeError
+        If they are no DataFrame.
+    KeyError
+        If a column is missing.
+    ValueError
+        If a source or a target is missing.
+    """
+    if not isinstance(sets, pd.DataFrame):
+        raise TypeError(f"{argument} must be a DataFrame source, target, got {type(sets).__name__}")
+    missing = {"source", "target"} - set(sets.columns)
+    if missing:
+        raise KeyError(f"{argument} lacks the columns {sorted(missing)}; it has {some(sets.columns)}")
+    sets = sets[["source", "target"]].astype(object)
+    n_missing = int(sets.isna().any(axis=1).sum())
+    if n_missing:
+        raise ValueError(f"{argument} has {n_missing} rows without a source or a target; drop them")
+    return sets.drop_duplicates()

@@ -11,6 +11,7 @@ import pandas as pd
 from tcellmil._checks import some
 from tcellmil._log import warn
 from tcellmil.c2s import Example, GeneTable, Task
+from tcellmil.c2s._tasks._gene_sets import checked_sets
 from tcellmil.c2s._tokens._encode import fits
 
 if TYPE_CHECKING:
@@ -29,19 +30,15 @@ def check_gene_sets(
     KeyError
         If a column is missing.
     ValueError
-        If a task needs gene sets and there are none, or there are some and no task needs them, they are empty, or none
-        of their genes is a word.
+        If a task needs gene sets and there are none, or there are some and no task needs them, they are empty, a
+        name is missing, or none of their genes is a word.
     """
     about = [task.name for task in tasks if task.unit == "gene set"]
     if gene_sets is None:
         if about:
             raise ValueError(f"task {about[0]!r} is about gene sets; give some: gene_sets=tm.io.read_gmt(...)")
         return None
-    if not isinstance(gene_sets, pd.DataFrame):
-        raise TypeError(f"gene_sets must be a DataFrame source, target, got {type(gene_sets).__name__}")
-    missing = {"source", "target"} - set(gene_sets.columns)
-    if missing:
-        raise KeyError(f"gene_sets lacks the columns {sorted(missing)}; it has {some(gene_sets.columns)}")
+    gene_sets = checked_sets(gene_sets, "gene_sets")
     if not about:
         raise ValueError(
             "gene_sets are given, and no task is about gene sets; add tasks=[..., 'gene_set_naming'] or "
@@ -49,7 +46,7 @@ def check_gene_sets(
         )
     if gene_sets.empty:
         raise ValueError("gene_sets is empty; give at least one gene of a set, or leave it out")
-    known = gene_sets[gene_sets["target"].isin(list(words))].drop_duplicates(["source", "target"])
+    known = gene_sets[gene_sets["target"].isin(list(words))]
     if known.empty:
         raise ValueError(
             f"none of the {gene_sets['target'].nunique()} genes of gene_sets is known: they look like "
