@@ -15,10 +15,12 @@ import numpy as np
 from tcellmil._checks import some
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
+from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.fitted._predict import replica_probabilities
 from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
-from tcellmil.training._architecture import resolve
+from tcellmil.training._architecture import configurations, resolve
+from tcellmil.training._choice import fit_ensemble
 from tcellmil.training._config import TrainingConfig, options_without_effect
 from tcellmil.training._fit import fit_stack
 
@@ -129,7 +131,7 @@ class StackMethod(Method):
             "network": {**self.network, "compression": config.compression},
             "training": {**self.training, "max_epochs": plan.max_epochs},
         }
-        return FittedNetworks(stack, bags, record, owner)
+        return FittedNetworks(FittedEnsemble.of(stack), bags, record, owner)
 
     def missing(self, problem: Problem) -> str:
         """As :meth:`Method.missing`."""
@@ -139,10 +141,28 @@ class StackMethod(Method):
 
 
 @dataclass(frozen=True)
-class FittedNetworks(Fitted):
-    """A fitted stack on its bags."""
+class ChosenMethod(StackMethod):
+    """The default of :func:`tcellmil.tl.fit_mil`: configurations, averaged or chosen within the training patients."""
 
-    stack: FittedStack
+    def fit(self, problem: Problem, rep: str) -> FittedNetworks:
+        """As :meth:`Method.fit`."""
+        bags = problem.bags[rep]
+        network, training = {**problem.network, **self.network}, {**problem.training, **self.training}
+        networks = configurations(bags, NetworkConfig(**network), tuple(network))
+        _, plan = resolve(bags, None, TrainingConfig(**training))
+        stack, *_ = fit_ensemble(bags, problem.replicas, networks, plan, progress=problem.progress)
+        record = {
+            "network": {**self.network, "configurations": [one.words for one in networks]},
+            "training": {**self.training, "max_epochs": plan.max_epochs},
+        }
+        return FittedNetworks(stack, bags, record)
+
+
+@dataclass(frozen=True)
+class FittedNetworks(Fitted):
+    """Fitted stacks on their bags."""
+
+    stack: FittedEnsemble
     bags: Bags
     record: dict
     encoders: str = ""
@@ -249,7 +269,8 @@ class Majority(SimpleMethod):
 
 
 _MIL = (
-    StackMethod("tcellmil"),
+    ChosenMethod("tcellmil"),
+    StackMethod("mil_attention"),
     StackMethod("mil_gated", {"attention": "gated"}),
     StackMethod("mil_mean", {"pooling": "mean"}),
     StackMethod("mil_max", {"pooling": "max"}),

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_encoders": ["Encoders"],
+        "_ensemble": ["FittedEnsemble"],
         "_explain": ["Explanation", "explain_bag", "explain_cells"],
         "_perturb": ["perturb_bags"],
         "_predict": [

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tcellmil.data._bags import Bags
 
-from ._stack import FittedStack
+from ._ensemble import FittedEnsemble
 
 OUTPUTS = ("probability", "logit", "value")
 
@@ -67,7 +67,7 @@ class Explanation:
 
 
 def explain_cells(
-    stack: FittedStack, bags: Bags, i: int, *, background: int, n_samples: int, output: str, seed: int
+    stack: FittedEnsemble, bags: Bags, i: int, *, background: int, n_samples: int, output: str, seed: int
 ) -> Explanation:
     """Each cell of a bag by itself, as a bag of one: attention is then 1 and explains nothing.
 
@@ -102,7 +102,7 @@ def explain_cells(
 
 
 def explain_bag(
-    stack: FittedStack, bags: Bags, i: int, *, background: int, n_steps: int, output: str, seed: int
+    stack: FittedEnsemble, bags: Bags, i: int, *, background: int, n_steps: int, output: str, seed: int
 ) -> Explanation:
     """The patient's prediction, attributed to its cells and features through the attention.
 
@@ -150,7 +150,7 @@ def explain_bag(
 
 
 def _integrate(
-    stack: FittedStack, cells: Tensor, reference: Tensor, cohort: np.ndarray, output: str, n_steps: int
+    stack: FittedEnsemble, cells: Tensor, reference: Tensor, cohort: np.ndarray, output: str, n_steps: int
 ) -> Tensor:
     """Gradient along the straight path from ``reference`` to ``cells``, times the way: ``(class, cell, feature)``."""
     node, weight = np.polynomial.legendre.leggauss(n_steps)
@@ -198,7 +198,7 @@ def _draw(bags: Bags, patient: int, n: int, rng: np.random.Generator) -> np.ndar
 class _CellNetwork(torch.nn.Module):
     """One replica on cells ``(cell, feature)``, each a bag of its own: outputs ``(cell, class)``."""
 
-    def __init__(self, stack: FittedStack, cohort: np.ndarray, output: str):
+    def __init__(self, stack: FittedEnsemble, cohort: np.ndarray, output: str):
         super().__init__()
         self._stack, self._cohort, self._kind = stack, cohort, output
 
@@ -220,11 +220,12 @@ def _output(logits: Tensor, output: str) -> Tensor:
     return values[:, 1:] if logits.shape[1] == 2 else values
 
 
-def _unit(stack: FittedStack, ends: list[Tensor], output: str) -> float:
+def _unit(stack: FittedEnsemble, ends: list[Tensor], output: str) -> float:
     """What a small difference is measured by: 1, or the spread of the numbers, observed or predicted."""
     if output != "value":
         return 1.0
-    return max(float(stack.classifier["head.scale"].max()), float(max(ends) - min(ends)))
+    scales = [float(member.classifier["head.scale"].max()) for member in stack.members]
+    return max(*scales, float(max(ends) - min(ends)))
 
 
 def _all_classes(values, found, expected, output):

@@ -14,7 +14,7 @@ import torch
 
 from tcellmil.data._bags import Bags
 
-from ._stack import FittedStack
+from ._ensemble import FittedEnsemble
 
 #: Perturbed copies of a bag are run together up to about this many values; more would not stay in the cache.
 _CHUNK_VALUES = 1e6
@@ -24,7 +24,7 @@ _DELAY = 3
 
 
 def perturb_bags(
-    stack: FittedStack,
+    stack: FittedEnsemble,
     bags: Bags,
     features: np.ndarray,
     amounts: np.ndarray,
@@ -81,7 +81,7 @@ def perturb_bags(
         base[i] = _probabilities(own, scaled[:, None], cohort)[0]
         made = np.flatnonzero(np.isfinite(amounts[:, i]).all(axis=1))
         where = torch.from_numpy(touched[rows])
-        unit = torch.from_numpy(own.encoders.scaling.scale)
+        unit = torch.from_numpy(own.scaling.scale)
         size = max(1, int(_CHUNK_VALUES / (scaled[0].numel() * len(own))))
         for e in _pieces(made, size):
             columns = torch.from_numpy(features[e])
@@ -121,7 +121,6 @@ def _shifted(scaled: torch.Tensor, columns: torch.Tensor, step: torch.Tensor) ->
     return copies
 
 
-def _probabilities(stack: FittedStack, bags: torch.Tensor, cohort: np.ndarray) -> np.ndarray:
+def _probabilities(stack: FittedEnsemble, bags: torch.Tensor, cohort: np.ndarray) -> np.ndarray:
     """Mean over replicas of the class probabilities of bags ``(encoder or 1, bag, cell, feature)``."""
-    z = stack.encode(bags.flatten(1, 2)).unflatten(1, bags.shape[1:3])
-    return stack.classify(z, cohort)[0].mean(axis=0)
+    return stack.classify(bags, cohort)[0].mean(axis=0)

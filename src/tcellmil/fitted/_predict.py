@@ -9,7 +9,7 @@ import numpy as np
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
 
-from ._stack import FittedStack
+from ._ensemble import FittedEnsemble
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class BagPredictions:
     attention
         ``(n_cells,)``, the mean over the bag's replicas; sums to 1 within a bag.
     latent
-        ``(n_cells, n_latent)`` of the first of the bag's replicas: latents of several networks have no common axes.
+        ``(n_cells, n_latent)`` of the first of the bag's replicas, by the configuration that counts most: latents of
+        several networks have no common axes.
     """
 
     probabilities: np.ndarray
@@ -38,7 +39,7 @@ class BagPredictions:
     latent: np.ndarray
 
 
-def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = None) -> BagPredictions:
+def predict_bags(stack: FittedEnsemble, bags: Bags, shown_to: np.ndarray | None = None) -> BagPredictions:
     """Run bags through replicas.
 
     Parameters
@@ -61,10 +62,11 @@ def predict_bags(stack: FittedStack, bags: Bags, shown_to: np.ndarray | None = N
         index = np.flatnonzero(shown_to[:, i])
         if len(index) == 0:
             continue
-        p, a, z = stack.select(index).predict_bag(bags, i)
+        own = stack.select(index)
+        p, a = own.predict_bag(bags, i)
         probabilities[i], sd[i] = p.mean(axis=0), p[:, -1].std()
         attention[bags.bag(i)] = a.mean(axis=0)
-        latent[bags.bag(i)] = z[0]
+        latent[bags.bag(i)] = own.latent(bags.x[bags.bag(i)], stack.leading)
     return BagPredictions(probabilities, sd, shown_to.sum(axis=0), attention, latent)
 
 
@@ -84,7 +86,7 @@ def pooled_features(bags: Bags, attention: np.ndarray) -> np.ndarray:
     return np.array(pooled, dtype=np.float32)
 
 
-def replica_probabilities(stack: FittedStack, bags: Bags) -> np.ndarray:
+def replica_probabilities(stack: FittedEnsemble, bags: Bags) -> np.ndarray:
     """Class probabilities by each replica by itself.
 
     Returns

@@ -92,53 +92,26 @@ class FittedStack:
         """As :meth:`Encoders.encode`."""
         return self.encoders.encode(scaled)
 
-    @torch.inference_mode()
-    def classify(self, z: Tensor, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Prediction and attention of bags of equal size.
-
-        Parameters
-        ----------
-        z
-            Latent, ``(n_encoders, bag, cell, n_latent)``.
-        side
-            ``(n_cohorts + n_covariates,)``: the cohort, one-hot, and the covariates that all of the bags share.
-
-        Returns
-        -------
-        Probabilities or number ``(replica, bag, output)``, and attention ``(replica, bag, cell)``.
-        """
-        present = torch.ones((1, *z.shape[1:3]), dtype=torch.bool)
-        side = torch.from_numpy(side).expand(1, z.shape[1], -1)
-        logits, attention = self._classifier(self._of_replicas(z), present, side)
-        return self.outcome.predict(self._scale_by_temperature(logits).double()).numpy(), attention.numpy()
-
-    def logits(self, scaled: Tensor, side: np.ndarray) -> Tensor:
-        """Class scores ``(replica, bag, class)`` of bags of equal size; gradients pass through to the cells.
+    def scores(self, scaled: Tensor, side: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Scores and attention of bags of equal size; gradients pass through to the cells.
 
         Parameters
         ----------
         scaled
             Cells on the networks' scale, ``(n_encoders or 1, bag, cell, feature)``.
         side
-            As in :meth:`classify`.
+            ``(n_cohorts + n_covariates,)``: the cohort, one-hot, and the covariates that all of the bags share.
+
+        Returns
+        -------
+        ``(replica, bag, output)``, divided by the temperature, and ``(replica, bag, cell)``.
         """
         n_bags, n_cells = scaled.shape[1:3]
         z = self.encoders.network.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
         present = torch.ones((1, n_bags, n_cells), dtype=torch.bool)
         side = torch.from_numpy(side).expand(1, n_bags, -1)
-        return self._scale_by_temperature(self._classifier(self._of_replicas(z), present, side)[0])
-
-    def predict_bag(self, bags: Bags, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All replicas on all cells of one bag.
-
-        Returns
-        -------
-        Probabilities or number ``(replica, output)``, attention ``(replica, cell)`` and latent
-        ``(n_encoders, cell, n_latent)``.
-        """
-        z = self.encode(self.scale(bags.x[bags.bag(i)]))
-        predicted, attention = self.classify(z[:, None], bags.bag_covariates[i])
-        return predicted[:, 0], attention[:, 0], z.numpy()
+        logits, attention = self._classifier(self._of_replicas(z), present, side)
+        return self._scale_by_temperature(logits), attention
 
     def _of_replicas(self, z: Tensor) -> Tensor:
         return z if len(z) == 1 else z[torch.from_numpy(self.encoder_of_replica)]

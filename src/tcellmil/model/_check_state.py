@@ -69,6 +69,7 @@ def check_state(state: object) -> CheckedState:
     )
     _check_scaling(configuration, weights)
     _check_splits(configuration, splits)
+    _check_mixture(weights.get("mixture"))
     _check_encoders(configuration, weights["encoder_of_replica"], splits["seed"])
     _check_checksum(_scalar_text(state["checksum"]), configuration, weights, splits)
     return CheckedState(configuration, weights, splits)
@@ -152,6 +153,12 @@ def _check_splits(configuration: Configuration, splits: dict[str, np.ndarray]) -
         refuse(f"splits: {error}")
     if weights is not None and ((weights < 0).any() or (weights[~replicas.train] != 0).any()):
         refuse("splits/weights are negative, or not 0 for patients who are not trained on")
+
+
+def _check_mixture(mixture: np.ndarray | None) -> None:
+    """Weights of configurations are shares."""
+    if mixture is not None and ((mixture < 0).any() or (abs(mixture.sum(axis=0) - 1) > 1e-6).any()):
+        refuse("mixture has negative weights, or weights of a replica that do not add up to 1")
 
 
 def _check_encoders(configuration: Configuration, encoder_of_replica: np.ndarray, seed: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from tcellmil.outcomes import OUTCOMES
 from tcellmil.training._config import TrainingConfig
 
 #: Raised when the layout of arrays or JSON changes, so that an old reader says so instead of guessing.
-FORMAT = 3
+FORMAT = 4
 
 #: Length of the JSON text: so many characters, and so many more for each feature and each patient.
 MAX_TEXT, MAX_TEXT_EACH = 2_000_000, 1_000
@@ -28,14 +28,14 @@ MAX_TEXT, MAX_TEXT_EACH = 2_000_000, 1_000
 #: No number of anything is larger.
 MAX_COUNT = 2**53
 
-#: No cell has more representations.
-MAX_REPRESENTATIONS = 1000
+#: No cell has more representations, and no replica more configurations.
+MAX_REPRESENTATIONS, MAX_CONFIGURATIONS = 1000, 100
 
 #: Parts of the JSON text.
-PARTS = ("format", "schema", "network", "training", "n_cohorts", "n_covariates")
+PARTS = ("format", "schema", "networks", "training", "n_cohorts", "n_covariates")
 
 #: What is recorded of the splits, beside the options of the training.
-SPLITS = {"cv": str, "n_seeds": int, "seed": int, "calibration": str}
+SPLITS = {"cv": str, "n_seeds": int, "seed": int, "calibration": str, "ensemble": str}
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Configuration:
     ----------
     parsed
         The text as Python values.
-    network, schema, training
-        Sizes and kinds of the networks; what they read; how they were trained.
+    networks, schema, training
+        Sizes and kinds of the networks, one for each configuration; what they read; how they were trained.
     n_cohorts, n_covariates
         Numbers of cohorts and covariates that the networks were built for.
     """
 
     parsed: dict
-    network: NetworkConfig
+    networks: tuple[NetworkConfig, ...]
     schema: Schema
     training: dict
     n_cohorts: int
@@ -109,11 +109,7 @@ def read_config(parsed: dict) -> Configuration:
     check_format(parsed)
     _check_names(parsed, PARTS, "config")
     schema = _schema(parsed["schema"])
-    network = _made(NetworkConfig, parsed["network"], "network")
-    if network.compression == "auto":
-        refuse("network.compression is 'auto', which is for fitting")
-    if network.instance_weight > 0 and schema.outcome.n_scores != 2:
-        refuse(f"network.instance_weight needs two classes, there are {schema.outcome.n_scores} scores")
+    networks = _networks(parsed["networks"], schema)
     training = _training(parsed["training"])
     if training["calibration"] and not schema.outcome.has_classes:
         refuse(f"training.calibration is {training['calibration']!r}, but nothing but classes is calibrated")
@@ -121,7 +117,19 @@ def read_config(parsed: dict) -> Configuration:
         _check_type(parsed[name], int, name)
         if parsed[name] != known:
             refuse(f"{name} is {parsed[name]}, the schema has {known}")
-    return Configuration(parsed, network, schema, training, len(schema.cohorts), _n_covariates(schema))
+    return Configuration(parsed, networks, schema, training, len(schema.cohorts), _n_covariates(schema))
+
+
+def _networks(values: object, schema: Schema) -> tuple[NetworkConfig, ...]:
+    if not isinstance(values, list) or not 1 <= len(values) <= MAX_CONFIGURATIONS:
+        refuse(f"networks is {reprlib.repr(values)}, expected a list of 1 to {MAX_CONFIGURATIONS}")
+    networks = tuple(_made(NetworkConfig, one, f"networks[{i}]") for i, one in enumerate(values))
+    for i, network in enumerate(networks):
+        if network.compression == "auto":
+            refuse(f"networks[{i}].compression is 'auto', which is for fitting")
+        if network.instance_weight > 0 and schema.outcome.n_scores != 2:
+            refuse(f"networks[{i}].instance_weight needs two classes, there are {schema.outcome.n_scores} scores")
+    return networks
 
 
 def _schema(values: object) -> Schema:

@@ -18,11 +18,12 @@ from tcellmil.data._read import read
 from tcellmil.data._representations import numbered
 from tcellmil.data._schema import Schema
 from tcellmil.fitted._predict import BagPredictions, predict_bags
-from tcellmil.fitted._stack import FittedStack
-from tcellmil.training._architecture import resolve
+from tcellmil.fitted._ensemble import FittedEnsemble
+from tcellmil.nn._network import SMALL_COHORT
+from tcellmil.training._architecture import configurations, resolve
 from tcellmil.training._calibration import fit_temperatures
+from tcellmil.training._choice import fit_ensemble
 from tcellmil.training._config import TrainingConfig, options_without_effect
-from tcellmil.training._fit import fit_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from tcellmil.cv import Replicas
     from tcellmil.nn._network import NetworkConfig
+
+#: What is recorded of the splits, and of what was made of them.
+SPLITS = ("cv", "n_seeds", "seed", "calibration", "ensemble")
+
+#: Seeds of each fold of a small cohort.
+SEEDS_SMALL = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class FittedModel:
     Parameters
     ----------
     stack
-        Fitted replicas.
+        Fitted replicas, of one or several configurations.
     schema
         What they read.
     patients
@@ -49,7 +57,7 @@ class FittedModel:
         How they were trained; plain values.
     """
 
-    stack: FittedStack
+    stack: FittedEnsemble
     schema: Schema
     patients: np.ndarray
     training: dict
@@ -58,7 +66,7 @@ class FittedModel:
         """What was read and how it was trained, as plain values that an h5ad file can hold."""
         fields, outputs = self.schema.fields, self.schema.outcome.outputs
         use_rep = fields.use_rep[0] if len(fields.use_rep) == 1 else fields.use_rep
-        splits = {name: self.training[name] for name in ("cv", "n_seeds", "seed", "calibration")}
+        splits = {name: self.training[name] for name in SPLITS}
         training = {name: value for name, value in self.training.items() if name not in splits}
         return plain(
             **fields.given(without=("use_rep", "positive_class")),
@@ -68,7 +76,8 @@ class FittedModel:
             positive_class=outputs[-1],
             **splits,
             encoder=training["encoder"],
-            network=self.stack.config.as_dict(),
+            network=self.stack.networks[self.stack.leading].as_dict(),
+            configurations=[network.words for network in self.stack.networks],
             training=training,
         )
 
@@ -131,7 +140,7 @@ class FittedModel:
                 "give it patients that it was fitted on, or predict new ones with tl.predict"
             )
         replicas = self.stack.replicas.of_patients(pd.Index(self.patients).get_indexer(names))
-        return replace(self, stack=replace(self.stack, replicas=replicas), patients=names)
+        return replace(self, stack=self.stack.with_replicas(replicas), patients=names)
 
     def predict_new(self, data: AnnData | MuData) -> tuple[Bags, BagPredictions]:
         """New patients by all replicas, as arrays."""
@@ -151,14 +160,15 @@ def fit_model(
     network: NetworkConfig,
     *,
     cv: object = None,
-    n_seeds: int = 1,
+    n_seeds: int | None = None,
     seed: int = 0,
-    calibration: str | None = None,
+    calibration: str | None = "auto",
+    ensemble: bool = True,
     progress: bool = True,
     training: dict | None = None,
     given: Iterable[str] = (),
-) -> tuple[FittedModel, pd.DataFrame]:
-    """Split, train, calibrate; the arguments are those of :meth:`tcellmil.model.TcellMIL.train`.
+) -> tuple[FittedModel, pd.DataFrame, pd.DataFrame]:
+    """Split, train, choose, calibrate; the arguments are those of :meth:`tcellmil.model.TcellMIL.train`.
 
     Parameters
     ----------
@@ -169,26 +179,70 @@ def fit_model(
     training
         Options of :class:`tcellmil.training.TrainingConfig`.
     given
-        Names of the options of the network that the caller chose, for the warning of those without an effect.
+        Names of the options of the network that the caller chose.
 
     Returns
     -------
-    The model and its history.
+    The model, its history, and how configurations were weighed: one row per replica and configuration.
     """
     check_fields(training := training or {}, TrainingConfig, "training")
-    check_choice(calibration, (None, "temperature"), "calibration")
-    if calibration is not None and not bags.outcome.has_classes:
+    check_choice(calibration, ("auto", None, "temperature"), "calibration")
+    if not isinstance(ensemble, bool | np.bool_):
+        raise TypeError(f"ensemble must be True or False, got {ensemble!r}")
+    if calibration == "temperature" and not bags.outcome.has_classes:
         raise ValueError(
             f"calibration={calibration!r} is for probabilities of classes, the outcome is {bags.outcome.kind!r}"
         )
-    resolved, config = resolve(bags, network, TrainingConfig(**training))
+    config = resolve(bags, network, TrainingConfig(**training))[1]
+    n_seeds = default_n_seeds(bags) if n_seeds is None else n_seeds
     replicas = bags.replicas(cv, n_seeds=n_seeds, seed=seed)
-    _warn_of_idle_options(bags, network, resolved, config, [*given, *training])
-    stack, history = fit_stack(bags, replicas, resolved, config, progress=progress)
-    if calibration is not None:
-        stack.temperature = fit_temperatures(bags, replicas, resolved, config, progress=progress)
+    networks = configurations(bags, network, given)
+    networks = networks if bags.outcome.has_classes and _can_choose(bags, replicas) else networks[:1]
+    for one in networks:
+        _warn_of_idle_options(bags, network, one, config, [*given, *training])
+    fitted, history, loss = fit_ensemble(bags, replicas, networks, config, single=not ensemble, progress=progress)
+    calibrated = fitted.members[0].temperature is not None
+    if calibration == "temperature" and not calibrated:
+        temperature = fit_temperatures(bags, replicas, networks[0], config, progress=progress)
+        fitted = FittedEnsemble.of(replace(fitted.members[0], temperature=temperature))
+    elif calibration is None and calibrated:
+        fitted = replace(fitted, members=tuple(replace(member, temperature=None) for member in fitted.members))
     record = {**config.as_dict(), "cv": splitter_for(cv).name, "n_seeds": int(n_seeds), "seed": int(seed)}
-    return FittedModel(stack, schema, bags.names, record | {"calibration": calibration or ""}), history
+    record["calibration"] = "temperature" if fitted.members[0].temperature is not None else ""
+    record["ensemble"] = ("average" if ensemble else "best") if len(networks) > 1 else ""
+    model = FittedModel(fitted, schema, bags.names, record)
+    return model, history, _choices(fitted, loss)
+
+
+def default_n_seeds(bags: Bags) -> int:
+    """Seeds of each fold: 3 of a small cohort, in which one is a lottery, else 1."""
+    return SEEDS_SMALL if bags.n_labelled_patients < SMALL_COHORT else 1
+
+
+def _can_choose(bags: Bags, replicas: Replicas) -> bool:
+    """Whether every replica has two training patients of each class, to split once more."""
+    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
+    return all(
+        len(np.unique(groups[train & (bags.labels == c)])) > 1
+        for train in replicas.train
+        for c in range(bags.n_outputs)
+    )
+
+
+def _choices(fitted: FittedEnsemble, loss: np.ndarray | None) -> pd.DataFrame:
+    """One row per replica and configuration."""
+    n_configurations, n_replicas = fitted.mixture.shape
+    names = np.array([network.words for network in fitted.networks], dtype=object)
+    return pd.DataFrame(
+        {
+            "replica": np.repeat(np.arange(n_replicas), n_configurations),
+            "seed": np.repeat(fitted.replicas.seed, n_configurations),
+            "fold": np.repeat(fitted.replicas.fold.astype(object), n_configurations),
+            "configuration": np.tile(names, n_replicas),
+            "weight": fitted.mixture.T.ravel(),
+            "loss": np.nan if loss is None else loss.T.ravel(),
+        }
+    )
 
 
 def _warn_of_idle_options(

@@ -97,23 +97,39 @@ def _splits(configuration: Configuration, n_replicas: int, n_patients: int, weig
 
 
 def _weights(configuration: Configuration, n_replicas: int, n_encoders: int, n_scalings: int) -> Iterator:
-    network, blocks, outcome = configuration.network, configuration.schema.n_features, configuration.schema.outcome
+    blocks, networks = configuration.schema.n_features, configuration.networks
     yield "weights/scaling.loc", Array("float32", (n_scalings, sum(blocks)))
     yield "weights/scaling.scale", Array("float32", (n_scalings, sum(blocks)), positive=True)
     yield "weights/encoder_of_replica", Array("integers", (n_replicas,))
+    if len(networks) > 1:
+        yield "weights/mixture", Array("float64", (len(networks), n_replicas))
+    for m, network in enumerate(networks):
+        yield from _member(configuration, network, WEIGHTS + member(m, len(networks)), n_replicas, n_encoders)
+
+
+def member(m: int, n_members: int) -> str:
+    """What names of arrays of one configuration start with; nothing where there is no other."""
+    return f"{m}." if n_members > 1 else ""
+
+
+def _member(
+    configuration: Configuration, network: NetworkConfig, start: str, n_replicas: int, n_encoders: int
+) -> Iterator:
+    """Arrays of one configuration."""
+    blocks, outcome = configuration.schema.n_features, configuration.schema.outcome
     if configuration.training["calibration"]:
-        yield "weights/temperature", Array("float64", (n_replicas,), positive=True)
+        yield f"{start}temperature", Array("float64", (n_replicas,), positive=True)
     for b, n_features in enumerate(blocks):
-        prefix = f"{WEIGHTS}{ENCODER}{f'{b}.' if len(blocks) > 1 else ''}"
+        prefix = f"{start}{ENCODER}{f'{b}.' if len(blocks) > 1 else ''}"
         yield from _stacked(prefix, n_encoders, _encoder(network, n_features))
-    yield from _stacked(f"{WEIGHTS}{CLASSIFIER}", n_replicas, _classifier(configuration))
+    yield from _stacked(f"{start}{CLASSIFIER}", n_replicas, _classifier(configuration, network))
     if (head := outcome.head(1)) is None:
         return
     learned = dict(head.named_parameters())  # float32 whatever the caller's default is
     for name, values in head.state_dict().items():
         kind = "float32" if name in learned else Array.of(values.numpy().dtype, ()).kind
         positive = name in getattr(head, "positive", ())
-        yield f"{WEIGHTS}{CLASSIFIER}head.{name}", Array(kind, (n_replicas, *values.shape[1:]), positive)
+        yield f"{start}{CLASSIFIER}head.{name}", Array(kind, (n_replicas, *values.shape[1:]), positive)
 
 
 def _stacked(prefix: str, n: int, layers: Iterator[tuple]) -> Iterator:
@@ -143,9 +159,9 @@ def _encoder(network: NetworkConfig, n_features: int) -> Iterator[tuple]:
     yield "shift", 1, n_latent
 
 
-def _classifier(configuration: Configuration) -> Iterator[tuple]:
+def _classifier(configuration: Configuration, network: NetworkConfig) -> Iterator[tuple]:
     """:class:`tcellmil.nn._network.StackedBagClassifier`, apart from its head."""
-    network, n_cohorts, n_covariates = configuration.network, configuration.n_cohorts, configuration.n_covariates
+    n_cohorts, n_covariates = configuration.n_cohorts, configuration.n_covariates
     n_latent = sum(network.latent_size(n_features) for n_features in configuration.schema.n_features)
     n_cell = n_latent if network.n_embed is None else network.n_embed
     encoding = network.batch_encoding if n_cohorts else None
@@ -157,13 +173,17 @@ def _classifier(configuration: Configuration) -> Iterator[tuple]:
         if network.attention == "gated":
             yield from _linear("attention.u", n_cell, network.n_attention)
         yield "attention.w.weight", network.n_attention, 1
+    n_bag = 2 * n_cell if network.moments == "mean_sd" else n_cell
     n_extra = n_covariates + (n_cohorts if encoding == "concat" else 0)
-    yield from _linear("classifier.linear", n_cell + n_extra, configuration.schema.outcome.n_scores)
+    yield from _linear("classifier.linear", n_bag + n_extra, configuration.schema.outcome.n_scores)
     if n_covariates:
         yield "classifier.covariate_mean", 1, n_covariates
         yield "classifier.covariate_sd", 1, n_covariates, True
+    if network.has_bag_units:
+        yield "classifier.embedding_mean", 1, n_bag
+        yield "classifier.embedding_sd", 1, n_bag, True
     if encoding == "film":
-        yield "classifier.gamma", n_cohorts, n_cell
-        yield "classifier.beta", n_cohorts, n_cell
+        yield "classifier.gamma", n_cohorts, n_bag
+        yield "classifier.beta", n_cohorts, n_bag
     if network.instance_weight > 0:
         yield from _linear("instances", n_cell, 1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tcellmil.cv import Replicas
 from tcellmil.fitted._encoders import Encoders
+from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.fitted._scaling import Scaling
 from tcellmil.fitted._stack import FittedStack
 
@@ -15,7 +16,7 @@ from ._check_state import check_state
 from ._checksum import checksum_of
 from ._config import FORMAT
 from ._fitted_model import FittedModel
-from ._layout import CLASSIFIER, ENCODER
+from ._layout import CLASSIFIER, ENCODER, member
 
 
 def to_state(model: FittedModel) -> dict:
@@ -30,17 +31,22 @@ def to_state(model: FittedModel) -> dict:
     config = {
         "format": FORMAT,
         "schema": model.schema.as_dict(),
-        "network": stack.config.as_dict(),
+        "networks": [network.as_dict() for network in stack.networks],
         "training": model.training,
         "n_cohorts": stack.n_cohorts,
         "n_covariates": stack.n_covariates,
     }
-    weights = {"scaling.loc": stack.encoders.scaling.loc, "scaling.scale": stack.encoders.scaling.scale}
-    weights |= {f"{ENCODER}{name}": w for name, w in stack.encoders.weights.items()}
-    weights |= {f"{CLASSIFIER}{name}": w for name, w in stack.classifier.items()}
-    weights["encoder_of_replica"] = stack.encoder_of_replica
-    if stack.temperature is not None:
-        weights["temperature"] = stack.temperature
+    first = stack.members[0]
+    weights = {"scaling.loc": stack.scaling.loc, "scaling.scale": stack.scaling.scale}
+    weights["encoder_of_replica"] = first.encoder_of_replica
+    if len(stack.members) > 1:
+        weights["mixture"] = stack.mixture
+    for m, part in enumerate(stack.members):
+        start = member(m, len(stack.members))
+        weights |= {f"{start}{ENCODER}{name}": w for name, w in part.encoders.weights.items()}
+        weights |= {f"{start}{CLASSIFIER}{name}": w for name, w in part.classifier.items()}
+        if part.temperature is not None:
+            weights[f"{start}temperature"] = part.temperature
     splits = {
         "patients": np.asarray(model.patients, dtype=object),
         "seed": stack.replicas.seed,
@@ -65,26 +71,31 @@ def from_state(state: dict) -> FittedModel:
     """
     checked = check_state(state)
     configuration, weights, splits = checked.configuration, checked.weights, checked.splits
-    network, schema = configuration.network, configuration.schema
-    stack = FittedStack(
-        config=network,
-        outcome=schema.outcome,
-        n_cohorts=configuration.n_cohorts,
-        n_covariates=configuration.n_covariates,
-        encoders=Encoders(
-            config=network,
-            blocks=schema.n_features,
-            scaling=Scaling(weights["scaling.loc"], weights["scaling.scale"]),
-            weights=_with_prefix(weights, ENCODER),
-        ),
-        encoder_of_replica=weights["encoder_of_replica"],
-        classifier=_with_prefix(weights, CLASSIFIER),
-        temperature=weights.get("temperature"),
-        replicas=Replicas(
-            **{name: splits[name] for name in ("seed", "fold", "train", "test")}, weights=splits.get("weights")
-        ),
+    schema = configuration.schema
+    replicas = Replicas(
+        **{name: splits[name] for name in ("seed", "fold", "train", "test")}, weights=splits.get("weights")
     )
-    return FittedModel(stack, schema, splits["patients"], configuration.training)
+    scaling = Scaling(weights["scaling.loc"], weights["scaling.scale"])
+    members = []
+    for m, network in enumerate(configuration.networks):
+        own = _with_prefix(weights, member(m, len(configuration.networks)))
+        encoders = Encoders(network, schema.n_features, scaling, _with_prefix(own, ENCODER))
+        stack = FittedStack(
+            config=network,
+            outcome=schema.outcome,
+            n_cohorts=configuration.n_cohorts,
+            n_covariates=configuration.n_covariates,
+            encoders=encoders,
+            encoder_of_replica=weights["encoder_of_replica"],
+            classifier=_with_prefix(own, CLASSIFIER),
+            temperature=own.get("temperature"),
+            replicas=replicas,
+        )
+        members.append(stack)
+    mixture = weights.get("mixture", np.ones((1, len(replicas))))
+    return FittedModel(
+        FittedEnsemble(tuple(members), mixture), schema, splits["patients"], configuration.training
+    )
 
 
 def _with_prefix(weights: dict, prefix: str) -> dict[str, np.ndarray]:

@@ -28,12 +28,27 @@ def predictions_table(schema: Schema, bags: Bags, predictions: BagPredictions) -
     return table
 
 
-def with_named_stages(history: pd.DataFrame, use_rep: Sequence[str]) -> pd.DataFrame:
-    """The history of a stack; of several representations, the autoencoders by name instead of by number."""
-    if len(use_rep) == 1:
-        return history
-    named = {f"autoencoder.{b}": f"autoencoder:{label}" for b, label in enumerate(labels(use_rep))}
-    return history.assign(stage=history["stage"].replace(named))
+def with_named_stages(
+    history: pd.DataFrame, use_rep: Sequence[str], configurations: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The history of a fit, whose stages have the names of what there are several of.
+
+    Parameters
+    ----------
+    history
+        With the position of the configuration, where there are several.
+    use_rep
+        Representations; of several, each has an autoencoder.
+    configurations
+        Of several, each has a bag classifier.
+    """
+    stage = history["stage"]
+    if len(use_rep) > 1:
+        stage = stage.replace({f"autoencoder.{b}": f"autoencoder:{label}" for b, label in enumerate(labels(use_rep))})
+    if len(configurations) > 1:
+        names = np.array(configurations, dtype=object)[history["configuration"]]
+        stage = stage.where(stage != "mil", "mil:" + pd.Series(names, index=history.index))
+    return history.assign(stage=stage).drop(columns="configuration", errors="ignore")
 
 
 def wide_history(history: pd.DataFrame, outcome: Outcome) -> dict[str, pd.DataFrame]:

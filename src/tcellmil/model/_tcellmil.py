@@ -19,7 +19,7 @@ from tcellmil.data._read import read, read_patients
 from tcellmil.data._registry import quiet_scvi, registry_fields, registry_without_data
 from tcellmil.data._schema import Schema
 from tcellmil.fitted._predict import BagPredictions
-from tcellmil.fitted._stack import FittedStack
+from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.nn._network import NetworkConfig
 
 from ._data_file import read_data, write_data
@@ -157,7 +157,7 @@ class TcellMIL(BaseModelClass):
         cls.register_manager(manager)
 
     @property
-    def module(self) -> FittedStack | None:
+    def module(self) -> FittedEnsemble | None:
         """The fitted stack; ``None`` before :meth:`train`."""
         return None if self.fitted is None else self.fitted.stack
 
@@ -171,9 +171,10 @@ class TcellMIL(BaseModelClass):
         self,
         *,
         cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
-        n_seeds: int = 1,
+        n_seeds: int | None = None,
         seed: int = 0,
-        calibration: Literal["temperature"] | None = None,
+        ensemble: bool = True,
+        calibration: Literal["auto", "temperature"] | None = "auto",
         progress: bool = True,
         **training,
     ) -> None:
@@ -184,10 +185,10 @@ class TcellMIL(BaseModelClass):
         cv
             Splits of patients, as in :func:`tcellmil.tl.fit_mil`; ``None`` trains on every labelled patient.
         n_seeds, seed
-            Replicas of each fold, from the seeds ``seed, seed + 1, ...``.
-        calibration
-            ``"temperature"``: divide class scores by a temperature that is fitted by cross-validation within each
-            replica's training patients (:func:`tcellmil.training.fit_temperatures`), at about three times the cost.
+            Replicas of each fold, from the seeds ``seed, seed + 1, ...``; ``None``: 3 for fewer than 48 labelled
+            patients, else 1.
+        ensemble, calibration
+            As in :func:`tcellmil.tl.fit_mil`.
         progress
             Show the progress bar.
         **training
@@ -210,11 +211,13 @@ class TcellMIL(BaseModelClass):
         cohort = read(self.adata, self.schema.fields)
         self._check_unchanged(cohort.patients)
         splits = {"cv": cv, "n_seeds": n_seeds, "seed": seed}
-        options = {"calibration": calibration, "progress": progress, "training": training, "given": self._given}
+        options = {"ensemble": ensemble, "calibration": calibration, "progress": progress, "training": training}
         bags = self.schema.encode(cohort)
-        self.fitted, history = fit_model(bags, self.schema, self.network, **splits, **options)
-        self._model_summary_string = f"TcellMIL with {self.module.config}"
-        self.set_history(with_named_stages(history, self.schema.fields.use_rep))
+        options["given"] = self._given
+        self.fitted, history, self.configurations = fit_model(bags, self.schema, self.network, **splits, **options)
+        names = [network.words for network in self.module.networks]
+        self._model_summary_string = f"TcellMIL with {', '.join(names)}"
+        self.set_history(with_named_stages(history, self.schema.fields.use_rep, names))
         self.is_trained_ = True
 
     def set_history(self, table: pd.DataFrame) -> None:
@@ -281,7 +284,7 @@ class TcellMIL(BaseModelClass):
             from its numbers; or if the patients are not those that the model was fitted on.
         """
         fitted = from_state(state)
-        schema, network = fitted.schema, fitted.stack.config.as_dict()
+        schema, network = fitted.schema, fitted.stack.networks[fitted.stack.leading].as_dict()
         if adata is None:
             model = cls(registry=registry_without_data(schema.fields, cls.__name__), **network)
             model.schema = schema

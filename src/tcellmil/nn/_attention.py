@@ -44,8 +44,12 @@ class StackedAttention(nn.Module):
         return self.w(hidden).squeeze(-1)
 
 
-def pool_bags(scores: Tensor, z: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention within each bag and the bag's embedding, the attention-weighted sum of its cells.
+#: Least variance over a bag's cells: the root has no slope at 0.
+MIN_VARIANCE = 1e-6
+
+
+def pool_bags(scores: Tensor, z: Tensor, present: Tensor, moments: str = "mean") -> tuple[Tensor, Tensor]:
+    """Attention within each bag and the bag's embedding, the attention-weighted mean of its cells.
 
     Parameters
     ----------
@@ -55,16 +59,24 @@ def pool_bags(scores: Tensor, z: Tensor, present: Tensor) -> tuple[Tensor, Tenso
         ``(replica or 1, bag, cell, feature)``.
     present
         ``(replica or 1, bag, cell)``, False where a short bag is padded.
+    moments
+        ``"mean"``, or ``"mean_sd"``: the standard deviation, weighted in the same way, stands beside the mean.
 
     Returns
     -------
-    Embedding ``(replica, bag, feature)`` and attention ``(replica, bag, cell)``, which sums to 1 over a bag's cells.
+    Embedding ``(replica, bag, feature)``, or twice as many features with ``"mean_sd"``, and attention
+    ``(replica, bag, cell)``, which sums to 1 over a bag's cells.
     """
     attention = scores.masked_fill(~present, -torch.inf).softmax(dim=-1)
     replicas, bags, cells = attention.shape
     z = z.expand(replicas, -1, -1, -1).reshape(replicas * bags, cells, -1)
-    embedding = torch.bmm(attention.reshape(replicas * bags, 1, cells), z)
-    return embedding.view(replicas, bags, -1), attention
+    weights = attention.reshape(replicas * bags, 1, cells)
+    mean = torch.bmm(weights, z)
+    if moments == "mean_sd":
+        # About the mean, not the mean of squares: of latents far from 0 little would be left of the difference.
+        variance = torch.bmm(weights, (z - mean).square())
+        mean = torch.cat([mean, variance.clamp(min=MIN_VARIANCE).sqrt()], dim=-1)
+    return mean.view(replicas, bags, -1), attention
 
 
 def max_of_bags(z: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,8 @@ class StackedClassifier(nn.Module):
         ``"concat"``, ``"film"`` or ``None``.
     dropout
         Share of embedding features dropped while training.
+    has_units
+        The embedding is centred and scaled (:meth:`set_embedding_units`) before anything else.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class StackedClassifier(nn.Module):
         n_covariates: int = 0,
         encoding: str | None = "concat",
         dropout: float = 0.0,
+        has_units: bool = False,
     ):
         super().__init__()
         self.encoding = encoding if n_cohorts else None
@@ -55,6 +58,8 @@ class StackedClassifier(nn.Module):
             self.register_buffer("covariate_sd", torch.ones(len(generators), 1, n_covariates))
         else:
             self.covariate_mean = None
+        self.register_buffer("embedding_mean", torch.zeros(len(generators), 1, n_latent) if has_units else None)
+        self.register_buffer("embedding_sd", torch.ones(len(generators), 1, n_latent) if has_units else None)
         if self.encoding == "film":
             self.gamma = nn.Parameter(torch.zeros(len(generators), n_cohorts, n_latent))
             self.beta = nn.Parameter(torch.zeros(len(generators), n_cohorts, n_latent))
@@ -64,11 +69,18 @@ class StackedClassifier(nn.Module):
         self.covariate_mean.copy_(mean)
         self.covariate_sd.copy_(sd)
 
+    def set_embedding_units(self, mean: Tensor, sd: Tensor) -> None:
+        """What embeddings are centred by and divided by, ``(replica, 1, n_latent)``."""
+        self.embedding_mean.copy_(mean)
+        self.embedding_sd.copy_(sd)
+
     def forward(self, h: Tensor, side: Tensor) -> Tensor:
         """Class scores ``(replica, bag, class)``.
 
         ``h`` is ``(replica, bag, n_latent)``, ``side`` ``(replica or 1, bag, n_cohorts + n_covariates)``.
         """
+        if self.embedding_mean is not None:
+            h = (h - self.embedding_mean) / self.embedding_sd
         h = self.dropout(h)
         side = side.expand(h.shape[0], -1, -1)
         cohort, covariates = side[..., : self.n_cohorts], side[..., self.n_cohorts :]

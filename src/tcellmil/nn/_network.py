@@ -19,6 +19,8 @@ Compression = Literal["auto", "autoencoder", "pca"] | None
 Pooling = Literal["attention", "mean", "max"]
 Attention = Literal["tanh", "gated", "mlp"]
 BatchEncoding = Literal["concat", "film"] | None
+Moments = Literal["mean", "mean_sd"]
+Units = Literal["cells", "patients"]
 
 #: With fewer labelled patients than this a cohort is small, and has defaults of its own. On simulated cohorts of 16 to
 #: 24 patients they were clearly ahead, from 48 on hardly or not (``benchmarks/small_cohorts.py``).
@@ -47,6 +49,13 @@ class NetworkConfig:
         norm, ReLU); ``None``: there is none.
     pooling
         From cells to the bag: ``"attention"``, ``"mean"`` or ``"max"``.
+    moments
+        What is pooled: the ``"mean"`` over the bag's cells (the paper), or ``"mean_sd"``, their standard deviation
+        beside it, which a small population moves more than the mean. Both are weighted by the attention, if there is
+        any.
+    units
+        In which a bag's embedding reaches the classifier: ``"cells"``, those of the latents, in which directions that
+        vary much among cells count more, or ``"patients"``: every column standardised over the training patients.
     attention
         ``"tanh"`` (the paper), ``"gated"``, or ``"mlp"`` (PaSCient).
     instance_weight
@@ -66,6 +75,8 @@ class NetworkConfig:
     compression: Compression = "auto"
     n_embed: int | None = None
     pooling: Pooling = "attention"
+    moments: Moments = "mean"
+    units: Units = "cells"
     attention: Attention = "tanh"
     instance_weight: float = 0.0
     batch_encoding: BatchEncoding = "concat"
@@ -80,7 +91,14 @@ class NetworkConfig:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be in [0, 1)")
         check_choice(self.compression, choices(Compression), "compression")
         check_choice(self.pooling, choices(Pooling), "pooling")
+        check_choice(self.moments, choices(Moments), "moments")
+        check_choice(self.units, choices(Units), "units")
         check_choice(self.attention, choices(Attention), "attention")
+        if self.has_bag_units and (self.pooling == "max" or self.n_embed is not None):
+            raise ValueError(
+                f"moments={self.moments!r} and units={self.units!r} need pooling='attention' or 'mean' and no n_embed; "
+                "use moments='mean' and units='cells' here"
+            )
         check_choice(self.batch_encoding, choices(BatchEncoding), "batch_encoding")
         if not self.instance_weight >= 0:
             raise ValueError(f"instance_weight={self.instance_weight!r} must not be negative")
@@ -92,13 +110,24 @@ class NetworkConfig:
     def resolved(self, n_patients: int, n_features: int) -> NetworkConfig:
         """The network that is trained, with the compression and the latent size that a cohort has.
 
-        ``compression="auto"`` depends on the number of labelled patients; without an autoencoder the latent size
-        follows from the features.
+        ``compression="auto"`` is principal components here; without an autoencoder the latent size follows from the
+        features.
         """
         if self.compression == "auto":
-            chosen = replace(self, compression="pca" if n_patients < SMALL_COHORT else "autoencoder")
-            return chosen.resolved(n_patients, n_features)
+            return replace(self, compression="pca").resolved(n_patients, n_features)
         return replace(self, n_latent=self.latent_size(n_features))
+
+    @property
+    def has_bag_units(self) -> bool:
+        """A bag's embedding is centred and scaled before it reaches the classifier."""
+        return self.moments != "mean" or self.units != "cells"
+
+    @property
+    def words(self) -> str:
+        """What tells it from other configurations, such as ``"pca 48, attention"``; resolved."""
+        size = {"pca": f"pca {self.n_latent}", "autoencoder": f"autoencoder {self.n_latent}", None: "features"}
+        parts = [size[self.compression], self.pooling if self.moments == "mean" else f"{self.pooling} with sd"]
+        return ", ".join(parts + (["standardised"] if self.units == "patients" else []))
 
     def latent_size(self, n_features: int) -> int:
         """Latent size of a representation of so many features; without an autoencoder it follows from them."""
@@ -141,20 +170,22 @@ class StackedBagClassifier(nn.Module):
         super().__init__()
         if config.instance_weight > 0 and n_scores != 2:
             raise ValueError(f"instance_weight needs two classes, the network has {n_scores} scores")
-        self.pooling = config.pooling
+        self.pooling, self.moments = config.pooling, config.moments
         n_cell = config.n_latent if config.n_embed is None else config.n_embed
         self.embedding = None if config.n_embed is None else _embedding(generators, config.n_latent, n_cell)
         self.attention = None
         if config.pooling == "attention":
             self.attention = StackedAttention(generators, n_cell, config.n_attention, config.attention)
+        n_bag = 2 * n_cell if config.moments == "mean_sd" else n_cell
         self.classifier = StackedClassifier(
             generators,
-            n_cell,
+            n_bag,
             n_cohorts,
             n_scores,
             n_covariates=n_covariates,
             encoding=config.batch_encoding,
             dropout=config.dropout_mil,
+            has_units=config.has_bag_units,
         )
         self.head = head
         self.instances = StackedLinear(generators, n_cell, 1, zero=True) if config.instance_weight > 0 else None
@@ -196,15 +227,18 @@ class StackedBagClassifier(nn.Module):
         else:
             if self.attention is None:
                 uniform = torch.zeros((), dtype=z.dtype, device=z.device).expand(self._n_replicas, *z.shape[1:3])
-                embedding, attention = pool_bags(uniform, z, present)
+                embedding, attention = pool_bags(uniform, z, present, self.moments)
             else:
                 scores = self.attention(z.flatten(1, 2)).unflatten(1, z.shape[1:3])
-                embedding, attention = pool_bags(scores, z, present)
+                embedding, attention = pool_bags(scores, z, present, self.moments)
             if self.instances is not None:
                 instances = self.instances(z.flatten(1, 2)).squeeze(-1).unflatten(1, z.shape[1:3])
+        return self.classify(embedding, cohort), attention, scores, instances
+
+    def classify(self, embedding: Tensor, cohort: Tensor) -> Tensor:
+        """Outputs ``(replica, bag, output)`` of bags by their embeddings ``(replica, bag, feature)``."""
         outputs = self.classifier(embedding, cohort)
-        outputs = outputs if self.head is None else self.head(outputs)
-        return outputs, attention, scores, instances
+        return outputs if self.head is None else self.head(outputs)
 
     @property
     def _n_replicas(self) -> int:

@@ -5,7 +5,8 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_architecture": ["resolve"],
+        "_architecture": ["configurations", "resolve"],
+        "_choice": ["fit_ensemble"],
         "_calibration": ["fit_temperatures"],
         "_config": ["TrainingConfig"],
         "_fit": ["fit_stack"],

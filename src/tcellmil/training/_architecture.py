@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from tcellmil.data._bags import Bags
 from tcellmil.nn._network import NetworkConfig
 
 from ._config import TrainingConfig
 
+#: The configurations among which ``compression="auto"`` chooses: from the mean over cells to attention, and from the
+#: features themselves to few principal components.
+CONFIGURATIONS = (
+    {"compression": "pca", "n_latent": 48, "pooling": "attention"},
+    {"compression": "pca", "n_latent": 48, "pooling": "mean", "moments": "mean_sd"},
+    {"compression": "pca", "n_latent": 16, "pooling": "mean", "moments": "mean_sd"},
+    {"compression": None, "pooling": "mean", "units": "patients"},
+)
+
 
 def resolve(
     bags: Bags, network: NetworkConfig | None = None, training: TrainingConfig | None = None
 ) -> tuple[NetworkConfig, TrainingConfig]:
-    """Return the network and the training that a cohort gets.
+    """Return the network and the training that a cohort gets where there is one configuration.
 
     Parameters
     ----------
@@ -22,8 +34,33 @@ def resolve(
 
     Returns
     -------
-    Both without ``"auto"`` and without epochs of ``None``; what is resolved already stays as it is.
+    Both without ``"auto"``, which is the first of the configurations, and without epochs of ``None``; what is resolved
+    already stays as it is.
     """
     network, training = network or NetworkConfig(), training or TrainingConfig()
     n_patients = bags.n_labelled_patients
     return network.resolved(n_patients, bags.x.shape[1]), training.resolved(n_patients)
+
+
+def configurations(bags: Bags, network: NetworkConfig, given: Iterable[str] = ()) -> list[NetworkConfig]:
+    """The configurations that are trained, resolved and all of them different.
+
+    Parameters
+    ----------
+    bags
+        The cohort.
+    network
+        As requested. With a ``compression`` other than ``"auto"`` it is the only one.
+    given
+        Names of the options that the user chose; in these the configurations do not differ.
+    """
+    if network.compression != "auto":
+        return [resolve(bags, network)[0]]
+    found = []
+    for options in CONFIGURATIONS:
+        own = {name: value for name, value in options.items() if name not in given}
+        if network.pooling == "max" or network.n_embed is not None or network.instance_weight > 0:
+            own = {name: value for name, value in own.items() if name not in ("moments", "units", "pooling")}
+        one = resolve(bags, replace(network, **own))[0]
+        found += [one] if one not in found else []
+    return found

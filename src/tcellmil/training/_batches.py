@@ -40,14 +40,19 @@ def bag_batches(
     offsets
         ``(n_bags + 1,)`` first row of each bag.
     n_cells
-        Cells drawn from a bag without replacement; a smaller bag is taken whole, ``None`` takes all.
+        Cells drawn from a bag without replacement; a smaller bag is taken whole, ``None`` takes all. 0: no cells are
+        drawn, and batches hold ``bags`` only.
     bags_per_batch
         Bags per batch; the last one may be smaller.
     """
+    order = np.stack([g.permutation(bags) for g in rng])
+    if n_cells == 0:
+        for index in np.split(order, range(bags_per_batch, len(bags), bags_per_batch), axis=1):
+            yield {"bags": torch.from_numpy(index)}
+        return
     sizes = np.diff(offsets)
     width = int(sizes[bags].max())
     n_cells = width if n_cells is None else min(n_cells, width)
-    order = np.stack([g.permutation(bags) for g in rng])
     drawn = np.stack([_draw(g, offsets, n_cells) for g in rng])  # (seed, bag, cell)
     present = np.arange(n_cells) < sizes[:, None]  # a bag of n cells fills the first n places
     for start in range(0, len(bags), bags_per_batch):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
+from tcellmil.nn._attention import pool_bags
 from tcellmil.nn._losses import instance_cross_entropy
 from tcellmil.nn._network import NetworkConfig, StackedBagClassifier
 from tcellmil.outcomes import Outcome
@@ -18,6 +19,9 @@ from ._batches import bag_batches
 from ._config import TrainingConfig
 from ._loop import run_plan
 from ._stage import CLASSIFIER, VALIDATION_BAGS, StackedPlan, generators_of, rng_of, take
+
+#: Least standard deviation of an embedding over patients, in units of the latents, by which it is divided.
+MIN_SPREAD_OF_PATIENTS = 1e-4
 
 
 class BagPlan(StackedPlan):
@@ -44,6 +48,9 @@ class BagPlan(StackedPlan):
         ``(n_replicas, n_bags, n_columns)`` on the scale on which the networks learn; ``None`` for classes.
     instance_weight
         Weight of the cell branch's loss, where the network has one.
+    pooled
+        ``(n_encoders, n_bags, feature)``: embeddings of all bags, where they do not depend on the weights; no cells are
+        read then.
     """
 
     def __init__(
@@ -63,9 +70,11 @@ class BagPlan(StackedPlan):
         outcome: Outcome,
         targets: Tensor | None = None,
         instance_weight: float = 0.0,
+        pooled: Tensor | None = None,
     ):
         super().__init__(network, group, seeds, config, early_stopping)
         self.instance_weight, self.outcome = instance_weight, outcome
+        self._own_encoders = torch.equal(encoder_of_replica, torch.arange(len(z)))
         for name, value in {
             "z": z,
             "encoder_of_replica": encoder_of_replica,
@@ -74,6 +83,7 @@ class BagPlan(StackedPlan):
             "weights": weights,
             "validation_weights": validation_weights,
             "targets": targets,
+            "pooled": pooled,
         }.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -83,16 +93,14 @@ class BagPlan(StackedPlan):
 
     def losses(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The outcome's loss; ``batch`` holds ``bags`` (seed, bag), ``cells`` and ``present`` (seed, bag, cell)."""
-        n_replicas, n_encoders = len(self.group), len(self.z)
         replica_group = self.group[:1] if len(self.seeds) == 1 else self.group
         bags = batch["bags"][replica_group]  # (1 or replica, bag)
-        cells, present = batch["cells"], batch["present"][replica_group]
-        if n_encoders == len(self.seeds) and n_encoders < n_replicas:
-            z = take(self.z, cells.flatten(1)).unflatten(1, cells.shape[1:])  # one encoder a seed serves its folds
-            z = z if n_encoders == 1 else z[self.encoder_of_replica]
+        scores = instances = present = None
+        if self.pooled is not None:
+            index = bags.expand(len(self.group), -1)
+            logits = self.network.classify(self.pooled[self.encoder_of_replica[:, None], index], self.cohort[bags])
         else:
-            z = take(self.z, cells[replica_group].flatten(1)).unflatten(1, cells.shape[1:])
-        logits, _, scores, instances = self.network.branches(z, present, self.cohort[bags])
+            logits, scores, instances, present = self._of_cells(batch, replica_group, bags)
         weights = take(self.weights if self.training else self.validation_weights, bags)
         labels = take(self.labels, bags)
         targets = None if self.targets is None else take(self.targets, bags)
@@ -100,6 +108,21 @@ class BagPlan(StackedPlan):
         if instances is not None and self.training:
             loss = loss + self.instance_weight * instance_cross_entropy(instances, scores, labels, weights, present)
         return loss, size
+
+    def _of_cells(self, batch: dict[str, Tensor], replica_group: Tensor, bags: Tensor) -> tuple[Tensor | None, ...]:
+        """Outputs of bags by their cells, scores of these, class scores of these, and which are there."""
+        n_replicas, n_encoders = len(self.group), len(self.z)
+        cells, present = batch["cells"], batch["present"][replica_group]
+        if n_encoders == len(self.seeds) and n_encoders < n_replicas:
+            z = take(self.z, cells.flatten(1)).unflatten(1, cells.shape[1:])  # one encoder a seed serves its folds
+            z = z if n_encoders == 1 else z[self.encoder_of_replica]
+        elif self._own_encoders:
+            z = take(self.z, cells[replica_group].flatten(1)).unflatten(1, cells.shape[1:])
+        else:
+            index = cells[replica_group].flatten(1)  # (1 or replica, bag x cell)
+            z = self.z[self.encoder_of_replica[:, None], index].unflatten(1, cells.shape[1:])
+        logits, _, scores, instances = self.network.branches(z, present, self.cohort[bags])
+        return logits, scores, instances, present
 
 
 def train_classifier(
@@ -146,6 +169,11 @@ def train_classifier(
     )
     if bags.n_continuous:
         stack.classifier.set_covariate_units(*_covariate_units(bags, train))
+    is_fixed = network.pooling == "mean" and network.n_embed is None  # only the classifier above it is learned
+    pooled = pool_latents(bags, z, network.moments) if is_fixed or network.has_bag_units else None
+    if network.has_bag_units:
+        units = _embedding_units(pooled, encoder_of_replica, train, scaled=network.units == "patients")
+        stack.classifier.set_embedding_units(*units)
     stopping = training.early_stopping == "both"
     held_out = _held_out_bags(labels, train, seeds, group, training) if stopping else np.zeros_like(train)
     fit_on = train & ~held_out
@@ -168,6 +196,7 @@ def train_classifier(
         outcome=outcome,
         targets=None if targets is None else torch.from_numpy(np.nan_to_num(targets)).float(),
         instance_weight=network.instance_weight,
+        pooled=pooled if is_fixed else None,
     )
     _run(plan, bags, training, [rng_of(seed, CLASSIFIER) for seed in seeds], bar)
     outcome.finish(stack.cpu().head, scale, lambda: _mean_output(stack, bags, z, encoder_of_replica, train))
@@ -179,7 +208,8 @@ def _run(plan: BagPlan, bags: Bags, training: TrainingConfig, rngs: list[np.rand
     size = bags.outcome.bags_per_step(bags.n_labelled, training.bags_per_batch)
 
     def draw(generators) -> Iterator[dict[str, Tensor]]:
-        return bag_batches(generators, labelled, bags.offsets, training.n_cells_bag, size)
+        n_cells = training.n_cells_bag if plan.pooled is None else 0
+        return bag_batches(generators, labelled, bags.offsets, n_cells, size)
 
     def held_out() -> Iterator[dict[str, Tensor]]:
         return draw([rng_of(seed, VALIDATION_BAGS) for seed in plan.seeds])
@@ -196,6 +226,35 @@ def _run(plan: BagPlan, bags: Bags, training: TrainingConfig, rngs: list[np.rand
 
 
 @torch.no_grad()
+def bag_outputs(
+    network: StackedBagClassifier, bags: Bags, z: Tensor, encoder_of_replica: np.ndarray, shown_to: np.ndarray
+) -> Tensor:
+    """Outputs of bags by all of their cells, ``(replica, bag, output)``; NaN where a bag is shown to no replica.
+
+    Parameters
+    ----------
+    network
+        The trained stack.
+    bags, z, encoder_of_replica
+        As in :func:`train_classifier`.
+    shown_to
+        ``(n_replicas, n_bags)`` bool: what is computed of bags that are shown to other replicas only is not meant.
+    """
+    network.cpu().eval()
+    side, encoder = torch.from_numpy(bags.bag_covariates), torch.from_numpy(encoder_of_replica)
+    found = []
+    for i in range(bags.n_bags):
+        if not shown_to[:, i].any():
+            found.append(None)
+            continue
+        cells = z[:, None, bags.bag(i)]
+        cells = cells if len(z) == 1 else cells[encoder]
+        present = torch.ones((1, *cells.shape[1:3]), dtype=torch.bool)
+        found.append(network(cells, present, side[i].expand(1, 1, -1))[0][:, 0])
+    known = next(row for row in found if row is not None)
+    return torch.stack([torch.full_like(known, torch.nan) if row is None else row for row in found], dim=1)
+
+
 def _mean_output(
     network: StackedBagClassifier, bags: Bags, z: Tensor, encoder_of_replica: np.ndarray, train: np.ndarray
 ) -> Tensor:
@@ -203,16 +262,35 @@ def _mean_output(
 
     The parameters are those of :func:`train_classifier`.
     """
-    network.cpu().eval()
-    side = torch.from_numpy(bags.bag_covariates)
-    total = torch.zeros(len(train), 1, 1, dtype=torch.float64)
-    for i in np.flatnonzero(train.any(axis=0)):
+    outputs = bag_outputs(network, bags, z, encoder_of_replica, train)[..., 0].double()
+    own = torch.from_numpy(train)
+    return (torch.where(own, outputs, 0.0).sum(dim=1) / own.sum(dim=1))[:, None, None]
+
+
+def pool_latents(bags: Bags, z: Tensor, moments: str) -> Tensor:
+    """Embeddings of bags all of whose cells count alike, ``(n_encoders, n_bags, feature)``."""
+    found = []
+    for i in range(bags.n_bags):
         cells = z[:, None, bags.bag(i)]
-        cells = cells if len(z) == 1 else cells[torch.from_numpy(encoder_of_replica)]
-        present = torch.ones((1, *cells.shape[1:3]), dtype=torch.bool)
-        output = network(cells, present, side[i].expand(1, 1, -1))[0]
-        total += output * torch.from_numpy(train[:, i])[:, None, None]
-    return total / torch.from_numpy(train.sum(axis=1))[:, None, None]
+        present = torch.ones((1, 1, cells.shape[2]), dtype=torch.bool)
+        found.append(pool_bags(torch.zeros(len(z), 1, cells.shape[2]), cells, present, moments)[0])
+    return torch.cat(found, dim=1)
+
+
+def _embedding_units(
+    pooled: Tensor, encoder_of_replica: np.ndarray, train: np.ndarray, *, scaled: bool
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of embeddings over each replica's training patients, ``(replica, 1, feature)``.
+
+    Standard deviations are 1 where they are not asked for, and where a column does not vary among these patients.
+    """
+    own = torch.from_numpy(train / train.sum(axis=1, keepdims=True))[:, None]  # (replica, 1, bag)
+    embedding = (pooled if len(pooled) == 1 else pooled[torch.from_numpy(encoder_of_replica)]).double()
+    embedding = embedding.expand(len(train), -1, -1)
+    mean = torch.bmm(own, embedding)
+    sd = torch.bmm(own, (embedding - mean).square()).sqrt()
+    sd = torch.where(sd > MIN_SPREAD_OF_PATIENTS, sd, 1.0) if scaled else torch.ones_like(sd)
+    return mean.float(), sd.float()
 
 
 def _covariate_units(bags: Bags, train: np.ndarray) -> tuple[Tensor, Tensor]:

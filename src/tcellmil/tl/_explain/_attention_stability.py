@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from tcellmil.data import Bags
-    from tcellmil.fitted import FittedStack
+    from tcellmil.fitted import FittedEnsemble
     from tcellmil.model._fitted_model import FittedModel
 
 CHUNK_VALUES = 2e7  # cells x features x replicas that attention is computed for at once
@@ -169,7 +169,7 @@ def _runs(model: FittedModel, key: str) -> np.ndarray:
     return run_of_replica
 
 
-def _attention(stack: FittedStack, bags: Bags, run_of_replica: np.ndarray) -> pd.DataFrame:
+def _attention(stack: FittedEnsemble, bags: Bags, run_of_replica: np.ndarray) -> pd.DataFrame:
     """Rank correlations of the attention of each patient, across seeds and across folds."""
     from tcellmil.stats._rank_agreement import spearman
 
@@ -201,7 +201,7 @@ def _attention(stack: FittedStack, bags: Bags, run_of_replica: np.ndarray) -> pd
 
 
 def _changes(
-    stack: FittedStack, bags: Bags, code: int, n_mad: float
+    stack: FittedEnsemble, bags: Bags, code: int, n_mad: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Replica and patient of each row of ``(row, movable feature)`` changes, these, and which features are movable."""
     from tcellmil.fitted import median_absolute_deviation
@@ -219,7 +219,7 @@ def _changes(
 
 
 def _shifted(
-    stack: FittedStack, bags: Bags, movable: np.ndarray, size: np.ndarray, shown_to: np.ndarray
+    stack: FittedEnsemble, bags: Bags, movable: np.ndarray, size: np.ndarray, shown_to: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predictions ``(feature, bag, class)`` with each feature shifted up and down; NaN for bags that none sees."""
     from tcellmil.fitted import perturb_bags

@@ -28,9 +28,10 @@ def fit_mil(
     fields: Fields,
     *,
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
-    n_seeds: int = 1,
+    n_seeds: int | None = None,
     seed: int = 0,
-    calibration: Literal["temperature"] | None = None,
+    ensemble: bool = True,
+    calibration: Literal["auto", "temperature"] | None = "auto",
     network: dict | None = None,
     training: dict | None = None,
     n_boot: int = 2000,
@@ -158,19 +159,21 @@ def fit_mil(
     schema = Schema.learn(cohort, fields)
     bags = schema.encode(cohort)
     splits = {"cv": cv, "n_seeds": n_seeds, "seed": seed}
-    options = {"calibration": calibration, "training": training, "given": tuple(network), "progress": progress}
-    model, history = fit_model(bags, schema, NetworkConfig(**network), **splits, **options)
+    options = {"ensemble": ensemble, "calibration": calibration, "training": training, "progress": progress}
+    options["given"] = tuple(network)
+    model, history, chosen = fit_model(bags, schema, NetworkConfig(**network), **splits, **options)
     predicted = model.out_of_fold(bags)
     order = None
     if model.in_pairs:
         order = pair_order(replica_probabilities(model.stack, bags), model.stack.replicas, bags.labels)
     metrics = evaluate_with_intervals(bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
-    state = to_state(model)
+    state, configurations = to_state(model), [network.words for network in model.stack.networks]
     parts = {
         **state,
         **of_patients(model, bags, predicted),
         "metrics": metrics,
-        "history": with_named_stages(history, schema.fields.use_rep),
+        "history": with_named_stages(history, schema.fields.use_rep, configurations),
+        "configurations": chosen,
     }
     params = {**model.params(), "fit": state["checksum"]}
     shown, name = schema.outcome.metric_shown(list(metrics["metric"]))

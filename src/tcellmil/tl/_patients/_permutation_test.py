@@ -135,8 +135,8 @@ def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) 
 
     from tcellmil.cv import Replicas
     from tcellmil.cv._splitters import splitter_of_record
-    from tcellmil.fitted import replica_probabilities
-    from tcellmil.training import TrainingConfig, fit_stack, fit_temperatures
+    from tcellmil.fitted import FittedEnsemble, replica_probabilities
+    from tcellmil.training import TrainingConfig, fit_ensemble, fit_temperatures
 
     splitter = splitter_of_record(model.training["cv"])
     training = TrainingConfig(**{f.name: model.training[f.name] for f in fields(TrainingConfig)})
@@ -147,11 +147,13 @@ def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) 
         while len(rows) < n:
             drawn = [_permuted(model, bags, splitter, cohorts, rng) for _ in range(min(at_once, n - len(rows)))]
             labels = np.concatenate([np.repeat(own.labels[None], len(r), axis=0) for own, r in drawn])
-            what = bags, Replicas.join([r for _, r in drawn]), model.stack.config, training
+            what = bags, Replicas.join([r for _, r in drawn]), model.stack.networks, training
             how = {"labels": labels, "progress": False}
-            stack, _ = fit_stack(*what, **how, targets=_targets(drawn))
-            if calibrated:
-                stack.temperature = fit_temperatures(*what, **how)
+            single = model.training["ensemble"] == "best"
+            stack, *_ = fit_ensemble(*what, **how, targets=_targets(drawn), single=single)
+            if calibrated and len(stack.members) == 1:
+                temperature = fit_temperatures(*what[:2], model.stack.networks[0], training, **how)
+                stack = FittedEnsemble.of(replace(stack.members[0], temperature=temperature))
             probabilities = np.split(replica_probabilities(stack, bags), np.cumsum([len(r) for _, r in drawn])[:-1])
             rows += [_measured(model, p, own, r) for p, (own, r) in zip(probabilities, drawn, strict=True)]
             bar.update(len(drawn))
@@ -203,7 +205,7 @@ def _permuted(
 def _check_trainable(model: FittedModel, bags: Bags, replicas: Replicas, group: np.ndarray) -> None:
     """Raise a ValueError unless every replica can be trained, and every class is held out by some."""
     # Temperatures are found by splitting the training patients of each replica once more.
-    least = 2 if model.training["calibration"] else 1
+    least = 2 if model.training["calibration"] or model.training["ensemble"] else 1
     sides = [(replicas.test.any(axis=0), 1), *((train, least) for train in replicas.train)]
     counts = [(group[side & (bags.labels == c)], n) for side, n in sides for c in range(bags.n_outputs)]
     if not all(len(np.unique(own)) >= n for own, n in counts):

@@ -1,0 +1,139 @@
+"""Which configurations count in each replica, decided within its training patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tcellmil.cv import Replicas
+from tcellmil.data._bags import Bags
+from tcellmil.fitted._ensemble import FittedEnsemble
+from tcellmil.nn._network import NetworkConfig
+from tcellmil.stats._model_averaging import pseudo_bma_weights
+from tcellmil.stats._temperature import best_temperature
+
+from ._calibration import inner_replicas
+from ._config import TrainingConfig
+from ._fit import Inner, fit_stacks
+
+#: Folds within the training patients, fewer where a class has fewer of them.
+N_INNER = 3
+
+#: Bounds of a temperature that few patients decide on.
+COLDEST, HOTTEST = 0.5, 20.0
+
+
+def fit_ensemble(
+    bags: Bags,
+    replicas: Replicas,
+    networks: Sequence[NetworkConfig],
+    training: TrainingConfig,
+    *,
+    single: bool = False,
+    labels: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+    progress: bool = True,
+) -> tuple[FittedEnsemble, pd.DataFrame, np.ndarray | None]:
+    """Train several configurations for every replica, and weigh them within its training patients.
+
+    Each replica's training patients are split into stratified folds, on which every configuration is trained too; how
+    well it predicts the fold that it did not see gives its temperature and its weight. Nothing of the patients that the
+    replica holds out takes part.
+
+    Parameters
+    ----------
+    bags, replicas, training, labels, targets, progress
+        As in :func:`fit_stack`.
+    networks
+        The configurations, resolved, all of them different. Of one there is nothing to choose.
+    single
+        The configuration with the lowest loss gets all of the weight, in place of an average.
+
+    Returns
+    -------
+    The ensemble; the history of its members; and the mean loss of each configuration on training patients that were
+    held out, ``(n_configurations, n_replicas)``, or ``None`` of one configuration.
+
+    Raises
+    ------
+    ValueError
+        If a replica has a class with fewer than two training patients.
+    """
+    options = {"labels": labels, "targets": targets, "progress": progress}
+    if len(networks) == 1:
+        stacks, history, _ = fit_stacks(bags, replicas, networks, training, **options)
+        return FittedEnsemble.of(stacks[0]), history, None
+    of_replica = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
+    chooser = first_with_same_test(replicas, of_replica, targets)
+    own = np.unique(chooser)
+    splits, owner = inner_replicas(replicas[own], of_replica[own], N_INNER, bags.groups)
+    inner = Inner(splits, own[owner])
+    stacks, history, outputs = fit_stacks(bags, replicas, networks, training, inner=inner, **options)
+    mixture, temperature, loss = (np.full((len(networks), len(replicas)), np.nan) for _ in range(3))
+    for k in own:
+        rows = inner.owner == k
+        found = weigh(bags, splits.test[rows], of_replica[k], [values[rows] for values in outputs], single=single)
+        mixture[:, k], temperature[:, k], loss[:, k] = found
+    mixture, temperature, loss = mixture[:, chooser], temperature[:, chooser], loss[:, chooser]
+    members = [replace(stack, temperature=t) for stack, t in zip(stacks, temperature, strict=True)]
+    return FittedEnsemble(tuple(members), mixture), history, loss
+
+
+def first_with_same_test(replicas: Replicas, labels: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
+    """For each replica the first that holds out the same patients and is trained on the same outcomes.
+
+    Replicas of several seeds that leave one patient out make one choice: none of them may look at that patient, and all
+    of them may look at the others.
+    """
+    first: dict[tuple[bytes, ...], int] = {}
+    keys = [
+        (test.tobytes(), labels[k].tobytes(), b"" if targets is None else targets[k].tobytes())
+        for k, test in enumerate(replicas.test)
+    ]
+    return np.array([first.setdefault(key, k) for k, key in enumerate(keys)])
+
+
+def weigh(
+    bags: Bags, test: np.ndarray, labels: np.ndarray, outputs: Sequence[np.ndarray], *, single: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weight, temperature and loss of each configuration in one replica.
+
+    Parameters
+    ----------
+    bags
+        The data; their outcome has classes.
+    test
+        ``(n_inner, n_bags)`` bool: whom each inner fold holds out.
+    labels
+        ``(n_bags,)`` class codes.
+    outputs
+        For each configuration ``(n_inner, n_bags, n_classes)`` scores.
+    single
+        All of the weight to the lowest loss.
+    """
+    fold, bag = np.nonzero(test & (labels >= 0))
+    y = labels[bag]
+    balance = len(y) / (np.bincount(y, minlength=bags.n_outputs) * len(np.unique(y)))[y]
+    temperature, losses = [], []
+    for values in outputs:
+        logits = values[fold, bag].astype(np.float64)
+        t = float(np.clip(best_temperature(logits, y), COLDEST, HOTTEST))
+        temperature.append(t)
+        losses.append(balance * cross_entropy(logits / t, y))
+    losses = np.array(losses)
+    mean = losses.mean(axis=1)
+    if single:
+        weights = (np.arange(len(outputs)) == mean.argmin()).astype(np.float64)
+    else:
+        weights = pseudo_bma_weights(losses, None if bags.groups is None else bags.groups[bag])
+    return weights, np.array(temperature), mean
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Minus the log of the probability of the class that was observed, ``(n,)``."""
+    from scipy.special import log_softmax
+
+    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
