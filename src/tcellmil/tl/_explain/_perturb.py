@@ -51,10 +51,15 @@ def perturb(
 
     Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
     3\,\mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3\,\mathrm{MAD}_j)` down, with the median absolute deviation
-    of the regulon over all cells. Each patient is predicted by the replicas that held it out. Over patients, a
-    Wilcoxon signed-rank test of the change in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon =
-    10^{-6}`, for each regulon, direction and dose, with Benjamini-Hochberg over all tests. The result says how the
-    *model* responds; a regulon is associated with the prediction, which does not make it a cause of the outcome.
+    of the regulon over all cells. Of a regulon with the same score in more than half of the cells, often because it is
+    silent there, the MAD is 0; :math:`0.6745\,\mathrm{SD}_j` stands in its place, with the standard deviation over the
+    same cells, which is the MAD of a normal distribution (:func:`tcellmil.fitted.shift_units`). The table says which of
+    the two it is, in ``spread``. A regulon that is the same in all cells has neither and cannot be moved.
+
+    Each patient is predicted by the replicas that held it out. Over patients, a Wilcoxon signed-rank test of the change
+    in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon = 10^{-6}`, for each regulon, direction and
+    dose, with Benjamini-Hochberg over all tests. The result says how the *model* responds; a regulon is associated with
+    the prediction, which does not make it a cause of the outcome.
 
     Several values of ``n_mad`` give a dose curve. Scores end at -1 and 1, so a curve flattens where cells arrive there.
 
@@ -88,7 +93,8 @@ def perturb(
     n_mad
         Size of the shift in median absolute deviations, above 0; several for a dose curve.
     mad
-        ``"global"``: over all cells (the paper). ``"patient"``: over the cells of each patient by itself.
+        What the deviation, or the standard deviation in its place, is taken over. ``"global"``: over all cells (the
+        paper). ``"patient"``: over the cells of each patient by itself.
     cells
         Perturb only these cells: a mask, ``(n_cells,)`` bool, or a query on ``obs``, ``"cell_type == 'NK'"``. The
         deviations still come from all cells.
@@ -110,9 +116,12 @@ def perturb(
     - ``patients``: one row per patient, regulon, direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta`` and
       ``delta_logit``;
     - ``stats``: one row per regulon, direction and ``n_mad`` with ``n_patients``, ``mean_delta``, ``median_delta``,
-      ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own scale; the median over
-      patients for ``mad="patient"``), ``movable`` and ``target_class``. A regulon whose deviation is 0 cannot be moved:
-      it is reported as such, with NaN in the statistics, not as without effect;
+      ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad``, ``unit``, ``spread``, ``movable`` and
+      ``target_class``. ``unit`` is the shift for ``n_mad=1`` on the representation's own scale, ``spread`` what it is,
+      ``"mad"`` or ``"sd"`` (0.6745 standard deviations, where ``mad`` is 0). For ``mad="patient"``, ``mad`` and
+      ``unit`` are medians over patients, and ``spread`` is ``"mad, sd"`` where it differs between them. A regulon that
+      is the same in all cells cannot be moved: its ``spread`` is empty, and the statistics are NaN, which is not the
+      same as without effect;
     - with ``combine=2``, ``pairs``: one row per patient, ``regulon_1``, ``regulon_2`` (in the order of the model's
       features), direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta``, ``delta_logit``, ``epistasis`` and
       ``epistasis_logit``;
@@ -161,16 +170,17 @@ def perturb(
     mask = _cell_mask(adata, cells)
     touched = mask[bags.order]
     code = model.class_code(target_class)
-    deviation = _deviation(bags, mad)
+    units, spread = _units(bags, mad)
 
-    given = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
+    given = {"model": model, "bags": bags, "units": units, "touched": touched, "code": code}
     given |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
     singles = _effects(chosen[:, None], ["regulon"], **given)
     outcome = bags.outcome
     target = {"target_class": outcome.outputs[code]} | ({} if outcome.has_classes else {"outcome": outcome.kind})
     stats = singles.statistics().assign(**target)
-    stats.insert(stats.columns.get_loc("movable"), "mad", np.repeat(np.median(deviation, axis=0)[chosen], n_shifts))
+    for name in spread:
+        stats.insert(stats.columns.get_loc("movable"), name, np.repeat(spread[name].to_numpy()[chosen], n_shifts))
     result = {"patients": singles.table(), "stats": stats}
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
@@ -187,11 +197,14 @@ def perturb(
 
 
 def _message(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None) -> str:
-    unmovable = int((~stats.drop_duplicates("regulon")["movable"]).sum())
+    of_regulon = stats.drop_duplicates("regulon")
+    unmovable, n_sd = int((~of_regulon["movable"]).sum()), int(of_regulon["spread"].str.contains("sd").sum())
     message = (
         f"{stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients, "
         f"{int((stats['padj'] < 0.05).sum())} of {len(stats)} shifts with padj < 0.05"
     )
+    if n_sd:
+        message += f"; for {n_sd} of the regulons, whose MAD is 0, 0.6745 standard deviations stand in its place"
     if unmovable:
         message += f"; {unmovable} of the regulons cannot be moved, their deviation is 0"
     if of_pairs is not None:
@@ -258,13 +271,16 @@ def _cell_mask(adata: AnnData, cells: np.ndarray | pd.Series | str | None) -> np
     return mask
 
 
-def _deviation(bags: Bags, mad: str) -> np.ndarray:
-    """Median absolute deviations ``(bag, feature)``."""
-    from tcellmil.fitted import median_absolute_deviation
+def _units(bags: Bags, mad: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Shift of each bag and feature by one unit, ``(bag, feature)``, and what it is of each feature, for the table."""
+    from tcellmil.fitted import shift_units
 
-    if mad == "global":
-        return np.repeat(median_absolute_deviation(bags.x)[None], bags.n_bags, axis=0)
-    return np.stack([median_absolute_deviation(bags.x[bags.bag(i)]) for i in range(bags.n_bags)])
+    cells = [slice(None)] if mad == "global" else [bags.bag(i) for i in range(bags.n_bags)]
+    units, is_mad = (np.stack(parts) for parts in zip(*(shift_units(bags.x[rows]) for rows in cells), strict=True))
+    by_mad, by_sd = is_mad.any(axis=0), ((units > 0) & ~is_mad).any(axis=0)
+    spread = {"mad": np.median(np.where(is_mad, units, 0), axis=0), "unit": np.median(units, axis=0)}
+    spread["spread"] = np.select([by_mad & by_sd, by_mad, by_sd], ["mad, sd", "mad", "sd"], default="").astype(object)
+    return np.broadcast_to(units, (bags.n_bags, units.shape[1])), pd.DataFrame(spread)
 
 
 def _effects(
@@ -273,7 +289,7 @@ def _effects(
     *,
     model: FittedModel,
     bags: Bags,
-    deviation: np.ndarray,
+    units: np.ndarray,
     touched: np.ndarray,
     code: int,
     directions: list[str],
@@ -286,7 +302,7 @@ def _effects(
     names = model.feature_names()
     groups = [tuple(names[row]) for row in features]
     levels = [(*group, direction, dose) for group, direction, dose in product(groups, directions, doses)]
-    unit = np.where(deviation > 0, deviation, np.nan)[:, features].swapaxes(0, 1)  # (group, bag, member)
+    unit = np.where(units > 0, units, np.nan)[:, features].swapaxes(0, 1)  # (group, bag, member)
     signed = np.array([DIRECTIONS[direction] * dose for direction, dose in product(directions, doses)])
     amounts = (signed[:, None, None] * unit[:, None]).reshape(-1, bags.n_bags, features.shape[1])
     base, perturbed = perturb_bags(
