@@ -12,7 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
-from tcellmil._results import call_of, outcome_of_fit, part_of, place_of
+from tcellmil._results import call_on, outcome_of_fit, part_of, place_of
 from tcellmil.get._attention_statistics import attention_correlation
 from tcellmil.get._perturb import Direction, nearest_dose, perturb
 from tcellmil.get._shap import shap
@@ -139,7 +139,7 @@ def regulators(
     for verb in own:
         check_choice(verb, VERBS, "result_key")
     there = {verb: place_of(verb, key, own.get(verb)) in adata.uns for verb in VERBS}
-    _check_there(there, [call_of(verb, key, own.get(verb)) for verb in VERBS if not there[verb]])
+    _check_there(there, [call_on(adata, verb, key, own.get(verb)) for verb in VERBS if not there[verb]])
 
     outcome = outcome_of_fit(adata, key)
     classes = list(outcome.outputs)

@@ -45,11 +45,12 @@ def attention_stability(
 
     *Regulators*: the importance of a regulon for a replica is the mean, over the patients that the replica held out, of
     half the difference between the probability with the regulon shifted up and shifted down by ``n_mad`` median
-    absolute deviations, or what :func:`tcellmil.tl.perturb` takes where that is 0; above 0, a higher activity goes with a higher probability. Where
-    the outcome is a number or a time to event, it is the number, in its own units, or the log hazard. Across seeds,
-    runs are compared, the importance for a run being the mean over its patients; across folds, the replicas of a run,
-    averaged over runs. The order of regulons is compared by Spearman's correlation and Kendall's W, the ``n_top``
-    regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
+    absolute deviations, or what :func:`tcellmil.tl.perturb` takes where that is 0; above 0, a higher activity goes with
+    a higher probability. Where the outcome is a number or a time to event, it is the number, in its own units, or the
+    log hazard. Across seeds, runs are compared, the importance for a run being the mean over its patients; across
+    folds, the replicas of a run, averaged over runs. The order of regulons is compared by Spearman's correlation and
+    Kendall's W, the ``n_top`` regulons of largest absolute importance by their overlap
+    (:func:`tcellmil.stats.rank_agreement`).
 
     To read it: the replicas of different folds share most of their training patients, which makes them agree on
     attention; but each predicts other patients, so that with leave-one-out disagreement on the regulators is also a

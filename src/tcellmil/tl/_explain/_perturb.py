@@ -14,6 +14,7 @@ from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._verbs import Result, verb
+from tcellmil.tl._explain._explained import open_explained
 from tcellmil.tl._explain._perturb_table import Effects
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from tcellmil.data import Bags
+    from tcellmil.model import TcellMIL
     from tcellmil.model._fitted_model import FittedModel
 
 Direction = Literal["up", "down"]
@@ -42,6 +44,7 @@ def perturb(
     *,
     combine: Combine = 1,
     target_class: str | None = None,
+    model: AnnData | MuData | TcellMIL | None = None,
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     progress: bool = True,
@@ -80,12 +83,13 @@ def perturb(
     doses, directions, replicas per patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is
-    enough.
+    enough. New patients, after :func:`tcellmil.tl.predict`, are predicted by all replicas of ``model``; deviations are
+    over the cells of ``adata``, as always.
 
     Parameters
     ----------
     adata
-        An AnnData or a MuData with a fitted model in ``uns[key]``.
+        An AnnData or a MuData with a fitted model in ``uns[key]``, or with predictions of :func:`tcellmil.tl.predict`.
     regulons
         Names of the regulons (features) to perturb; all by default.
     directions
@@ -102,6 +106,7 @@ def perturb(
         1: regulons alone. 2: also all pairs of them.
     target_class
         The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
+    %(model_that_predicted)s
     %(key)s
     key_added
         Name of what is written; ``f"{key}_perturbation"`` by default.
@@ -157,22 +162,20 @@ def perturb(
     >>> tm.get.perturb(adata, "pair_stats").index.tolist()
     [('IRF7(+)', 'SPI1(+)', 'up', 3.0), ('IRF7(+)', 'SPI1(+)', 'down', 3.0)]
     """
-    from tcellmil.model._open import open_fit
-
     check_choice(mad, get_args(Deviation), "mad")
     check_choice(combine, get_args(Combine), "combine")
     directions = _checked_directions(directions)
     doses = _checked_doses(n_mad)
-    model, bags = open_fit(adata, key)
-    names, chosen = _features(model, regulons)
+    fitted, bags = open_explained(adata, key, model)
+    names, chosen = _features(fitted, regulons)
     if combine == 2 and len(chosen) < 2:
         raise ValueError(f"combine=2 needs at least 2 regulons, got {some(names[chosen])}; name more, or use combine=1")
     mask = _cell_mask(adata, cells)
     touched = mask[bags.order]
-    code = model.class_code(target_class)
+    code = fitted.class_code(target_class)
     units, spread = _units(bags, mad)
 
-    given = {"model": model, "bags": bags, "units": units, "touched": touched, "code": code}
+    given = {"model": fitted, "bags": bags, "units": units, "touched": touched, "code": code}
     given |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
     singles = _effects(chosen[:, None], ["regulon"], **given)
