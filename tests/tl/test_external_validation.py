@@ -388,7 +388,7 @@ def test_covariates_of_other_names_are_read_in_the_order_of_the_model(make_cohor
     pd.testing.assert_frame_equal(tm.get.perturb(renamed), tm.get.perturb(new))
 
 
-def test_shap_values_stay_with_their_columns_where_these_are_in_another_order(new, fitted):
+def test_shap_values_stay_with_columns_that_are_in_another_order(new, fitted):
     reordered = new.copy()
     order = [3, 0, 5, 1, 2, 4]
     reordered.obsm["X_regulons"] = new.obsm["X_regulons"][:, order]

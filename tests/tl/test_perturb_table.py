@@ -39,7 +39,7 @@ def test_a_regulon_without_deviation_is_unmovable_and_not_without_effect(fitted)
     assert "TF5(+)" not in set(fitted.uns["tcellmil_perturbation"]["patients"]["regulon"])
 
 
-def test_a_patient_whose_cells_are_all_the_same_is_moved_by_the_global_spread_only(fitted):
+def test_cells_all_the_same_are_moved_by_the_global_spread_only(fitted):
     fitted.obsm["X_regulons"][fitted.obs["patient"] == "P2", 5] = np.linspace(0.1, 0.4, 15)
     tm.tl.perturb(fitted, regulons=["TF5(+)"])
     assert set(fitted.uns["tcellmil_perturbation"]["stats"]["spread"]) == {"sd"}

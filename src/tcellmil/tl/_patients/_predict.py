@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
@@ -128,7 +129,7 @@ def predict(
     from tcellmil.model._state import to_state
 
     n_boot = check_count(n_boot, "n_boot")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed={seed!r} must be a whole number of at least 0")
     keys = (sample_key, batch_key, continuous_covariate_keys, categorical_covariate_keys, label_key, event_key)
     named = dict(zip(COLUMNS, (*keys, group_key), strict=True))
@@ -146,7 +147,7 @@ def predict(
         warn(f"of the {bags.n_labelled} new patients with a known outcome, not everything can be measured: {lacking}")
     parts = of_patients(fitted, bags, predicted) | ({} if metrics is None else {"metrics": metrics})
     scores = scores_of(adata, schema.fields.use_rep)
-    params = {**fitted.params(), "fit": fit, "seed": seed, "scores": scores, "not_measured": lacking}
+    params = {**fitted.params(), "fit": fit, "seed": int(seed), "scores": scores, "not_measured": lacking}
     return Result(parts, _message(bags, metrics, len(fitted.stack)), params, *of_cells(bags, predicted))
 
 
