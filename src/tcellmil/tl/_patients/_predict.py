@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tcellmil import _keys
 from tcellmil._checks import check_count
 from tcellmil._docs import documented
@@ -158,4 +160,5 @@ def _message(bags: Bags, metrics: pd.DataFrame | None, n_replicas: int) -> str:
     metric, name = bags.outcome.metric_shown(list(metrics["metric"]))
     row = metrics.set_index("metric").loc[metric]
     interval = f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    interval = "not defined" if np.isnan(row["value"]) else interval
     return f"{name} {interval}, {int(row['n'])} patients with a known outcome; {message}"
