@@ -143,6 +143,16 @@ def test_example_of_the_readme_runs(small):
     assert names["cells"].n_obs == 50 and {"c2s_annotation", "c2s_mil"} <= set(names["adata"].uns)
 
 
+@quiet
+def test_a_model_is_taken_to_another_cohort_as_the_page_says(small):
+    (example,) = (block for block in code_blocks(ROOT / "docs" / "concepts.md") if "tl.predict(" in block)
+    names = {}
+    exec(example, names)
+    assert (tm.get.metrics(names["new"])["n"] == 8).all()
+    assert names["new"].uns["tcellmil"]["params"]["label_key"] == "outcome"
+    assert tm.get.regulators(names["new"])["effect"].notna().any()
+
+
 @pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)

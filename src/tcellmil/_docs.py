@@ -28,6 +28,9 @@ PARAMETERS = {
     Seed of the resamples.""",
     "bootstrap_groups": """groups
     ``(n_patients,)`` codes: rows that are drawn together, such as several samples of a patient.""",
+    "absent": """absent
+    What becomes of metrics that need patients of every class where one has none: ``"error"``, or ``"nan"``, in which
+    case only those that are defined without it are given.""",
     "time": """time
     Time to the event or to the end of observation, ``(n_patients,)``, at least 0, in any unit.""",
     "event": """event
@@ -52,7 +55,10 @@ PARAMETERS = {
     "copy": """copy
     Return a changed copy instead of changing ``adata``.""",
     "key": """key
-    Name of the fit: the ``key_added`` of :func:`tcellmil.tl.fit_mil`.""",
+    Name of the fit: the ``key_added`` of :func:`tcellmil.tl.fit_mil`, or of :func:`tcellmil.tl.predict`.""",
+    "model_that_predicted": """model
+    Of predictions of :func:`tcellmil.tl.predict`, what it was given: the AnnData or MuData that
+    :func:`tcellmil.tl.fit_mil` wrote to, or a fitted :class:`tcellmil.model.TcellMIL`. Not for a fit.""",
     "result_key": """result_key
     Name of the result: the ``key_added`` of the verb, where one was given. ``key`` is then not used.""",
     "own_result_key": """result_key
@@ -60,7 +66,7 @@ PARAMETERS = {
     "annotation_key": """key
     Name of the annotation: the ``key_added`` of :func:`tcellmil.tl.annotate_sentences`.""",
     "adata_of_fit": """adata
-    AnnData or MuData with a result of :func:`tcellmil.tl.fit_mil`.""",
+    AnnData or MuData with a result of :func:`tcellmil.tl.fit_mil`, or of :func:`tcellmil.tl.predict`.""",
     "only_regulons": """regulons
     Only this regulon, or these.""",
     "no_result": """KeyError

@@ -118,7 +118,9 @@ def check_current(data: AnnData | MuData, place: str, call: str) -> None:
     if str(fit.get("fit", "")) != str(params["fit"]):
         raise ValueError(f"{result} is of another fit than the one in adata.uns[{key!r}]; run {call} again")
     _check_scores(data, params, f"{result} is", call)
-    _check_scores(data, fit, f"the fit {key!r}, and {result} with it, are", f"tl.fit_mil and then {call}")
+    _check_scores(
+        data, fit, f"the fit {key!r}, and {result} with it, are", f"{named(verb_of(data.uns[key]))} and then {call}"
+    )
 
 
 def _check_scores(data: AnnData | MuData, params: Mapping, what: str, call: str) -> None:

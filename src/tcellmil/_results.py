@@ -10,7 +10,16 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_obs_column, is_mudata, some
-from tcellmil._provenance import FITS, check_current, named, other_fits, verb_of, warn_of_absent
+from tcellmil._provenance import (
+    FITS,
+    check_current,
+    fits_in,
+    named,
+    other_fits,
+    params_of,
+    verb_of,
+    warn_of_absent,
+)
 from tcellmil.outcomes import Outcome, outcome_of
 
 if TYPE_CHECKING:
@@ -39,9 +48,11 @@ OF_FIT = {
     "permutation_test": _keys.PERMUTATION_TEST,
     "top_cells": _keys.TOP_CELLS,
 }
+#: Of these, verbs that are about the fit itself, and verbs that explain predictions of new patients with their model.
+OF_FIT_ALONE, WITH_MODEL = ("attention_stability", "permutation_test"), ("perturb", "shap")
 #: Verb: arguments that it cannot do without.
 ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark", "match_bulk")}
-ARGUMENTS["attention_enrichment"] = ["groupby=..."]
+ARGUMENTS |= {"attention_enrichment": ["groupby=..."], "predict": ["model"]}
 
 
 def place_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None) -> str:
@@ -62,6 +73,19 @@ def call_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None,
     return f"{named(verb)}({', '.join(arguments)})"
 
 
+def call_on(
+    adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None, *options: str
+) -> str:
+    """The same on these data: nothing is to be fitted where there are predictions of new patients."""
+    if verb == "fit_mil":
+        writers = {verb_of(adata.uns[name]) for name in fits_in(adata)}
+        there = verb_of(adata.uns.get(place_of(verb, key, result_key)))
+        verb = "predict" if there == "predict" or writers == {"predict"} else verb
+    elif verb in WITH_MODEL and verb_of(adata.uns.get(key)) == "predict":
+        options = (*options, "model=model")
+    return call_of(verb, key, result_key, *options)
+
+
 def part_of(
     adata: AnnData | MuData,
     verb: str,
@@ -71,7 +95,12 @@ def part_of(
     *options: str,
 ) -> pd.DataFrame | dict:
     """One part of a result itself, not a copy, or a KeyError that names the call that writes it."""
-    place, call = place_of(verb, key, result_key), call_of(verb, key, result_key, *options)
+    place, call = place_of(verb, key, result_key), call_on(adata, verb, key, result_key, *options)
+    if place not in adata.uns and verb in OF_FIT_ALONE and verb_of(adata.uns.get(key)) == "predict":
+        raise KeyError(
+            f"adata.uns[{key!r}] holds predictions of new patients, and {named(verb)} is about the fit itself; run it "
+            "on the data that tl.fit_mil wrote to"
+        )
     if place not in adata.uns:
         hint = f"; {other_fits(adata)}" if verb in OF_FIT or verb == "fit_mil" else f" (there are {some(adata.uns)})"
         raise KeyError(f"adata.uns has no {place!r}; run {call} first{hint}")
@@ -81,10 +110,23 @@ def part_of(
         what = f"is a result of {named(writer)}" if writer else "was not written by a verb of tl"
         raise KeyError(f"adata.uns[{place!r}] {what}, not of {named(verb)}; run {call}, or name another result")
     if part not in result:
-        raise KeyError(f"adata.uns[{place!r}] has no {part!r}; run {call} first")
+        what = _not_predicted(params_of(result), part) if writer == "predict" else f"run {call} first"
+        raise KeyError(f"adata.uns[{place!r}] has no {part!r}; {what}")
     if verb != "fit_mil":
         check_current(adata, place, call)
     return result[part]
+
+
+def _not_predicted(params: Mapping, part: str) -> str:
+    """Why predictions of new patients lack a part, and what to do."""
+    if part != "metrics":
+        return "it holds predictions of tl.predict, which fits nothing: read it from the data that tl.fit_mil wrote to"
+    columns = [str(params.get(name, "")) for name in ("label_key", "event_key")]
+    where = " and ".join(f"adata.obs[{column!r}]" for column in columns if column)
+    return (
+        f"nothing could be measured of the predictions of tl.predict: {params.get('not_measured', '') or 'no labels'}. "
+        f"Put the outcomes into {where}, or name their column with label_key=..., and run tl.predict again"
+    )
 
 
 def table_of(
@@ -101,7 +143,7 @@ def table_of(
     Warns where patients of the result have been left out since.
     """
     table = part_of(adata, verb, part, key, result_key, *options).set_index(index)
-    warn_of_absent(adata, place_of(verb, key, result_key), call_of(verb, key, result_key, *options))
+    warn_of_absent(adata, place_of(verb, key, result_key), call_on(adata, verb, key, result_key, *options))
     return table
 
 
@@ -145,7 +187,7 @@ def attention_of_cells(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> pd
     patients, params = fit_part(adata, key, "predictions"), fit_part(adata, key, "params")
     outcome, column = outcome_of(params), _keys.of_fit(key, _keys.ATTENTION)
     if column not in adata.obs:
-        call = call_of("fit_mil", result_key=None if key == _keys.TCELLMIL else key)
+        call = call_on(adata, "fit_mil", result_key=None if key == _keys.TCELLMIL else key)
         raise KeyError(f"adata.obs has no {column!r}; run {call} first")
     sample = check_obs_column(adata, str(params["sample_key"]), "sample_key").astype(str)
     of_cell = patients.reindex(sample)

@@ -135,7 +135,8 @@ def _stamp_of_fit(data: AnnData | MuData, name: str, given: Mapping[str, Any]) -
         raise TypeError(f"key must be the name of a fit, got {key!r}; {other_fits(data)}")
     params = params_of(data.uns.get(key))
     if "fit" not in params:
-        raise KeyError(f"adata.uns has no fit {key!r}; {other_fits(data)}")
+        predict = "run tl.predict(adata, model) first; " if given.get("model") is not None else ""
+        raise KeyError(f"adata.uns has no fit {key!r}; {predict}{other_fits(data)}")
     return {"fit": str(params["fit"])}
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcellmil.data import Bags
-from tcellmil.fitted import Scaling, median_absolute_deviation
+from tcellmil.fitted import Scaling, median_absolute_deviation, shift_units
 from tcellmil.fitted._scaling import scale_cells
 from tcellmil.outcomes import Classes
 
@@ -58,3 +58,39 @@ def test_median_absolute_deviation_is_that_of_scipy():
 
     x = np.random.default_rng(0).normal(size=(31, 4))
     np.testing.assert_allclose(median_absolute_deviation(x), median_abs_deviation(x, axis=0))
+
+
+def test_the_unit_of_a_shift_is_the_mad_wherever_there_is_one():
+    x = np.random.default_rng(0).gamma(1, size=(101, 4)).astype(np.float32)
+    units, is_mad = shift_units(x)
+    np.testing.assert_array_equal(units, median_absolute_deviation(x))
+    assert is_mad.all()
+
+
+@given(share=st.floats(0.02, 0.45), level=st.floats(1e-4, 1e4))
+@settings(max_examples=50, deadline=None)
+def test_a_feature_of_few_cells_has_a_unit_by_its_share_and_level(share, level):
+    active = np.arange(1000) < round(1000 * share)
+    units, is_mad = shift_units((level * active)[:, None].astype(np.float32))
+    f = active.mean()
+    np.testing.assert_allclose(units, 0.6745 * level * np.sqrt(f * (1 - f)), rtol=1e-5)
+    assert not is_mad.any()
+
+
+def test_both_units_are_of_the_same_size_in_a_normal_distribution():
+    x = np.random.default_rng(0).normal(size=(20_001, 1))
+    both = np.hstack([x, np.where(np.arange(20_001)[:, None] % 2, x, 0)])
+    units, is_mad = shift_units(np.vstack([both, [[0, 0]]]))
+    assert is_mad.tolist() == [True, False]
+    np.testing.assert_allclose(units[0], 0.6745 * x.std(), rtol=0.02)
+    np.testing.assert_allclose(units[1], 0.6745 * both[:, 1].std(), rtol=1e-3)
+
+
+@given(value=st.floats(-1e6, 1e6), n_cells=st.integers(2, 500))
+@settings(max_examples=100, deadline=None)
+def test_a_constant_feature_has_no_unit_and_rounding_is_none(value, n_cells):
+    x = np.full((n_cells, 2), value, dtype=np.float64)
+    x[0, 1] = np.nextafter(value, np.inf)
+    if n_cells > 2:
+        assert shift_units(x)[0].tolist() == [0, 0]
+    assert shift_units(x[:, :1].astype(np.float32))[0].tolist() == [0]

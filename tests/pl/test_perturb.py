@@ -54,6 +54,21 @@ def test_stars_and_filled_boxes_follow_the_adjusted_p(cohort):
         assert [face == (1.0, 1.0, 1.0) for face in faces] == [False, False, False, True]
 
 
+def test_regulons_shifted_by_standard_deviations_have_a_dagger(cohort):
+    adata = cohort(n_patients=12, n_regulons=4)
+    assert not any("†" in name for ax in tm.pl.perturb(adata, show=False) for name in _names(ax))
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
+    stats["spread"] = ["mad", "sd", "mad, sd", "mad"] * 2
+    by_sd = set(stats["regulon"][[1, 2]])
+    axes = tm.pl.perturb(adata, show=False)
+    for ax in axes:
+        assert {name.removesuffix("†") for name in _names(ax) if name.endswith("†")} == by_sd & {
+            name.removesuffix("†") for name in _names(ax)
+        }
+    (legend,) = axes[0].figure.legends
+    assert legend.get_texts()[-1].get_text() == "† MAD is 0: 0.6745 standard deviations in its place"
+
+
 def test_unmovable_regulons_are_counted_and_never_drawn(cohort):
     adata = cohort(n_patients=12, n_regulons=10, unmovable=3)
     for ax in tm.pl.perturb(adata, show=False):

@@ -102,6 +102,14 @@ def test_one_direction_gives_one_panel(dosed):
     assert tm.pl.perturb_dose(adata, show=False).get_title().startswith("Downregulated in silico")
 
 
+def test_regulons_shifted_by_standard_deviations_have_a_dagger(dosed):
+    adata = dosed(n_regulons=2)
+    stats = adata.uns["tcellmil_perturbation"]["stats"]
+    stats["spread"] = np.where(stats["regulon"] == stats["regulon"][0], "sd", "mad")
+    names = named(tm.pl.perturb_dose(adata, show=False))
+    assert sorted(name.endswith("†") for name in names) == [False, True]
+
+
 def test_unmovable_regulons_have_no_line(dosed):
     adata = dosed(n_regulons=5, unmovable=3)
     assert len(named(tm.pl.perturb_dose(adata, show=False))) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tcellmil.stats import bootstrap_metrics, classification_metrics
+from tcellmil.stats import bootstrap_metrics, bootstrap_ordinal, classification_metrics
 from tcellmil.stats._evaluation._classes import METRICS
 
 
@@ -139,3 +139,26 @@ def test_classes_that_no_resample_can_hold_are_an_error(monkeypatch):
     monkeypatch.setattr("tcellmil.stats._evaluation._resampling.MAX_DRAWS", 20)
     with pytest.raises(ValueError, match="the smallest has 1"):
         bootstrap_metrics(np.arange(15), np.full((15, 15), 1 / 15), n_boot=50)
+
+
+@pytest.mark.parametrize("bootstrap", [bootstrap_metrics, bootstrap_ordinal])
+def test_without_patients_of_a_class_the_rest_is_measured_on_request(bootstrap):
+    rng = np.random.default_rng(0)
+    y, proba = rng.integers(0, 2, 30), rng.dirichlet([1, 1, 1], 30)
+    with pytest.raises(ValueError, match="no patient is of class 2"):
+        bootstrap(y, proba)
+    table = bootstrap(y, proba, n_boot=200, absent="nan").set_index("metric")
+    undefined = {"auroc", "auprc", "balanced_accuracy", "f1", "precision", "recall"}
+    assert set(table.index[table["value"].isna()]) == set(table.index[table["ci_low"].isna()]) == undefined
+    assert table.loc["accuracy", "value"] == (proba.argmax(axis=1) == y).mean()
+    defined = table.drop(index=list(undefined))
+    assert ((defined["ci_low"] < defined["value"]) & (defined["value"] < defined["ci_high"])).all()
+    with pytest.raises(ValueError, match="absent='zero' is not known; choose from 'error', 'nan'"):
+        bootstrap(y, proba, absent="zero")
+
+
+def test_where_every_class_has_patients_nothing_depends_on_absent():
+    rng = np.random.default_rng(1)
+    y, proba = np.arange(30) % 3, rng.dirichlet([1, 1, 1], 30)
+    for bootstrap in (bootstrap_metrics, bootstrap_ordinal):
+        pd.testing.assert_frame_equal(bootstrap(y, proba), bootstrap(y, proba, absent="nan"))

@@ -39,13 +39,86 @@ def test_a_regulon_without_deviation_is_unmovable_and_not_without_effect(fitted)
     assert "TF5(+)" not in set(fitted.uns["tcellmil_perturbation"]["patients"]["regulon"])
 
 
-def test_the_deviation_of_the_patient_may_move_what_the_global_one_cannot(fitted):
+def test_cells_all_the_same_are_moved_by_the_global_spread_only(fitted):
     fitted.obsm["X_regulons"][fitted.obs["patient"] == "P2", 5] = np.linspace(0.1, 0.4, 15)
     tm.tl.perturb(fitted, regulons=["TF5(+)"])
-    assert len(fitted.uns["tcellmil_perturbation"]["patients"]) == 0
+    assert set(fitted.uns["tcellmil_perturbation"]["stats"]["spread"]) == {"sd"}
+    assert (fitted.uns["tcellmil_perturbation"]["stats"]["n_patients"] == 8).all()
     tm.tl.perturb(fitted, regulons=["TF5(+)"], mad="patient")
     assert set(fitted.uns["tcellmil_perturbation"]["patients"]["patient"]) == {"P2"}
     assert (fitted.uns["tcellmil_perturbation"]["stats"]["n_patients"] == 1).all()
+    assert set(fitted.uns["tcellmil_perturbation"]["stats"]["spread"]) == {"mad"}
+
+
+@pytest.fixture
+def sparse(make_cohort, fit_quickly):
+    """The fourth regulon is active in a quarter of the cells, so that its median absolute deviation is 0."""
+    adata = make_cohort()
+    active = np.arange(adata.n_obs) % 4 == 0
+    adata.obsm["X_regulons"][:, 3] = np.where(active, adata.obsm["X_regulons"][:, 3], 0)
+    fit_quickly(adata)
+    return adata
+
+
+def test_a_regulon_without_mad_is_shifted_by_standard_deviations(sparse):
+    tm.tl.perturb(sparse, n_mad=2)
+    stats = tm.get.perturb(sparse, "stats", direction="up").droplevel(["direction", "n_mad"])
+    assert stats["spread"].to_dict() == dict.fromkeys(stats.index, "mad") | {"TF3(+)": "sd", "TF5(+)": ""}
+    scores = sparse.obsm["X_regulons"]
+    assert stats.loc["TF3(+)", "mad"] == 0
+    assert stats.loc["TF3(+)", "unit"] == pytest.approx(0.6745 * scores[:, 3].std(), rel=1e-5)
+    by_mad = stats["spread"] == "mad"
+    np.testing.assert_allclose(stats.loc[by_mad, "unit"], stats.loc[by_mad, "mad"])
+    assert stats.loc["TF5(+)", "unit"] == 0 and not stats.loc["TF5(+)", "movable"]
+    assert 0.2 < stats.loc["TF3(+)", "unit"] / stats.loc[by_mad, "unit"].median() < 5
+
+    shifted = sparse.copy()
+    scores = shifted.obsm["X_regulons"]
+    scores[:, 3] = np.clip(scores[:, 3] + 2 * stats.loc["TF3(+)", "unit"], 0, 1)
+    shifted.uns = {name: value for name, value in shifted.uns.items() if name != "tcellmil_perturbation"}
+    again = tm.get.model(shifted).predict()["prob_R"]
+    found = tm.get.perturb(sparse, regulons="TF3(+)", direction="up").reset_index().set_index("patient")["prob"]
+    np.testing.assert_allclose(found, again.loc[found.index], atol=1e-6)
+
+
+def test_the_log_says_which_regulons_are_shifted_otherwise(sparse, caplog):
+    with caplog.at_level("INFO", logger="tcellmil"):
+        tm.tl.perturb(sparse)
+    assert "for 1 of the regulons, whose MAD is 0, 0.6745 standard deviations stand in its place" in caplog.text
+    assert "1 of the regulons cannot be moved, their deviation is 0" in caplog.text
+
+
+def test_the_spread_of_the_patient_may_be_of_both_kinds(sparse):
+    own = (sparse.obs["patient"] == "P2").to_numpy()
+    sparse.obsm["X_regulons"][own, 3] = np.linspace(0.1, 0.4, 15)
+    tm.tl.perturb(sparse, mad="patient")
+    stats = tm.get.perturb(sparse, "stats", direction="up").droplevel(["direction", "n_mad"])
+    assert stats.loc["TF3(+)", "spread"] == "mad, sd" and stats.loc["TF3(+)", "n_patients"] == 8
+    assert stats.loc["TF3(+)", "mad"] == 0 < stats.loc["TF3(+)", "unit"]
+
+
+def test_shap_and_perturbation_are_compared_for_a_regulon_without_mad(sparse):
+    tm.tl.perturb(sparse)
+    tm.tl.shap(sparse, background=60, progress=False)
+    tm.tl.attention_correlation(sparse, mixed_model=False)
+    table = tm.get.regulators(sparse)
+    assert table.loc["TF3(+)", ["effect", "shap_difference"]].notna().all()
+    assert table["spread"].to_dict() == {f"TF{i}(+)": "mad" for i in range(5)} | {"TF3(+)": "sd", "TF5(+)": ""}
+    assert table.loc["TF5(+)", "reason"] == "cannot be moved"
+
+
+def test_all_melanoma_regulons_can_be_moved(shared_data):
+    adata = ad.read_h5ad(shared_data("melanoma_icb.h5ad"))
+    net = pd.read_csv(shared_data("dorothea_hs_abc.csv.gz")).rename(columns={"tf": "source", "mor": "weight"})
+    tm.tl.regulons(adata, net=net)
+    fit = {"cv": 2, "training": {"max_epochs": 2}, "n_boot": 10, "progress": False}
+    tm.tl.fit_mil(adata, "sample", "response", **fit)
+    tm.tl.perturb(adata, directions="up", progress=False)
+    stats = tm.get.perturb(adata, "stats")
+    assert stats["spread"].value_counts().to_dict() == {"sd": 108, "mad": 84}
+    assert stats["movable"].all() and stats["mean_delta"].notna().all()
+    size = stats.groupby("spread")["unit"].median()
+    assert 0.5 < size["sd"] / size["mad"] < 1
 
 
 def test_epistasis_is_the_change_of_both_minus_the_changes_of_each(fitted):

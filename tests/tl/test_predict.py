@@ -41,6 +41,9 @@ def test_only_the_documented_keys_are_written(new, fitted):
     assert set(new.obsm) - obsm == {"X_other"}
     assert set(new.uns) - uns == {"other"}
     assert set(new.uns["other"]) == {"predictions", "embedding", "features", "params"}
+    new.obs["response"] = np.where(new.obs["patient"].isin(["new0", "new2"]), "NR", "R")
+    tm.tl.predict(new, fitted, key_added="other")
+    assert set(new.uns["other"]) == {"predictions", "embedding", "features", "metrics", "params"}
 
 
 def test_copy_leaves_the_input(new, fitted):
@@ -127,5 +130,11 @@ def test_without_a_fitted_model_the_verb_to_run_is_named(new, make_cohort):
 
 def test_predictions_of_predict_hold_no_model(new, make_cohort, fitted):
     tm.tl.predict(new, fitted)
-    with pytest.raises(KeyError, match=r"no fitted model \(tl.predict leaves predictions only\); run tl.fit_mil"):
-        tm.tl.perturb(new)
+    for explain in (tm.tl.perturb, tm.tl.shap):
+        with pytest.raises(
+            KeyError, match=r"no fitted model \(tl.predict leaves .* only\); pass the model that predicted"
+        ):
+            explain(new)
+    for verb in (tm.get.model, tm.tl.attention_stability, tm.tl.permutation_test):
+        with pytest.raises(KeyError, match=r"\(tl.predict leaves .* only\); use the data that tl.fit_mil wrote to"):
+            verb(new)

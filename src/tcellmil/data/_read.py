@@ -57,7 +57,7 @@ class Cohort:
         return replace(self, representations=tuple(part for part in self.representations if part.place == place))
 
 
-def read(data: AnnData | MuData, fields: Fields, *, new: bool = False) -> Cohort:
+def read(data: AnnData | MuData, fields: Fields, *, new: bool = False, strict: bool = False) -> Cohort:
     """Read a cohort, each column and each representation once.
 
     Parameters
@@ -68,6 +68,8 @@ def read(data: AnnData | MuData, fields: Fields, *, new: bool = False) -> Cohort
         What to read.
     new
         New patients, to be predicted by a fitted model: outcomes may be missing, and groups are not read.
+    strict
+        Outcomes of new patients were asked for: their columns must be there and readable.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def read(data: AnnData | MuData, fields: Fields, *, new: bool = False) -> Cohort
     UserWarning
         If the outcomes of new patients cannot be read and are left out.
     """
-    samples, table, levels = read_patients(data, fields, new=new)
+    samples, table, levels = read_patients(data, fields, new=new, strict=strict)
     return Cohort(
         cells=data.obs_names.to_numpy(dtype=str),
         sample=samples.to_numpy(dtype=str),
@@ -92,13 +94,13 @@ def read(data: AnnData | MuData, fields: Fields, *, new: bool = False) -> Cohort
 
 
 def read_patients(
-    data: AnnData | MuData, fields: Fields, *, new: bool = False
+    data: AnnData | MuData, fields: Fields, *, new: bool = False, strict: bool = False
 ) -> tuple[pd.Series, pd.DataFrame, tuple[str, ...] | None]:
     """The columns alone: the patient of each cell, ``patients`` and ``levels`` of :class:`Cohort`."""
     check_data(data)
     resolve_use_rep(data, fields.use_rep)  # what is missing is reported first
     samples = read_samples(data, fields.sample_key)
-    columns, levels = _read_outcomes(data, samples, fields, new)
+    columns, levels = _read_outcomes(data, samples, fields, new, strict)
     if fields.batch_key is not None:
         columns["batch"] = read_cohorts(data, samples, fields.batch_key)
     if fields.group_key is not None and not new:
@@ -149,11 +151,13 @@ def _representations(data: AnnData | MuData, where: Sequence[str]) -> list[Repre
     return [read_representation(data, place) for place in where]
 
 
-def _read_outcomes(data, samples: pd.Series, fields: Fields, new: bool) -> tuple[dict, tuple[str, ...] | None]:
+def _read_outcomes(
+    data: AnnData | MuData, samples: pd.Series, fields: Fields, new: bool, strict: bool
+) -> tuple[dict, tuple[str, ...] | None]:
     """Label and event of each patient, and the order of the labels where their column has one."""
     keys = {"label": ("label_key", fields.label_key), "event": ("event_key", fields.event_key)}
     keys = {name: (argument, key) for name, (argument, key) in keys.items() if key is not None}
-    if new and not all(has_obs_column(data, key) for _, key in keys.values()):
+    if new and not strict and not all(has_obs_column(data, key) for _, key in keys.values()):
         return {}, None
     columns, levels = {}, None
     for name, (argument, key) in keys.items():
@@ -163,7 +167,7 @@ def _read_outcomes(data, samples: pd.Series, fields: Fields, new: bool) -> tuple
         try:
             columns[name] = per_patient(values, samples, key, argument)
         except ValueError as error:
-            if not new:
+            if not new or strict:
                 raise
             warn(f"outcomes of the new patients are left out: {error}")
             return {}, None

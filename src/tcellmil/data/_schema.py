@@ -89,7 +89,7 @@ class Schema:
             scores=tuple(part.checksum for part in parts),
         )
 
-    def encode(self, cohort: Cohort, *, new: bool = False) -> Bags:
+    def encode(self, cohort: Cohort, *, new: bool = False, strict: bool = False) -> Bags:
         """Patients as bags of cells.
 
         Parameters
@@ -99,6 +99,8 @@ class Schema:
         new
             New patients: classes, cohorts and categories may be unknown, and outcomes that cannot be used are left out
             with a warning.
+        strict
+            Such outcomes are an error too.
 
         Raises
         ------
@@ -113,7 +115,7 @@ class Schema:
             self._check_known(table)
             self._check_scores(cohort)
         code = {name: i for i, name in enumerate(self.cohorts)}
-        codes, targets = self._outcomes(table, new)
+        codes, targets = self._outcomes(table, new, strict)
         return Bags.from_cells(
             parts[0].x if len(parts) == 1 else np.hstack([part.x for part in parts]),
             cohort.sample,
@@ -187,16 +189,29 @@ class Schema:
                 raise ValueError(f"{what} {some(levels)} are not different names in alphabetical order")
         self.outcome.check_learned(keys.as_dict())
 
-    def _outcomes(self, table: pd.DataFrame, new: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _outcomes(self, table: pd.DataFrame, new: bool, strict: bool) -> tuple[np.ndarray, np.ndarray | None]:
         if "label" not in table:
             return np.full(len(table), -1), None
         try:
             return self.outcome.encode(table)
         except ValueError as error:
-            if not new:
+            if not new or strict:
                 raise
             warn(f"outcomes of the new patients are left out: {error}")
             return np.full(len(table), -1), None
+
+    def check_classes(self, cohort: Cohort) -> None:
+        """Raise a ValueError where new patients are of classes that were not learned: nothing can be right of them."""
+        labels = cohort.patients.get("label", pd.Series(dtype=object))
+        other = labels.notna() & ~labels.isin(self.outcome.outputs)
+        if self.outcome.has_classes and other.any():
+            names, key = list(labels[other].unique()), self.fields.label_key
+            column = f"adata.obs[{key!r}]"
+            raise ValueError(
+                f"label_key {key!r} is {some(names, 3)} for patients {some(labels.index[other])}, the model knows the "
+                f"classes {some(self.outcome.outputs)}; give them the model's names, or predict these patients without "
+                f"a label: {column} = {column}.astype(object).replace({names}, float('nan'))"
+            )
 
     def _covariates(self, table: pd.DataFrame) -> dict[str, np.ndarray] | None:
         """Numbers, then one-hot categories of each patient; a category that is not known is all zeros."""

@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "relative_attention",
             "replica_probabilities",
         ],
-        "_scaling": ["Scaling", "median_absolute_deviation"],
+        "_scaling": ["Scaling", "median_absolute_deviation", "shift_units"],
         "_stack": ["FittedStack"],
     },
 )

@@ -67,7 +67,15 @@ class Explanation:
 
 
 def explain_cells(
-    stack: FittedEnsemble, bags: Bags, i: int, *, background: int, n_samples: int, output: str, seed: int
+    stack: FittedEnsemble,
+    bags: Bags,
+    i: int,
+    *,
+    background: int,
+    n_samples: int,
+    output: str,
+    seed: int,
+    training: Bags | None = None,
 ) -> Explanation:
     """Each cell of a bag by itself, as a bag of one: attention is then 1 and explains nothing.
 
@@ -86,12 +94,16 @@ def explain_cells(
         hazard, where that is the outcome.
     seed
         For the background and the points.
+    training
+        The data that the replica was trained among, where a new patient is explained; ``bags`` by default.
     """
     import shap
 
+    training = bags if training is None else training
+
     rng = np.random.default_rng([seed, 3, i])
     network = _CellNetwork(stack, bags.bag_covariates[i], output)
-    reference = stack.scale(bags.x[background_cells(bags, stack.replicas.train[0], background, rng)])[0]
+    reference = stack.scale(training.x[background_cells(training, stack.replicas.train[0], background, rng)])[0]
     cells = stack.scale(bags.x[bags.bag(i)])[0]
     explainer = shap.GradientExplainer(network, reference, batch_size=n_samples)
     values = _without_global_seed(explainer.shap_values, cells, nsamples=n_samples, rseed=int(rng.integers(2**31)))
@@ -102,7 +114,15 @@ def explain_cells(
 
 
 def explain_bag(
-    stack: FittedEnsemble, bags: Bags, i: int, *, background: int, n_steps: int, output: str, seed: int
+    stack: FittedEnsemble,
+    bags: Bags,
+    i: int,
+    *,
+    background: int,
+    n_steps: int,
+    output: str,
+    seed: int,
+    training: Bags | None = None,
 ) -> Explanation:
     """The patient's prediction, attributed to its cells and features through the attention.
 
@@ -120,12 +140,15 @@ def explain_bag(
         As in :func:`explain_cells`.
     seed
         For the background.
+    training
+        As in :func:`explain_cells`.
     """
+    training = bags if training is None else training
     rng = np.random.default_rng([seed, 4, i])
     cohort = bags.bag_covariates[i]
     cells = stack.scale(bags.x[bags.bag(i)])[0]
-    picked = background_bags(bags, stack.replicas.train[0], len(cells), background, rng)
-    references = [stack.scale(bags.x[rows])[0] for rows in picked]
+    picked = background_bags(training, stack.replicas.train[0], len(cells), background, rng)
+    references = [stack.scale(training.x[rows])[0] for rows in picked]
 
     with torch.inference_mode():
         ends = [_output(stack.logits(x[None, None], cohort)[0], output)[0].double() for x in (cells, *references)]

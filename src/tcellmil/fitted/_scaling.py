@@ -13,6 +13,12 @@ from tcellmil.data._bags import Bags
 #: How many standard deviations from the mean become 1; what lies beyond is clipped.
 N_SD = 3.0
 
+#: Median absolute deviation of a normal distribution, in standard deviations.
+MAD_OF_NORMAL = 0.6745
+
+#: A standard deviation below this share of the largest absolute value is rounding.
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -94,6 +100,46 @@ def moments(bags: Bags, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def median_absolute_deviation(x: np.ndarray) -> np.ndarray:
     """Median absolute deviation from the median of each column, unscaled."""
     return np.median(np.abs(x - np.median(x, axis=0)), axis=0)
+
+
+def shift_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""How far each feature is shifted by one unit of an in-silico perturbation, and whether that is its MAD.
+
+    The unit is the median absolute deviation :math:`\mathrm{MAD}_j`. It is 0 where more than half of the cells have the
+    same value, such as for a regulon that is silent in most cells; the unit is then :math:`0.6745\,\mathrm{SD}_j`, with
+    the standard deviation over all cells: in a normal distribution :math:`\mathrm{MAD} = 0.6745\,\mathrm{SD}`, so that
+    both are of the same size. Of a regulon that has the value ``a`` in a share ``f`` of the cells and is 0 elsewhere,
+    it is ``0.6745 a sqrt(f (1 - f))``. A feature that is the same in all cells has neither.
+
+    Parameters
+    ----------
+    x
+        ``(n_cells, n_features)``.
+
+    Returns
+    -------
+    The units ``(n_features,)`` in units of ``x``, 0 for a feature that is the same in all cells, and
+    ``(n_features,)`` bool: whether each unit is the MAD.
+
+    References
+    ----------
+    Iglewicz and Hoaglin (1993), How to Detect and Handle Outliers, for the factor 0.6745. Where the MAD is 0 they take
+    the mean absolute deviation from the median, which is ``f a`` here and next to nothing for a rare regulon.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rare = np.repeat([0.0, 0.1], [90, 10])
+    >>> units, is_mad = shift_units(np.column_stack([np.linspace(0, 0.1, 100), rare, np.full(100, 0.1)]))
+    >>> units.round(3).tolist(), is_mad.tolist()
+    ([0.025, 0.02, 0.0], [True, False, False])
+    """
+    units = median_absolute_deviation(x).astype(np.float64)
+    is_mad = units > 0
+    rest = x[:, ~is_mad].astype(np.float64)
+    sd = rest.std(axis=0)
+    units[~is_mad] = np.where(sd > _ROUNDING * np.abs(rest).max(axis=0, initial=0), MAD_OF_NORMAL * sd, 0.0)
+    return units, is_mad
 
 
 def scale_cells(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

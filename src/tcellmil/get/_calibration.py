@@ -40,7 +40,7 @@ def calibration(
     ------
     %(no_result)s
     ValueError
-        If the class is not known, or the outcome is a number or a time to event.
+        If the class is not known, no patient has a label, or the outcome is a number or a time to event.
 
     Warns
     -----
@@ -63,5 +63,7 @@ def calibration(
     target = classes[-1] if target_class is None else target_class
     check_choice(target, classes, "target_class")
     known = table[(table["label"] != "") & table[f"prob_{target}"].notna()]
+    if known.empty:
+        raise ValueError(f"no patient of {key!r} has both a label and a prediction; there is nothing to compare")
     curve = calibration_curve((known["label"] == target).to_numpy(), known[f"prob_{target}"].to_numpy(), n_bins)
     return curve.reset_index(drop=True).rename_axis("bin")

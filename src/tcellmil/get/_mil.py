@@ -31,7 +31,8 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     ``n_cells``, ``n_replicas`` and, where a batch key was given, ``cohort``. Where the outcome is a number, ``label``
     and ``predicted`` are numbers (``label`` NaN if unknown), and ``predicted_sd`` is in place of the columns of
     probabilities. Where it is a time to event: ``time``, ``event`` (1, or 0 for a censored time), ``risk`` (the log
-    hazard) and ``risk_sd``.
+    hazard) and ``risk_sd``. New patients, after :func:`tcellmil.tl.predict`, are predicted by all replicas, and the
+    spread is over these.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
 
 @documented
 def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
-    """Metrics of the out-of-fold predictions with intervals over patients.
+    """Metrics of the out-of-fold predictions, or of those of new patients, with intervals over patients.
 
     Parameters
     ----------

@@ -51,17 +51,19 @@ def perturb(
     direction
         Only ``"up"`` or ``"down"``.
     n_mad
-        Only the shifts by so many median absolute deviations.
+        Only the shifts by so many units: median absolute deviations, or what ``spread`` says.
 
     Returns
     -------
     A copy. ``"patients"``: index ``(patient, regulon, direction, n_mad)``, columns ``prob_base``, ``prob``, ``delta``,
     ``delta_logit``. ``"stats"``: index ``(regulon, direction, n_mad)``, columns ``n_patients``, ``mean_delta``,
-    ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad``, ``movable``, ``target_class``.
+    ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad``, ``unit`` (the shift for
+    ``n_mad=1``), ``spread`` (``"mad"``, or ``"sd"`` where the MAD is 0 and the unit is 0.6745 standard deviations;
+    empty where the regulon is the same in all cells), ``movable``, ``target_class``.
 
     Of pairs, the index has ``regulon_1`` and ``regulon_2`` in place of ``regulon``, and there are also ``epistasis``
     and ``epistasis_logit`` (of the statistics: ``mean_epistasis``, ``median_epistasis``, ``mean_epistasis_logit``,
-    which is what is tested, and no ``mad``).
+    which is what is tested, and no ``mad``, ``unit`` or ``spread``).
 
     Where the outcome is a number or a time to event, ``value_base`` and ``value`` (the number, or the log hazard) stand
     in place of ``prob_base`` and ``prob``, there are no columns of logits, and the statistics have ``outcome``.

@@ -12,7 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
-from tcellmil._results import call_of, outcome_of_fit, part_of, place_of
+from tcellmil._results import call_on, outcome_of_fit, part_of, place_of
 from tcellmil.get._attention_statistics import attention_correlation
 from tcellmil.get._perturb import Direction, nearest_dose, perturb
 from tcellmil.get._shap import shap
@@ -85,11 +85,14 @@ def regulators(
     - ``reason``: why it is unclear, such as ``"up and down both raise the probability"``, and empty where it is not;
     - ``attended``: whether cells with higher activity get ``"more"`` or ``"less"`` attention, by the sign of
       ``tau_within`` where it is significant over patients, ``"unclear"`` elsewhere;
-    - ``mean_delta_up``, ``median_delta_up``, ``padj_up``, the same for ``down``, and ``movable``, 1 or 0;
+    - ``mean_delta_up``, ``median_delta_up``, ``padj_up``, the same for ``down``, and ``movable``, 1 or 0 (the same in
+      all cells);
     - ``shap_difference``: SHAP value for ``target_class`` minus that for the others, attention-weighted mean over a
       patient's cells, mean over patients; ``shap_abs``, its median absolute size, and ``shap_padj``;
     - ``tau_within``, ``rho_within`` (mean over patients of the correlation with attention), ``mixed_coef`` (mixed
       model), each with its ``_padj``;
+    - ``spread``: the unit of the shift, ``"mad"``, or ``"sd"`` (0.6745 standard deviations) where the median absolute
+      deviation is 0, which makes effects of both comparable; empty without a shift;
     - ``target_class``.
 
     Where the outcome is a number or a time to event, ``effect`` and ``delta`` are changes of the number or of the log
@@ -136,11 +139,11 @@ def regulators(
     for verb in own:
         check_choice(verb, VERBS, "result_key")
     there = {verb: place_of(verb, key, own.get(verb)) in adata.uns for verb in VERBS}
-    _check_there(there, [call_of(verb, key, own.get(verb)) for verb in VERBS if not there[verb]])
+    _check_there(there, [call_on(adata, verb, key, own.get(verb)) for verb in VERBS if not there[verb]])
 
     outcome = outcome_of_fit(adata, key)
     classes = list(outcome.outputs)
-    target, parts = "", []
+    target, parts, spread = "", [], {}
     if there["perturb"]:
         stats = perturb(adata, "stats", key=key, result_key=own.get("perturb"))
         n_mad = nearest_dose(stats.index.get_level_values("n_mad")) if n_mad is None else n_mad
@@ -149,6 +152,7 @@ def regulators(
             raise ValueError(f"direction={direction!r} was not perturbed, only {some(stats['direction'].unique())}")
         target = str(stats["target_class"].iloc[0])
         parts.append(_perturbed(stats))
+        spread = stats.set_index("regulon")["spread"].to_dict() if "spread" in stats else {}
     if there["shap"]:
         explained = str(part_of(adata, "shap", "params", key, own.get("shap"))["target_class"])
         target = target or explained
@@ -160,7 +164,7 @@ def regulators(
 
     table = pd.concat(parts, axis=1).reindex(columns=_columns()).astype(float)
     table = _concluded(table, direction, alpha, outcome, target)
-    table = table.assign(target_class=target)
+    table = table.assign(spread=[spread.get(name, "") for name in table.index], target_class=target)
     size = pd.DataFrame({"effect": -table["effect"].abs(), "shap": -table["shap_difference"].abs()})
     return table.loc[size.sort_values(["effect", "shap"], kind="stable").index].rename_axis("regulon")
 

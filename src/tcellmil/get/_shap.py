@@ -11,7 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_obs_column
 from tcellmil._docs import documented
-from tcellmil._results import call_of, fit_part, part_of, place_of, rows_of, table_of
+from tcellmil._results import call_on, fit_part, part_of, place_of, rows_of, table_of
 
 if TYPE_CHECKING:
     import shap as shap_library
@@ -118,13 +118,16 @@ def shap_explanation(
     values = shap_of_cells(adata, key, result_key)
     params = fit_part(adata, str(shap_params(adata, key, result_key)["key"]), "params")
     known = np.isfinite(values).all(axis=1)
-    x = read_features(adata, params["use_rep"])[0][known]
+    x, names = read_features(adata, params["use_rep"])
+    place = {name: i for i, name in enumerate(names)}
+    if set(values) <= set(place):  # columns of new patients may be in another order
+        x = x[:, [place[name] for name in values]]
     expected = shap(adata, "additivity", key=key, result_key=result_key)["expected"]
     patient = check_obs_column(adata, params["sample_key"], "sample_key").astype(str)[known]
     return Explanation(
         values=values[known].to_numpy(),
         base_values=expected.reindex(patient).to_numpy(),
-        data=x,
+        data=x[known],
         feature_names=list(values.columns),
     )
 
@@ -133,7 +136,7 @@ def shap_of_cells(adata: AnnData | MuData, key: str, result_key: str | None) -> 
     """SHAP values of the target class, cells x regulons, with names."""
     place = _keys.representation(place_of("shap", key, result_key))
     if place not in adata.obsm:
-        raise KeyError(f"adata.obsm has no {place!r}; run {call_of('shap', key, result_key)} first")
+        raise KeyError(f"adata.obsm has no {place!r}; run {call_on(adata, 'shap', key, result_key)} first")
     names = part_of(adata, "shap", "stats", key, result_key)["regulon"]
     return pd.DataFrame(adata.obsm[place], index=adata.obs_names, columns=list(names))
 

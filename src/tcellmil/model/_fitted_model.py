@@ -14,7 +14,7 @@ from tcellmil._log import warn
 from tcellmil._params import plain
 from tcellmil.cv._splitters import LeavePairOut, splitter_for
 from tcellmil.data._bags import Bags
-from tcellmil.data._read import read
+from tcellmil.data._read import Cohort, read
 from tcellmil.data._representations import numbered
 from tcellmil.data._schema import Schema
 from tcellmil.fitted._predict import BagPredictions, predict_bags
@@ -144,7 +144,11 @@ class FittedModel:
 
     def predict_new(self, data: AnnData | MuData) -> tuple[Bags, BagPredictions]:
         """New patients by all replicas, as arrays."""
-        bags = self.schema.encode(read(data, self.schema.fields, new=True), new=True)
+        return self.predict_cohort(read(data, self.schema.fields, new=True))
+
+    def predict_cohort(self, cohort: Cohort, *, strict: bool = False) -> tuple[Bags, BagPredictions]:
+        """The same of a cohort that was read; ``strict`` as in :meth:`~tcellmil.data.Schema.encode`."""
+        bags = self.schema.encode(cohort, new=True, strict=strict)
         known = np.intersect1d(bags.names, self.patients[self.stack.replicas.train.any(axis=0)])
         if len(known):
             warn(

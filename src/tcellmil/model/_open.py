@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from ._tcellmil import TcellMIL
 
 
-def stored_model(data: AnnData | MuData, key: str) -> FittedModel:
+#: Of predictions, what a message says of them.
+WITHOUT_MODEL = "holds no fitted model (tl.predict leaves predictions only)"
+
+
+def stored_model(data: AnnData | MuData, key: str, argument: str = "adata") -> FittedModel:
     """The model in ``uns[key]``; only arrays and JSON are read, nothing is executed.
+
+    ``argument`` is what the data are called in messages.
 
     Raises
     ------
@@ -32,11 +38,10 @@ def stored_model(data: AnnData | MuData, key: str) -> FittedModel:
     """
     check_data(data)
     writer = verb_of(data.uns.get(key)) if isinstance(key, str) else ""
+    if writer == "predict":
+        raise KeyError(f"{argument}.uns[{key!r}] {WITHOUT_MODEL}; use the data that tl.fit_mil wrote to")
     if writer != "fit_mil":
-        is_predict = " (tl.predict leaves predictions only)" if writer == "predict" else ""
-        raise KeyError(
-            f"adata.uns[{key!r}] holds no fitted model{is_predict}; run tl.fit_mil first; {other_fits(data)}"
-        )
+        raise KeyError(f"{argument}.uns[{key!r}] holds no fitted model; run tl.fit_mil first; {other_fits(data)}")
     return from_state(data.uns[key])
 
 
@@ -77,6 +82,12 @@ def open_fit(data: AnnData | MuData, key: str, *, whole: bool = False) -> tuple[
             f"{len(gone)} of the {len(fitted.patients)} patients of the fit {key!r} are not here, {some(gone)}; "
             f"the result is of the {len(model.patients)} who are"
         )
+    warn_of_other_cells(data, key, bags)
+    return model, bags
+
+
+def warn_of_other_cells(data: AnnData | MuData, key: str, bags: Bags) -> None:
+    """Warn where patients have another number of cells than when they were predicted."""
     before = data.uns[key]["predictions"]["n_cells"].reindex(bags.names).to_numpy()
     changed = bags.names[bags.sizes != before]
     if len(changed):
@@ -84,11 +95,10 @@ def open_fit(data: AnnData | MuData, key: str, *, whole: bool = False) -> tuple[
             f"patients {some(changed)} have {int(bags.sizes.sum())} cells in all where the fit {key!r} had "
             f"{int(before.sum())}; the result is of the cells that are here, and so are its predictions"
         )
-    return model, bags
 
 
 def model_of(data: AnnData | MuData | TcellMIL, key: str) -> FittedModel:
     """The model in ``uns[key]``, or of a fitted :class:`tcellmil.model.TcellMIL`."""
     from ._tcellmil import TcellMIL
 
-    return data._fitted() if isinstance(data, TcellMIL) else stored_model(data, key)
+    return data._fitted() if isinstance(data, TcellMIL) else stored_model(data, key, "model")

@@ -272,6 +272,19 @@ class Outcome(ABC):
     def measure_with_intervals(self, codes, targets, predicted, pair_order=None, **options) -> pd.DataFrame:
         """The same as a table with bootstrap intervals over patients; ``options`` are those of the bootstrap."""
 
+    def measure_new(self, codes, targets, predicted, **options) -> tuple[pd.DataFrame | None, str]:
+        """Metrics of patients of another cohort, who may be too few for them.
+
+        Returns
+        -------
+        The table of :meth:`measure_with_intervals`, ``None`` where nothing can be measured; and in words what cannot
+        and why, empty where all is defined.
+        """
+        try:
+            return self.measure_with_intervals(codes, targets, predicted, **options), ""
+        except ValueError as error:
+            return None, str(error)
+
     def metric_shown(self, available: Sequence[str]) -> tuple[str, str]:
         """The metric that is reported first, of those available, and its name in words."""
         return self.main_metric

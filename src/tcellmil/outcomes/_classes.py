@@ -187,6 +187,15 @@ class Classes(Outcome):
 
         return bootstrap_metrics(codes, predicted, pair_order=pair_order, **options)
 
+    def measure_new(self, codes, targets, predicted, **options) -> tuple[pd.DataFrame | None, str]:
+        """As :meth:`Outcome.measure_new`; without patients of some class, the metrics that need no other classes."""
+        absent = [name for code, name in enumerate(self.names) if code not in codes]
+        if not absent:
+            return super().measure_new(codes, targets, predicted, **options)
+        table = self.measure_with_intervals(codes, targets, predicted, **options, absent="nan")
+        undefined = table["metric"][table["value"].isna()]
+        return table, f"none of them is of class {some(absent)}, without which {', '.join(undefined)} are not defined"
+
     def quantity(self, target: str) -> str:
         """A probability."""
         return f"probability of {target}"

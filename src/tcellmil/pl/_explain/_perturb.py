@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tcellmil.outcomes import Outcome
 
+#: Behind the names of regulons that are shifted by standard deviations, and what it means.
+BY_SD, BY_SD_IN_WORDS = "†", "† MAD is 0: 0.6745 standard deviations in its place"
 TITLES = {"up": "Upregulated in silico", "down": "Downregulated in silico"}
 
 
@@ -38,8 +40,9 @@ def perturb(
     Reads ``uns[key + "_perturbation"]``. For each direction, the regulons with the highest
     (blue) and the lowest (orange) median change of the predicted probability, number (in its own units) or log hazard.
     A box is over patients, whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are
-    significant (adjusted p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never
-    drawn.
+    significant (adjusted p < 0.05), with stars as in the legend. Behind the name of a regulon whose median absolute
+    deviation is 0, which is shifted by 0.6745 standard deviations in its place (``spread`` is ``"sd"``), is a dagger.
+    Unmovable regulons are counted in the title, never drawn.
 
     Parameters
     ----------
@@ -82,6 +85,7 @@ def perturb(
         n_mad = nearest_dose(get_perturb(adata, "stats", **keys).index.get_level_values("n_mad"))
     stats, changes = (get_perturb(adata, part, n_mad=n_mad, **keys).reset_index() for part in ("stats", "patients"))
     directions = [d for d in TITLES if (stats["direction"] == d).any()]
+    by_sd = shifted_by_sd(stats)
     tops = {d: _top(stats[stats["direction"] == d], n_top) for d in directions}
 
     n_rows = max(len(top) for top in tops.values())
@@ -91,13 +95,18 @@ def perturb(
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats["direction"] == direction
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
-        _draw_direction(panel, tops[direction], changes[changes["direction"] == direction], colors)
+        _draw_direction(panel, tops[direction], changes[changes["direction"] == direction], colors, by_sd)
         panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
         panel.set_xlabel(change)
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
         panel.set_xlim(min(limits), max(limits))
-    _explain_stars(canvas, axes[0])
+    _explain_marks(canvas, axes[0], any(name in by_sd for top in tops.values() for name in top["regulon"]))
+
+
+def shifted_by_sd(stats: pd.DataFrame) -> set[str]:
+    """Regulons whose unit is the standard deviation, in some patients at least."""
+    return set(stats["regulon"][stats["spread"].str.contains("sd")]) if "spread" in stats else set()
 
 
 def change_label(stats: pd.DataFrame, outcome: Outcome) -> str:
@@ -114,7 +123,7 @@ def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:
     return stats.loc[[*highest.index, *lowest.index[::-1]]]
 
 
-def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: dict) -> None:
+def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: dict, by_sd: set[str]) -> None:
     by_regulon = changes.groupby("regulon")["delta"]
     values = [by_regulon.get_group(name).dropna().to_numpy() for name in top["regulon"]]
     signs = [colors["positive" if change > 0 else "negative"] for change in top["median_delta"]]
@@ -123,7 +132,7 @@ def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: 
     for row, padj in enumerate(top["padj"]):
         beside_row(ax, row, stars(padj), fontsize="small")
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
-    name_rows(ax, [shorten(name) for name in top["regulon"]])
+    name_rows(ax, [shorten(name) + (BY_SD if name in by_sd else "") for name in top["regulon"]])
     if not len(top):
         say(ax, "no regulon changes the predictions")
 
@@ -133,11 +142,13 @@ def _title(direction: str, stats: pd.DataFrame, n_unmovable: int) -> str:
     return f"{title}\n{n_unmovable} of {len(stats)} regulons unmovable" if n_unmovable else title
 
 
-def _explain_stars(canvas: Canvas, ax: Axes) -> None:
+def _explain_marks(canvas: Canvas, ax: Axes, by_sd: bool) -> None:
     from matplotlib.patches import Patch
 
     handles = [
         Patch(facecolor="#BBBBBB", edgecolor="#666666", label="adjusted p: * < 0.05, ** < 0.01, *** < 0.001"),
         Patch(facecolor="white", edgecolor="#666666", label="not significant"),
     ]
+    if by_sd:
+        handles.append(Patch(visible=False, label=BY_SD_IN_WORDS))
     canvas.legend(ax, handles, ncols=2)

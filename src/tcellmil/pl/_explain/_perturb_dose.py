@@ -12,7 +12,7 @@ from tcellmil._checks import check_count
 from tcellmil._results import outcome_of_result
 from tcellmil.get import perturb as get_perturb
 from tcellmil.pl._canvas import Canvas, picture
-from tcellmil.pl._explain._perturb import TITLES, change_label
+from tcellmil.pl._explain._perturb import BY_SD, BY_SD_IN_WORDS, TITLES, change_label, shifted_by_sd
 from tcellmil.pl._palette import cycled, line_styles
 from tcellmil.pl._panels import longest, say, shorten, unframe
 
@@ -39,7 +39,8 @@ def perturb_dose(
     Reads ``uns[key + "_perturbation"]``, of several doses. A line is the median over
     patients of one regulon, starting from no shift and no change, its band from the first to the third quartile over
     patients. Points are filled where the change is significant (adjusted p < 0.05). A line that flattens has reached
-    the end of the scores' range in many cells, or of what the model responds to.
+    the end of the scores' range in many cells, or of what the model responds to. Behind the name of a regulon whose
+    median absolute deviation is 0, which is shifted by 0.6745 standard deviations in its place, is a dagger.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def perturb_dose(
     limits = [limit for panel in axes for limit in panel.get_ylim()]
     for panel in axes:
         panel.set_ylim(min(limits), max(limits))
-    _explain(canvas, axes, styles)
+    _explain(canvas, axes, styles, shifted_by_sd(stats))
 
 
 def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
@@ -129,17 +130,20 @@ def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, do
         say(ax, "no regulon can be moved")
 
 
-def _explain(canvas: Canvas, axes: np.ndarray, styles: dict) -> None:
+def _explain(canvas: Canvas, axes: np.ndarray, styles: dict, by_sd: set[str]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    lines = [Line2D([], [], **style, label=shorten(name, 28)) for name, style in styles.items()]
+    labels = {name: shorten(name, 28) + (BY_SD if name in by_sd else "") for name in styles}
+    lines = [Line2D([], [], **style, label=labels[name]) for name, style in styles.items()]
     grey = {"color": "#666666", "marker": "o", "markersize": 4.5}
     marks = [
         Line2D([], [], **grey, label="median, adjusted p < 0.05"),
         Line2D([], [], **grey, markerfacecolor="white", label="median, not significant"),
         Patch(color="#666666", alpha=0.25, linewidth=0, label="quartiles over patients"),
     ]
+    if by_sd.intersection(styles):
+        marks.append(Patch(visible=False, label=BY_SD_IN_WORDS))
     if canvas.own:
         canvas.legend(axes[-1], lines, "right center")
         canvas.legend(axes[-1], marks, "lower center", ncols=len(axes) + 1)

@@ -136,6 +136,11 @@ def _fits(
             continue
         table = predictions(adata, key=name)
         fits[name] = (fit_part(adata, name, "params"), _known(table), metrics(adata, key=name))
+        present = fits[name][1]["label"].unique()
+        if len(present) < 2:
+            raise ValueError(
+                f"the patients of {name!r} with a label are all of class {some(present)}; there is no curve"
+            )
     many = [name for name, (params, _, _) in fits.items() if len(params["classes"]) > 2]
     if many and len(fits) > 1:
         raise ValueError(
@@ -190,6 +195,7 @@ def _draw(canvas: Canvas, ax: Axes, fits: dict, curve: Curve, metric: str, name:
             lines = [
                 (c, {"color": of}, f"{shorten(c, 28)}, n = {n_patients.get(c, 0)}")
                 for c, of in canvas.colors(class_colors(classes)).items()
+                if n_patients.get(c, 0)
             ]
         for positive, style, text in lines:
             is_positive = (table["label"] == positive).to_numpy()
@@ -210,7 +216,8 @@ def _draw(canvas: Canvas, ax: Axes, fits: dict, curve: Curve, metric: str, name:
 
 
 def _legend(key: str, name: str, params: dict, row: pd.Series) -> str:
-    of_pairs = " of pairs" if name == "AUROC" and params["cv"] == "leave_pair_out" else ""
+    in_pairs = params["cv"] == "leave_pair_out" and params.get("verb") != "predict"
+    of_pairs = " of pairs" if name == "AUROC" and in_pairs else ""
     mean = "mean " if len(params["classes"]) > 2 else ""
     return f"{shorten(key, 28)} {mean}{name}{of_pairs} {interval_in_words(row)}, n = {int(row['n'])}"
 

@@ -45,5 +45,9 @@ def draw_interval(ax: Axes, row: pd.Series, y: float, color: str) -> None:
 
 
 def interval_in_words(row: pd.Series) -> str:
-    """The value and its interval."""
+    """The value and its interval, as far as they are defined."""
+    if row["value"] != row["value"]:
+        return "not defined"
+    if row["ci_low"] != row["ci_low"]:
+        return f"{row['value']:.2f}"
     return f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"

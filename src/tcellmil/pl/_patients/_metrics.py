@@ -92,8 +92,7 @@ def _draw(ax: Axes, table: pd.DataFrame, color: str) -> None:
     for y, (_, row) in enumerate(table.iterrows()):
         if np.isfinite(row["value"]):
             draw_interval(ax, row, y, color)
-        defined = interval_in_words(row) if np.isfinite(row["value"]) else "not defined"
-        beside_row(ax, y, defined, x=1.04, fontsize="small")
+        beside_row(ax, y, interval_in_words(row), x=1.04, fontsize="small")
     name_rows(ax, [SCORES.get(name, ERRORS.get(name, name)) for name in table.index])
     low, high = (float(np.nan_to_num(limit, nan=0.0)) for limit in (table["ci_low"].min(), table["ci_high"].max()))
     bounded = set(table.index) <= set(SCORES)  # at most 1

@@ -9,6 +9,7 @@ import numpy as np
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
 from tcellmil._order import names_in_order
+from tcellmil._provenance import verb_of
 from tcellmil._results import fit_part
 from tcellmil.outcomes import Outcome, outcome_of
 from tcellmil.pl._canvas import Canvas, picture
@@ -114,8 +115,8 @@ def _metric(adata: AnnData, key: str, outcome: Outcome) -> list[str]:
 
 
 def _out_of_fold(adata: AnnData, key: str) -> str:
-    """Predictions with metrics come from networks that held the patients out."""
-    return " (out of fold)" if "metrics" in adata.uns[key] else ""
+    """Predictions of a fit come from networks that held the patients out; new patients are in no fold."""
+    return " (out of fold)" if "metrics" in adata.uns[key] and verb_of(adata.uns[key]) != "predict" else ""
 
 
 def _draw_classes(

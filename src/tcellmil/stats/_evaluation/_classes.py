@@ -7,12 +7,17 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from tcellmil._checks import check_choice
 from tcellmil._docs import documented
 from tcellmil.stats._evaluation._arrays import ratio
 from tcellmil.stats._evaluation._resampling import check_bootstrap, class_resamples, interval_table
 
 Metric = Literal["auroc", "auprc", "accuracy", "balanced_accuracy", "f1", "precision", "recall", "brier"]
 METRICS = get_args(Metric)
+#: Metrics that are not defined unless every class has patients.
+OF_EVERY_CLASS: tuple[Metric, ...] = ("auroc", "auprc", "balanced_accuracy", "f1", "precision", "recall")
+
+Absent = Literal["error", "nan"]
 
 
 @documented
@@ -76,6 +81,7 @@ def bootstrap_metrics(
     seed: int = 0,
     pair_order: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    absent: Absent = "error",
 ) -> pd.DataFrame:
     """Metrics of a classifier with percentile bootstrap intervals over patients.
 
@@ -99,6 +105,7 @@ def bootstrap_metrics(
         seeds). The AUROC is then the mean over these pairs (leave-pair-out), because probabilities of different models
         need not be comparable. Two classes only.
     %(bootstrap_groups)s
+    %(absent)s
 
     Returns
     -------
@@ -108,7 +115,7 @@ def bootstrap_metrics(
     Raises
     ------
     ValueError
-        If a class has no patient, or an argument is out of range.
+        If a class has no patient (with ``absent="error"``), or an argument is out of range.
 
     References
     ----------
@@ -125,15 +132,21 @@ def bootstrap_metrics(
       metric  value  ci_low  ci_high   n
     0  auroc    1.0     1.0      1.0  20
     """
-    y_true, proba = checked_predictions(y_true, proba)
+    y_true, proba = checked_predictions(y_true, proba, absent)
     check_bootstrap(n_boot, level)
     if pair_order is not None:
         pair_order = _checked_pair_order(pair_order, y_true, proba.shape[1])
 
-    counts = class_resamples(y_true, proba.shape[1], n_boot, seed, groups)
+    counts = resamples_of_present_classes(y_true, n_boot, seed, groups)
     value = weighted_metrics(y_true, proba, np.ones((1, len(y_true))), pair_order)[0]
     resampled = weighted_metrics(y_true, proba, counts, pair_order)
     return interval_table(METRICS, value, resampled, level, len(y_true))
+
+
+def resamples_of_present_classes(y_true: np.ndarray, n_boot: int, seed: int, groups: np.ndarray | None) -> np.ndarray:
+    """How often each resample drew each patient; every class that has patients is in every resample."""
+    present, codes = np.unique(y_true, return_inverse=True)
+    return class_resamples(codes, len(present), n_boot, seed, groups)
 
 
 @documented
@@ -181,7 +194,9 @@ def bootstrap_differences(
     return low, high
 
 
-def checked_predictions(y_true: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked_predictions(
+    y_true: np.ndarray, proba: np.ndarray, absent: Absent = "error"
+) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays, int and float64, or a ValueError that says what does not fit."""
     y_true, proba = np.asarray(y_true), np.asarray(proba, dtype=float)
     if proba.ndim != 2 or proba.shape[1] < 2:
@@ -201,9 +216,10 @@ def checked_predictions(y_true: np.ndarray, proba: np.ndarray) -> tuple[np.ndarr
         raise ValueError(f"proba holds {int((~np.isfinite(proba)).sum())} NaN or infinite values")
     if (proba < 0).any() or (np.abs(proba.sum(axis=1) - 1) > 1e-3).any():
         raise ValueError("proba must be probabilities: at least 0, and summing to 1 in every row")
-    absent = np.setdiff1d(np.arange(n_classes), y_true)
-    if absent.size:
-        raise ValueError(f"no patient is of class {', '.join(map(str, absent))}: AUROC needs patients of every class")
+    check_choice(absent, get_args(Absent), "absent")
+    without = np.setdiff1d(np.arange(n_classes), y_true)
+    if not y_true.size or (without.size and absent == "error"):
+        raise ValueError(f"no patient is of class {', '.join(map(str, without))}: AUROC needs patients of every class")
     return y_true, proba
 
 
@@ -217,22 +233,25 @@ def weighted_metrics(
     y_true, proba
         As :func:`checked_predictions` returns them.
     weights
-        ``(n_weightings, n_patients)``, at least 0, every class with a positive sum; in a bootstrap, how often a
-        resample drew each patient.
+        ``(n_weightings, n_patients)``, at least 0, every class that has patients with a positive sum; in a bootstrap,
+        how often a resample drew each patient.
     pair_order
         ``(n_positive, n_negative)``: used for the AUROC in place of comparing probabilities; two classes only.
 
     Returns
     -------
-    ``(n_weightings, n_metrics)``, columns as ``METRICS``.
+    ``(n_weightings, n_metrics)``, columns as ``METRICS``; those of ``OF_EVERY_CLASS`` NaN where a class has no patient.
     """
     n_classes = proba.shape[1]
+    every_class = len(np.unique(y_true)) == n_classes
     binary = n_classes == 2
     classes = [1] if binary else range(n_classes)
     is_class = y_true[:, None] == np.arange(n_classes)
     kernels = [pairs_won(proba[:, c], is_class[:, c]) for c in classes] if pair_order is None else [pair_order]
-    auroc = [_weighted_auroc(k, is_class[:, c], weights) for k, c in zip(kernels, classes, strict=True)]
-    auprc = [_weighted_average_precision(is_class[:, c], proba[:, c], weights) for c in classes]
+    auroc = auprc = [np.full(len(weights), np.nan)]
+    if every_class:
+        auroc = [_weighted_auroc(k, is_class[:, c], weights) for k, c in zip(kernels, classes, strict=True)]
+        auprc = [_weighted_average_precision(is_class[:, c], proba[:, c], weights) for c in classes]
 
     # (weighting, true class, predicted class)
     cell = y_true * n_classes + proba.argmax(axis=1)
@@ -253,6 +272,7 @@ def weighted_metrics(
         "recall": recall[:, classes].mean(axis=1),
         "brier": weights @ squared_error / weights.sum(axis=1),
     }
+    by_name |= {} if every_class else {name: np.full(len(weights), np.nan) for name in OF_EVERY_CLASS}
     return np.column_stack([by_name[name] for name in METRICS])
 
 

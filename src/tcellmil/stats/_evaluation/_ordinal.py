@@ -8,8 +8,15 @@ import numpy as np
 import pandas as pd
 
 from tcellmil._docs import documented
-from tcellmil.stats._evaluation._classes import METRICS, checked_predictions, weighted_metrics
-from tcellmil.stats._evaluation._resampling import check_bootstrap, checked_groups, class_resamples, weighted_table
+from tcellmil.stats._evaluation._arrays import ratio
+from tcellmil.stats._evaluation._classes import (
+    METRICS,
+    Absent,
+    checked_predictions,
+    resamples_of_present_classes,
+    weighted_metrics,
+)
+from tcellmil.stats._evaluation._resampling import check_bootstrap, checked_groups, weighted_table
 
 ORDINAL_METRICS = (*METRICS, "weighted_kappa", "mae_levels")
 
@@ -76,6 +83,7 @@ def bootstrap_ordinal(
     level: float = 0.95,
     seed: int = 0,
     groups: np.ndarray | None = None,
+    absent: Absent = "error",
 ) -> pd.DataFrame:
     """Metrics of a classifier of ordinal classes with percentile bootstrap intervals over patients.
 
@@ -90,6 +98,7 @@ def bootstrap_ordinal(
     %(level)s
     %(bootstrap_seed)s
     %(bootstrap_groups)s
+    %(absent)s
 
     Returns
     -------
@@ -99,7 +108,7 @@ def bootstrap_ordinal(
     Raises
     ------
     ValueError
-        If a class has no patient, or an argument is out of range.
+        If a class has no patient (with ``absent="error"``), or an argument is out of range.
 
     References
     ----------
@@ -115,9 +124,9 @@ def bootstrap_ordinal(
     8  weighted_kappa    1.0     1.0      1.0  30
     9      mae_levels    0.0     0.0      0.0  30
     """
-    y_true, proba = checked_predictions(y_true, proba)
+    y_true, proba = checked_predictions(y_true, proba, absent)
     check_bootstrap(n_boot, level)
-    counts = class_resamples(y_true, proba.shape[1], n_boot, seed, checked_groups(groups))
+    counts = resamples_of_present_classes(y_true, n_boot, seed, checked_groups(groups))
     return weighted_table(ORDINAL_METRICS, partial(weighted_ordinal_metrics, y_true, proba), counts, level)
 
 
@@ -129,11 +138,12 @@ def weighted_ordinal_metrics(y_true: np.ndarray, proba: np.ndarray, weights: np.
     y_true, proba
         As ``checked_predictions`` returns them.
     weights
-        ``(n_weightings, n_patients)``, at least 0, every class with a positive sum.
+        ``(n_weightings, n_patients)``, at least 0, every class that has patients with a positive sum.
 
     Returns
     -------
-    ``(n_weightings, n_metrics)``, columns as ``ORDINAL_METRICS``.
+    ``(n_weightings, n_metrics)``, columns as ``ORDINAL_METRICS``; NaN as in :func:`weighted_metrics`, and the kappa
+    where all patients are of one class.
     """
     n_classes = proba.shape[1]
     called = median_class(proba)
@@ -142,9 +152,9 @@ def weighted_ordinal_metrics(y_true: np.ndarray, proba: np.ndarray, weights: np.
     of_class, of_call = weights @ np.eye(n_classes)[y_true], weights @ np.eye(n_classes)[called]
     total = weights.sum(axis=1)
     observed = weights @ (y_true - called) ** 2
-    # Every class has patients, so the true classes differ and some disagreement is always expected by chance.
+    # Where the true classes differ, some disagreement is always expected by chance.
     expected = ((of_class @ squared_levels) * of_call).sum(axis=1) / total
-    kappa = 1 - observed / expected
+    kappa = 1 - ratio(observed, expected, (of_class > 0).sum(axis=1) > 1)
     mae_levels = weights @ np.abs(y_true - called) / total
     return np.column_stack([weighted_metrics(y_true, proba, weights), kappa, mae_levels])
 

@@ -45,11 +45,12 @@ def attention_stability(
 
     *Regulators*: the importance of a regulon for a replica is the mean, over the patients that the replica held out, of
     half the difference between the probability with the regulon shifted up and shifted down by ``n_mad`` median
-    absolute deviations (:func:`tcellmil.tl.perturb`); above 0, a higher activity goes with a higher probability. Where
-    the outcome is a number or a time to event, it is the number, in its own units, or the log hazard. Across seeds,
-    runs are compared, the importance for a run being the mean over its patients; across folds, the replicas of a run,
-    averaged over runs. The order of regulons is compared by Spearman's correlation and Kendall's W, the ``n_top``
-    regulons of largest absolute importance by their overlap (:func:`tcellmil.stats.rank_agreement`).
+    absolute deviations, or what :func:`tcellmil.tl.perturb` takes where that is 0; above 0, a higher activity goes with
+    a higher probability. Where the outcome is a number or a time to event, it is the number, in its own units, or the
+    log hazard. Across seeds, runs are compared, the importance for a run being the mean over its patients; across
+    folds, the replicas of a run, averaged over runs. The order of regulons is compared by Spearman's correlation and
+    Kendall's W, the ``n_top`` regulons of largest absolute importance by their overlap
+    (:func:`tcellmil.stats.rank_agreement`).
 
     To read it: the replicas of different folds share most of their training patients, which makes them agree on
     attention; but each predicts other patients, so that with leave-one-out disagreement on the regulators is also a
@@ -83,7 +84,7 @@ def attention_stability(
       label were trained on by none and have no row for the folds;
     - ``regulators``: one row for ``"seeds"`` and one for ``"folds"`` with ``n_groups`` (runs; replicas), ``n_pairs``,
       ``spearman_mean``, ``spearman_min``, ``kendall_w``, ``top_overlap``, ``top_overlap_chance``, ``n_top``,
-      ``n_regulons`` (that can be shifted: deviation above 0);
+      ``n_regulons`` (that can be shifted: not the same in all cells);
     - ``top``: one row per regulon for ``"seeds"``, ``"folds"``, the most important first, with ``importance`` (mean
       over runs; over replicas), ``sd``, ``share_top`` (of the runs or replicas, those that have it in their top) and
       ``sign_agreement`` (those with the sign of the mean);
@@ -204,16 +205,16 @@ def _changes(
     stack: FittedEnsemble, bags: Bags, code: int, n_mad: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Replica and patient of each row of ``(row, movable feature)`` changes, these, and which features are movable."""
-    from tcellmil.fitted import median_absolute_deviation
+    from tcellmil.fitted import shift_units
 
-    deviation = median_absolute_deviation(bags.x)
-    movable = deviation > 0
+    units, _ = shift_units(bags.x)
+    movable = units > 0
     # Patients without a label are held out by every replica: with them, folds would share patients.
     evaluated = stack.replicas.test & (bags.labels >= 0)
     replica, patient = np.nonzero(evaluated)
     changes = np.zeros((len(replica), movable.sum()))
     for k in np.unique(replica):
-        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * deviation[movable], evaluated[[k]])
+        up, down = _shifted(stack.select(np.array([k])), bags, movable, n_mad * units[movable], evaluated[[k]])
         changes[replica == k] = ((up - down) / 2)[:, evaluated[k], code].T
     return replica, patient, changes, movable
 

@@ -14,6 +14,7 @@ from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
 from tcellmil._log import logger
 from tcellmil._verbs import Result, verb
+from tcellmil.tl._explain._explained import open_explained
 from tcellmil.tl._explain._perturb_table import Effects
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from tcellmil.data import Bags
+    from tcellmil.model import TcellMIL
     from tcellmil.model._fitted_model import FittedModel
 
 Direction = Literal["up", "down"]
@@ -42,6 +44,7 @@ def perturb(
     *,
     combine: Combine = 1,
     target_class: str | None = None,
+    model: AnnData | MuData | TcellMIL | None = None,
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     progress: bool = True,
@@ -51,10 +54,15 @@ def perturb(
 
     Section 2.8 of the paper: on the networks' scale, in [-1, 1], :math:`z'_{ij} = \min(1, z_{ij} +
     3\,\mathrm{MAD}_j)` up and :math:`\max(-1, z_{ij} - 3\,\mathrm{MAD}_j)` down, with the median absolute deviation
-    of the regulon over all cells. Each patient is predicted by the replicas that held it out. Over patients, a
-    Wilcoxon signed-rank test of the change in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon =
-    10^{-6}`, for each regulon, direction and dose, with Benjamini-Hochberg over all tests. The result says how the
-    *model* responds; a regulon is associated with the prediction, which does not make it a cause of the outcome.
+    of the regulon over all cells. Of a regulon with the same score in more than half of the cells, often because it is
+    silent there, the MAD is 0; :math:`0.6745\,\mathrm{SD}_j` stands in its place, with the standard deviation over the
+    same cells, which is the MAD of a normal distribution (:func:`tcellmil.fitted.shift_units`). The table says which of
+    the two it is, in ``spread``. A regulon that is the same in all cells has neither and cannot be moved.
+
+    Each patient is predicted by the replicas that held it out. Over patients, a Wilcoxon signed-rank test of the change
+    in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon = 10^{-6}`, for each regulon, direction and
+    dose, with Benjamini-Hochberg over all tests. The result says how the *model* responds; a regulon is associated with
+    the prediction, which does not make it a cause of the outcome.
 
     Several values of ``n_mad`` give a dose curve. Scores end at -1 and 1, so a curve flattens where cells arrive there.
 
@@ -75,12 +83,13 @@ def perturb(
     doses, directions, replicas per patient, and cells. Choose ``regulons`` first, such as the strongest ones alone.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on; a file read back is
-    enough.
+    enough. New patients, after :func:`tcellmil.tl.predict`, are predicted by all replicas of ``model``; deviations are
+    over the cells of ``adata``, as always.
 
     Parameters
     ----------
     adata
-        An AnnData or a MuData with a fitted model in ``uns[key]``.
+        An AnnData or a MuData with a fitted model in ``uns[key]``, or with predictions of :func:`tcellmil.tl.predict`.
     regulons
         Names of the regulons (features) to perturb; all by default.
     directions
@@ -88,7 +97,8 @@ def perturb(
     n_mad
         Size of the shift in median absolute deviations, above 0; several for a dose curve.
     mad
-        ``"global"``: over all cells (the paper). ``"patient"``: over the cells of each patient by itself.
+        What the deviation, or the standard deviation in its place, is taken over. ``"global"``: over all cells (the
+        paper). ``"patient"``: over the cells of each patient by itself.
     cells
         Perturb only these cells: a mask, ``(n_cells,)`` bool, or a query on ``obs``, ``"cell_type == 'NK'"``. The
         deviations still come from all cells.
@@ -96,6 +106,7 @@ def perturb(
         1: regulons alone. 2: also all pairs of them.
     target_class
         The class whose probability is followed; the positive one by default. Without meaning for other outcomes.
+    %(model_that_predicted)s
     %(key)s
     key_added
         Name of what is written; ``f"{key}_perturbation"`` by default.
@@ -110,9 +121,12 @@ def perturb(
     - ``patients``: one row per patient, regulon, direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta`` and
       ``delta_logit``;
     - ``stats``: one row per regulon, direction and ``n_mad`` with ``n_patients``, ``mean_delta``, ``median_delta``,
-      ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad`` (on the representation's own scale; the median over
-      patients for ``mad="patient"``), ``movable`` and ``target_class``. A regulon whose deviation is 0 cannot be moved:
-      it is reported as such, with NaN in the statistics, not as without effect;
+      ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad``, ``unit``, ``spread``, ``movable`` and
+      ``target_class``. ``unit`` is the shift for ``n_mad=1`` on the representation's own scale, ``spread`` what it is,
+      ``"mad"`` or ``"sd"`` (0.6745 standard deviations, where ``mad`` is 0). For ``mad="patient"``, ``mad`` and
+      ``unit`` are medians over patients, and ``spread`` is ``"mad, sd"`` where it differs between them. A regulon that
+      is the same in all cells cannot be moved: its ``spread`` is empty, and the statistics are NaN, which is not the
+      same as without effect;
     - with ``combine=2``, ``pairs``: one row per patient, ``regulon_1``, ``regulon_2`` (in the order of the model's
       features), direction and ``n_mad`` with ``prob_base``, ``prob``, ``delta``, ``delta_logit``, ``epistasis`` and
       ``epistasis_logit``;
@@ -148,29 +162,28 @@ def perturb(
     >>> tm.get.perturb(adata, "pair_stats").index.tolist()
     [('IRF7(+)', 'SPI1(+)', 'up', 3.0), ('IRF7(+)', 'SPI1(+)', 'down', 3.0)]
     """
-    from tcellmil.model._open import open_fit
-
     check_choice(mad, get_args(Deviation), "mad")
     check_choice(combine, get_args(Combine), "combine")
     directions = _checked_directions(directions)
     doses = _checked_doses(n_mad)
-    model, bags = open_fit(adata, key)
-    names, chosen = _features(model, regulons)
+    fitted, bags = open_explained(adata, key, model)
+    names, chosen = _features(fitted, regulons)
     if combine == 2 and len(chosen) < 2:
         raise ValueError(f"combine=2 needs at least 2 regulons, got {some(names[chosen])}; name more, or use combine=1")
     mask = _cell_mask(adata, cells)
     touched = mask[bags.order]
-    code = model.class_code(target_class)
-    deviation = _deviation(bags, mad)
+    code = fitted.class_code(target_class)
+    units, spread = _units(bags, mad)
 
-    given = {"model": model, "bags": bags, "deviation": deviation, "touched": touched, "code": code}
+    given = {"model": fitted, "bags": bags, "units": units, "touched": touched, "code": code}
     given |= {"directions": directions, "doses": doses, "progress": progress}
     n_shifts = len(directions) * len(doses)
     singles = _effects(chosen[:, None], ["regulon"], **given)
     outcome = bags.outcome
     target = {"target_class": outcome.outputs[code]} | ({} if outcome.has_classes else {"outcome": outcome.kind})
     stats = singles.statistics().assign(**target)
-    stats.insert(stats.columns.get_loc("movable"), "mad", np.repeat(np.median(deviation, axis=0)[chosen], n_shifts))
+    for name in spread:
+        stats.insert(stats.columns.get_loc("movable"), name, np.repeat(spread[name].to_numpy()[chosen], n_shifts))
     result = {"patients": singles.table(), "stats": stats}
     if combine == 2:
         pairs = np.array(list(combinations(np.sort(chosen), 2)))
@@ -187,11 +200,14 @@ def perturb(
 
 
 def _message(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None) -> str:
-    unmovable = int((~stats.drop_duplicates("regulon")["movable"]).sum())
+    of_regulon = stats.drop_duplicates("regulon")
+    unmovable, n_sd = int((~of_regulon["movable"]).sum()), int(of_regulon["spread"].str.contains("sd").sum())
     message = (
         f"{stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients, "
         f"{int((stats['padj'] < 0.05).sum())} of {len(stats)} shifts with padj < 0.05"
     )
+    if n_sd:
+        message += f"; for {n_sd} of the regulons, whose MAD is 0, 0.6745 standard deviations stand in its place"
     if unmovable:
         message += f"; {unmovable} of the regulons cannot be moved, their deviation is 0"
     if of_pairs is not None:
@@ -258,13 +274,16 @@ def _cell_mask(adata: AnnData, cells: np.ndarray | pd.Series | str | None) -> np
     return mask
 
 
-def _deviation(bags: Bags, mad: str) -> np.ndarray:
-    """Median absolute deviations ``(bag, feature)``."""
-    from tcellmil.fitted import median_absolute_deviation
+def _units(bags: Bags, mad: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Shift of each bag and feature by one unit, ``(bag, feature)``, and what it is of each feature, for the table."""
+    from tcellmil.fitted import shift_units
 
-    if mad == "global":
-        return np.repeat(median_absolute_deviation(bags.x)[None], bags.n_bags, axis=0)
-    return np.stack([median_absolute_deviation(bags.x[bags.bag(i)]) for i in range(bags.n_bags)])
+    cells = [slice(None)] if mad == "global" else [bags.bag(i) for i in range(bags.n_bags)]
+    units, is_mad = (np.stack(parts) for parts in zip(*(shift_units(bags.x[rows]) for rows in cells), strict=True))
+    by_mad, by_sd = is_mad.any(axis=0), ((units > 0) & ~is_mad).any(axis=0)
+    spread = {"mad": np.median(np.where(is_mad, units, 0), axis=0), "unit": np.median(units, axis=0)}
+    spread["spread"] = np.select([by_mad & by_sd, by_mad, by_sd], ["mad, sd", "mad", "sd"], default="").astype(object)
+    return np.broadcast_to(units, (bags.n_bags, units.shape[1])), pd.DataFrame(spread)
 
 
 def _effects(
@@ -273,7 +292,7 @@ def _effects(
     *,
     model: FittedModel,
     bags: Bags,
-    deviation: np.ndarray,
+    units: np.ndarray,
     touched: np.ndarray,
     code: int,
     directions: list[str],
@@ -286,7 +305,7 @@ def _effects(
     names = model.feature_names()
     groups = [tuple(names[row]) for row in features]
     levels = [(*group, direction, dose) for group, direction, dose in product(groups, directions, doses)]
-    unit = np.where(deviation > 0, deviation, np.nan)[:, features].swapaxes(0, 1)  # (group, bag, member)
+    unit = np.where(units > 0, units, np.nan)[:, features].swapaxes(0, 1)  # (group, bag, member)
     signed = np.array([DIRECTIONS[direction] * dose for direction, dose in product(directions, doses)])
     amounts = (signed[:, None, None] * unit[:, None]).reshape(-1, bags.n_bags, features.shape[1])
     base, perturbed = perturb_bags(

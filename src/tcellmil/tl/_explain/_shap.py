@@ -12,13 +12,15 @@ from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
 from tcellmil._log import warn
 from tcellmil._verbs import Result, verb
+from tcellmil.tl._explain._explained import open_explained, training_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
     from tcellmil.data import Bags
-    from tcellmil.fitted import Explanation
+    from tcellmil.fitted import Explanation, FittedEnsemble
+    from tcellmil.model import TcellMIL
     from tcellmil.model._fitted_model import FittedModel
     from tcellmil.outcomes import Outcome
 
@@ -39,6 +41,7 @@ def shap(
     n_steps: int = 32,
     target_class: str | None = None,
     seed: int = 0,
+    model: AnnData | MuData | TcellMIL | None = None,
     key: str = _keys.TCELLMIL,
     key_added: str | None = None,
     progress: bool = True,
@@ -67,12 +70,14 @@ def shap(
     cancel in a mean over patients, and in its test, however much a regulon matters to each of them: for that, read
     ``median_abs``. It is so for a number, whose background is all training patients, even more than for classes.
 
-    Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on.
+    Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on. New patients, after
+    :func:`tcellmil.tl.predict`, are explained by all replicas of ``model``, against the cells that it was trained on,
+    so that it has to hold these.
 
     Parameters
     ----------
     adata
-        An AnnData or a MuData with a fitted model in ``uns[key]``.
+        An AnnData or a MuData with a fitted model in ``uns[key]``, or with predictions of :func:`tcellmil.tl.predict`.
     level
         ``"bag"`` (24 patients of 300 cells and 60 regulons: 3 seconds) or ``"cell"`` (200 seconds).
     background
@@ -89,6 +94,7 @@ def shap(
         The class of ``obsm`` and of ``stats``; the positive one by default. Without meaning for other outcomes.
     seed
         For the background and the points.
+    %(model_that_predicted)s
     %(key)s
     key_added
         Name of what is written: ``obsm["X_" + key_added]``, ``uns[key_added]``; ``f"{key}_shap"`` by default.
@@ -141,20 +147,19 @@ def shap(
     >>> adata.obsm["X_tcellmil_shap"].shape == adata.obsm["X_regulons"].shape
     True
     """
-    from tcellmil.model._open import open_fit
-
     check_choice(level, get_args(Level), "level")
     for name, value in {"background": background, "n_samples": n_samples, "n_steps": n_steps}.items():
         check_count(value, name)
-    model, bags = open_fit(adata, key)
-    code = model.class_code(target_class)
+    fitted, bags = open_explained(adata, key, model)
+    trained = (fitted.stack, bags) if model is None else training_of(model, adata, key)
+    code = fitted.class_code(target_class)
     output = _output(output, bags.outcome)
     options = {"background": background, "output": output, "seed": seed}
     options |= {"n_samples": n_samples} if level == "cell" else {"n_steps": n_steps}
-    attention = model.out_of_fold(bags).attention.astype(np.float64)
-    values, additivity = _explain(model, bags, code, level, options, progress)
+    attention = fitted.out_of_fold(bags).attention.astype(np.float64)
+    values, additivity = _explain(fitted, bags, trained, code, level, options, progress)
 
-    names, classes = model.feature_names(), bags.outcome.outputs
+    names, classes = fitted.feature_names(), bags.outcome.outputs
     patients = _by_patient(bags, values, attention, names, classes)
     difference = _difference(patients, classes, classes[code])
     parts = {
@@ -188,20 +193,29 @@ def _output(output: str | None, outcome: Outcome) -> str:
 
 
 def _explain(
-    model: FittedModel, bags: Bags, code: int, level: str, options: dict, progress: bool
+    model: FittedModel,
+    bags: Bags,
+    trained: tuple[FittedEnsemble, Bags],
+    code: int,
+    level: str,
+    options: dict,
+    progress: bool,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Values ``(cell, class, feature)``, the mean over each patient's replicas, and how well they add up."""
+    """Values ``(cell, class, feature)``, the mean over each patient's replicas, and how well they add up.
+
+    ``trained`` are the replicas and the patients among whom they were trained.
+    """
     from tqdm.auto import tqdm
 
     from tcellmil.fitted import explain_bag, explain_cells
 
     explain = explain_cells if level == "cell" else explain_bag
-    shown_to = model.shown_to()
+    (stack, training), shown_to = trained, model.shown_to()
     values = np.full((len(bags.x), bags.n_outputs, model.stack.n_features), np.nan, dtype=np.float32)
     rows = []
     for i in tqdm(np.flatnonzero(shown_to.any(axis=0)), desc="shap", unit="patient", disable=not progress):
         replicas = np.flatnonzero(shown_to[:, i])
-        parts = [explain(model.stack.select(np.array([k])), bags, i, **options) for k in replicas]
+        parts = [explain(stack.select(np.array([k])), bags, i, training=training, **options) for k in replicas]
         values[bags.bag(i)] = np.mean([part.values for part in parts], axis=0)
         rows.append(_additivity(str(bags.names[i]), parts, code))
     return values, pd.DataFrame(rows)
