@@ -204,15 +204,15 @@ def fit_model(
     networks = networks if bags.outcome.has_classes and _can_choose(bags, replicas) else networks[:1]
     for one in networks:
         _warn_of_idle_options(bags, network, one, config, [*given, *training])
-    fitted, history, loss = fit_ensemble(bags, replicas, networks, config, single=not ensemble, progress=progress)
-    calibrated = fitted.members[0].temperature is not None
-    if calibration == "temperature" and not calibrated:
+    how = {"single": not ensemble, "calibrated": calibration == "temperature", "progress": progress}
+    fitted, history, loss = fit_ensemble(bags, replicas, networks, config, **how)
+    if calibration == "temperature" and len(networks) == 1:
         temperature = fit_temperatures(bags, replicas, networks[0], config, progress=progress)
         fitted = FittedEnsemble.of(replace(fitted.members[0], temperature=temperature))
-    elif calibration is None and calibrated:
+    elif calibration is None:
         fitted = replace(fitted, members=tuple(replace(member, temperature=None) for member in fitted.members))
     record = {**config.as_dict(), "cv": splitter_for(cv).name, "n_seeds": int(n_seeds), "seed": int(seed)}
-    record["calibration"] = "temperature" if fitted.members[0].temperature is not None else ""
+    record["calibration"] = "" if fitted.members[0].temperature is None else calibration
     record["ensemble"] = ("average" if ensemble else "best") if len(networks) > 1 else ""
     model = FittedModel(fitted, schema, bags.names, record)
     return model, history, _choices(fitted, loss)

@@ -25,11 +25,21 @@ class StackedAttention(nn.Module):
         Features of a cell and width of the hidden layer (k and p in the formula).
     kind
         ``"tanh"``, ``"gated"`` or ``"mlp"``.
+    strength
+        Scores are multiplied by it. As they start at 0, so is how fast attention leaves the mean over cells, by the
+        square; at 0 it stays there.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], n_latent: int, n_hidden: int, kind: str = "tanh"):
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        n_latent: int,
+        n_hidden: int,
+        kind: str = "tanh",
+        strength: float = 1.0,
+    ):
         super().__init__()
-        self.kind = kind
+        self.kind, self.strength = kind, strength
         self.v = StackedLinear(generators, n_latent, n_hidden)
         self.u = StackedLinear(generators, n_latent, n_hidden) if kind == "gated" else None
         # A bias would cancel in the softmax. From zero, attention starts uniform and moves where the labels pull it;
@@ -41,7 +51,8 @@ class StackedAttention(nn.Module):
         hidden = torch.relu(self.v(z)) if self.kind == "mlp" else torch.tanh(self.v(z))
         if self.u is not None:
             hidden = hidden * torch.sigmoid(self.u(z))
-        return self.w(hidden).squeeze(-1)
+        scores = self.w(hidden).squeeze(-1)
+        return scores if self.strength == 1 else self.strength * scores
 
 
 #: Least variance over a bag's cells: the root has no slope at 0.

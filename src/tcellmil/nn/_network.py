@@ -58,6 +58,9 @@ class NetworkConfig:
         vary much among cells count more, or ``"patients"``: every column standardised over the training patients.
     attention
         ``"tanh"`` (the paper), ``"gated"``, or ``"mlp"`` (PaSCient).
+    strength
+        How readily attention leaves the mean over cells, at least 0: its scores are multiplied by it. At 0 it never
+        does, at 2 it learns about four times as fast as at 1.
     instance_weight
         Weight of a second loss, that of a classifier of cells taught by the attention (scMILD's dual branch). Needs
         two classes and ``n_embed``, the layer that both branches share.
@@ -78,6 +81,7 @@ class NetworkConfig:
     moments: Moments = "mean"
     units: Units = "cells"
     attention: Attention = "tanh"
+    strength: float = 1.0
     instance_weight: float = 0.0
     batch_encoding: BatchEncoding = "concat"
     dropout: float = 0.1
@@ -100,6 +104,8 @@ class NetworkConfig:
                 "use moments='mean' and units='cells' here"
             )
         check_choice(self.batch_encoding, choices(BatchEncoding), "batch_encoding")
+        if not 0 <= self.strength < float("inf"):
+            raise ValueError(f"strength={self.strength!r} must be a number of at least 0")
         if not self.instance_weight >= 0:
             raise ValueError(f"instance_weight={self.instance_weight!r} must not be negative")
         if self.instance_weight > 0 and (self.n_embed is None or self.pooling != "attention"):
@@ -175,7 +181,9 @@ class StackedBagClassifier(nn.Module):
         self.embedding = None if config.n_embed is None else _embedding(generators, config.n_latent, n_cell)
         self.attention = None
         if config.pooling == "attention":
-            self.attention = StackedAttention(generators, n_cell, config.n_attention, config.attention)
+            self.attention = StackedAttention(
+                generators, n_cell, config.n_attention, config.attention, config.strength
+            )
         n_bag = 2 * n_cell if config.moments == "mean_sd" else n_cell
         self.classifier = StackedClassifier(
             generators,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
 from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.nn._network import NetworkConfig
-from tcellmil.stats._model_averaging import pseudo_bma_weights
+from tcellmil.stats._model_choice import not_worse
 from tcellmil.stats._temperature import best_temperature
 
 from ._calibration import inner_replicas
@@ -21,6 +21,9 @@ from ._fit import Inner, fit_stacks
 
 #: Folds within the training patients, fewer where a class has fewer of them.
 N_INNER = 3
+
+#: Least spread of scores that is brought to 1: those of a network that has hardly learned anything stay small.
+MIN_SPREAD = 0.05
 
 #: Bounds of a temperature that few patients decide on.
 COLDEST, HOTTEST = 0.5, 20.0
@@ -33,15 +36,21 @@ def fit_ensemble(
     training: TrainingConfig,
     *,
     single: bool = False,
+    calibrated: bool = False,
     labels: np.ndarray | None = None,
     targets: np.ndarray | None = None,
     progress: bool = True,
 ) -> tuple[FittedEnsemble, pd.DataFrame, np.ndarray | None]:
-    """Train several configurations for every replica, and weigh them within its training patients.
+    """Train several configurations for every replica, and choose among them within its training patients.
 
-    Each replica's training patients are split into stratified folds, on which every configuration is trained too; how
-    well it predicts the fold that it did not see gives its temperature and its weight. Nothing of the patients that the
-    replica holds out takes part.
+    Each replica's training patients are split into stratified folds, on which every configuration is trained too and
+    predicts the fold that it did not see. There its scores get a spread of 1, so that configurations of very different
+    scores can be averaged; labels take no part in that. Those that these predictions cannot tell from the best one
+    (:func:`tcellmil.stats._model_choice.not_worse`) count alike, the others not at all. Nothing of the patients that
+    the replica holds out takes part.
+
+    Weights and temperatures that are fitted to the labels more closely predict worse: they change from fold to fold
+    with the patient that is missing, and against it.
 
     Parameters
     ----------
@@ -51,6 +60,8 @@ def fit_ensemble(
         The configurations, resolved, all of them different. Of one there is nothing to choose.
     single
         The configuration with the lowest loss gets all of the weight, in place of an average.
+    calibrated
+        Divide the averaged scores by a temperature that is fitted to the same predictions and their labels.
 
     Returns
     -------
@@ -75,7 +86,7 @@ def fit_ensemble(
     mixture, temperature, loss = (np.full((len(networks), len(replicas)), np.nan) for _ in range(3))
     for k in own:
         rows = inner.owner == k
-        found = weigh(bags, splits.test[rows], of_replica[k], [values[rows] for values in outputs], single=single)
+        found = weigh(bags, splits.test[rows], of_replica[k], [values[rows] for values in outputs], single, calibrated)
         mixture[:, k], temperature[:, k], loss[:, k] = found
     mixture, temperature, loss = mixture[:, chooser], temperature[:, chooser], loss[:, chooser]
     members = [replace(stack, temperature=t) for stack, t in zip(stacks, temperature, strict=True)]
@@ -97,7 +108,12 @@ def first_with_same_test(replicas: Replicas, labels: np.ndarray, targets: np.nda
 
 
 def weigh(
-    bags: Bags, test: np.ndarray, labels: np.ndarray, outputs: Sequence[np.ndarray], *, single: bool = False
+    bags: Bags,
+    test: np.ndarray,
+    labels: np.ndarray,
+    outputs: Sequence[np.ndarray],
+    single: bool = False,
+    calibrated: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weight, temperature and loss of each configuration in one replica.
 
@@ -111,25 +127,38 @@ def weigh(
         ``(n_bags,)`` class codes.
     outputs
         For each configuration ``(n_inner, n_bags, n_classes)`` scores.
-    single
-        All of the weight to the lowest loss.
+    single, calibrated
+        As in :func:`fit_ensemble`.
     """
     fold, bag = np.nonzero(test & (labels >= 0))
     y = labels[bag]
     balance = len(y) / (np.bincount(y, minlength=bags.n_outputs) * len(np.unique(y)))[y]
-    temperature, losses = [], []
-    for values in outputs:
-        logits = values[fold, bag].astype(np.float64)
-        t = float(np.clip(best_temperature(logits, y), COLDEST, HOTTEST))
-        temperature.append(t)
-        losses.append(balance * cross_entropy(logits / t, y))
-    losses = np.array(losses)
+    logits = [centred(values[fold, bag].astype(np.float64)) for values in outputs]
+    spread = np.array([max(spread_of(values), MIN_SPREAD) for values in logits])
+    logits = np.array([values / s for values, s in zip(logits, spread, strict=True)])
+    losses = np.array([balance * cross_entropy(values, y) for values in logits])
     mean = losses.mean(axis=1)
-    if single:
-        weights = (np.arange(len(outputs)) == mean.argmin()).astype(np.float64)
-    else:
-        weights = pseudo_bma_weights(losses, None if bags.groups is None else bags.groups[bag])
-    return weights, np.array(temperature), mean
+    groups = None if bags.groups is None else bags.groups[bag]
+    kept = np.arange(len(mean)) == mean.argmin() if single else not_worse(losses, groups)
+    weights = kept / kept.sum()
+    if calibrated:
+        mixed = np.tensordot(weights, logits, axes=1)
+        spread = spread * np.clip(best_temperature(mixed, y), COLDEST, HOTTEST)
+    return weights, spread, mean
+
+
+def centred(logits: np.ndarray) -> np.ndarray:
+    """Scores ``(n, n_classes)`` less their mean over classes, which the softmax does not see."""
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def spread_of(logits: np.ndarray) -> float:
+    """Standard deviation over patients of the log-odds of two classes; of more, of a mean pair of them.
+
+    ``logits`` are centred.
+    """
+    n_classes = logits.shape[1]
+    return float(np.sqrt(2 * logits.var(axis=0).sum() / (n_classes - 1)))
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -199,7 +199,7 @@ class _Group:
                 plan = train_classifier(bags, encoded.z, encoder_of_replica, own, network, training, bar, *of_chunk)
                 histories[i].append(_of_chunk(history_of(plan, "mil"), chunk))
                 weights[i].append(weights_of(plan.network))
-                if self.inner is not None:
+                if self.inner is not None and np.isin(self.inner.owner, chunk).any():
                     data = bags, encoded.z, encoder_of_replica, network, training, self.inner, chunk
                     outputs[i].append(_inner_outputs(*data, labels, targets, bar))
         if encoders_of is not None:

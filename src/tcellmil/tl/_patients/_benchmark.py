@@ -44,7 +44,7 @@ def benchmark(
     cell_type_key: str | None = None,
     custom_methods: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
-    n_seeds: int = 1,
+    n_seeds: int | None = None,
     seed: int = 0,
     network: dict | None = None,
     training: dict | None = None,
@@ -153,6 +153,7 @@ def benchmark(
     from tcellmil.cv._splitters import splitter_for
     from tcellmil.data._read import read
     from tcellmil.data._schema import Schema
+    from tcellmil.model._fitted_model import default_n_seeds
     from tcellmil.nn import NetworkConfig
     from tcellmil.tl._patients._custom_method import CustomMethod
     from tcellmil.training import TrainingConfig
@@ -174,7 +175,7 @@ def benchmark(
     first = bags[use_reps[0]]
     problem = Problem(
         bags,
-        first.replicas(cv, n_seeds=n_seeds, seed=seed),
+        first.replicas(cv, n_seeds=default_n_seeds(first) if n_seeds is None else n_seeds, seed=seed),
         network,
         training,
         composition=None if types is None else composition(first, types),

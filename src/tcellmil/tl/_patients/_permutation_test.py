@@ -140,7 +140,7 @@ def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) 
 
     splitter = splitter_of_record(model.training["cv"])
     training = TrainingConfig(**{f.name: model.training[f.name] for f in fields(TrainingConfig)})
-    calibrated = bool(model.training["calibration"])
+    calibrated = model.training["calibration"] == "temperature"
     at_once = max(1, BLOCK // len(model.stack))
     rows = []
     with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
@@ -149,8 +149,10 @@ def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) 
             labels = np.concatenate([np.repeat(own.labels[None], len(r), axis=0) for own, r in drawn])
             what = bags, Replicas.join([r for _, r in drawn]), model.stack.networks, training
             how = {"labels": labels, "progress": False}
-            single = model.training["ensemble"] == "best"
-            stack, *_ = fit_ensemble(*what, **how, targets=_targets(drawn), single=single)
+            choice = {"single": model.training["ensemble"] == "best", "calibrated": calibrated}
+            stack, *_ = fit_ensemble(*what, **how, **choice, targets=_targets(drawn))
+            if not model.training["calibration"]:
+                stack = replace(stack, members=tuple(replace(one, temperature=None) for one in stack.members))
             if calibrated and len(stack.members) == 1:
                 temperature = fit_temperatures(*what[:2], model.stack.networks[0], training, **how)
                 stack = FittedEnsemble.of(replace(stack.members[0], temperature=temperature))
