@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
-from tcellmil._results import outcome_of_result
+from tcellmil._results import doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.get import perturb as get_perturb
 from tcellmil.get._perturb import nearest_dose
 from tcellmil.pl._canvas import Canvas, picture
@@ -39,7 +39,7 @@ def perturb(
     (blue) and the lowest (orange) median change of the predicted probability, number (in its own units) or log hazard.
     A box is over patients, whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are
     significant (adjusted p < 0.05), with stars as in the legend. Unmovable regulons are counted in the title, never
-    drawn.
+    drawn. Where the model may know nothing, a line says so, and nothing is marked as significant.
 
     Parameters
     ----------
@@ -87,17 +87,21 @@ def perturb(
     n_rows = max(len(top) for top in tops.values())
     letters = longest([name for top in tops.values() for name in top["regulon"]])
     axes = canvas.axes(len(directions), (3.4 + 0.075 * letters, 1.8 + 0.27 * max(n_rows, 2)))
-    colors, change = canvas.colors(SIGNS), change_label(stats, outcome_of_result(adata, "perturb", key, result_key))
+    fit = fit_of(adata, "perturb", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
+    colors, change = canvas.colors(SIGNS), change_label(stats, outcome_of_fit(adata, fit))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats["direction"] == direction
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
-        _draw_direction(panel, tops[direction], changes[changes["direction"] == direction], colors)
+        of_panel = changes[changes["direction"] == direction]
+        _draw_direction(panel, tops[direction], of_panel, colors, mark=not doubt)
         panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
         panel.set_xlabel(change)
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
         panel.set_xlim(min(limits), max(limits))
-    _explain_stars(canvas, axes[0])
+    if not doubt:
+        _explain_stars(canvas, axes[0])
 
 
 def change_label(stats: pd.DataFrame, outcome: Outcome) -> str:
@@ -114,13 +118,13 @@ def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:
     return stats.loc[[*highest.index, *lowest.index[::-1]]]
 
 
-def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: dict) -> None:
+def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: dict, *, mark: bool) -> None:
     by_regulon = changes.groupby("regulon")["delta"]
     values = [by_regulon.get_group(name).dropna().to_numpy() for name in top["regulon"]]
     signs = [colors["positive" if change > 0 else "negative"] for change in top["median_delta"]]
-    filled = (top["padj"] < STARS[-1][0]).tolist()
+    filled = (top["padj"] < STARS[-1][0]).tolist() if mark else None
     draw_boxes_with_points(ax, values, range(len(top)), signs, 0.6, reach=0.2, size=7, filled=filled)
-    for row, padj in enumerate(top["padj"]):
+    for row, padj in enumerate(top["padj"] if mark else []):
         beside_row(ax, row, stars(padj), fontsize="small")
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     name_rows(ax, [shorten(name) for name in top["regulon"]])
