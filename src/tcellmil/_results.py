@@ -134,14 +134,14 @@ def warn_without_skill(adata: AnnData | MuData, key: str) -> str:
     return doubt
 
 
-def fit_part(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame | dict:
+def fit_part(adata: AnnData | MuData, key: str, part: str, *options: str) -> pd.DataFrame | dict:
     """One part of the fit named ``key`` itself, not a copy."""
-    return part_of(adata, "fit_mil", part, result_key=None if key == _keys.TCELLMIL else key)
+    return part_of(adata, "fit_mil", part, _keys.TCELLMIL, None if key == _keys.TCELLMIL else key, *options)
 
 
-def fit_table(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame:
+def fit_table(adata: AnnData | MuData, key: str, part: str, *options: str) -> pd.DataFrame:
     """The same for tables of patients: warns where patients of the fit have been left out since."""
-    table = fit_part(adata, key, part)
+    table = fit_part(adata, key, part, *options)
     warn_of_absent(adata, key, f"tl.{verb_of(adata.uns[key])}")
     return table
 

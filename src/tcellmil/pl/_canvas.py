@@ -36,7 +36,7 @@ SHARED = {
     "title": "str | None",
 }
 DPI = 150  # of a saved picture
-LETTERS = 11  # of small text in an inch
+LETTERS = 13  # of small text in an inch
 
 
 def picture(draw: Callable[..., None]) -> Callable[..., Axes | np.ndarray]:
