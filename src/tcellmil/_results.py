@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -155,6 +155,22 @@ def named_predictions(table: pd.DataFrame, params: Mapping) -> pd.DataFrame:
     """Inverse of :func:`stored_predictions`, as a copy; ``params`` are those of the result."""
     stored = outcome_of(params).stored_columns()
     return table.rename(columns={there: name for name, there in stored.items()})
+
+
+def counted(adata: AnnData | MuData, key: str, samples: Iterable[str] | int) -> str:
+    """How many patients these are, ``"8 patients"``; of a fit with groups, ``"10 samples of 5 patients"``.
+
+    A number is of all samples of the fit, or of some that are not named.
+    """
+    table = adata.uns.get(key, {}).get("predictions", pd.DataFrame())
+    names = list(samples) if not isinstance(samples, int) else table.index if samples == len(table) else None
+    n = samples if isinstance(samples, int) else len(set(names))
+    if "group" in table:
+        n_patients = None if names is None else table["group"].reindex(names).nunique()
+        if n_patients != n:
+            of = "" if n_patients is None else f" of {n_patients} patient{'' if n_patients == 1 else 's'}"
+            return f"{n} sample{'' if n == 1 else 's'}{of}"
+    return f"{n} patient{'' if n == 1 else 's'}"
 
 
 def outcome_of_fit(adata: AnnData | MuData, key: str) -> Outcome:

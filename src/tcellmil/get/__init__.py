@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_sentences._confusion": ["annotation_metrics", "confusion"],
         "_sentences._generated_profiles": ["generated_profiles"],
         "_match_bulk": ["match_bulk"],
+        "_evaluation._paired_change": ["paired_change"],
         "_evaluation._permutation_test": ["permutation_test"],
         "_regulators": ["regulators"],
         "_evaluation._risk_groups": ["risk_groups"],

@@ -8,7 +8,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
-from tcellmil._results import doubt_of_fit, fit_of
+from tcellmil._results import counted, doubt_of_fit, fit_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import GREY, SIGNS
 from tcellmil.pl._panels import longest, say, shorten, unframe
@@ -96,7 +96,8 @@ def attention_correlation(
     table = get.attention_correlation(adata, key=key, result_key=result_key).reset_index()
     if statistic == "mixed" and "mixed_coef" not in table:
         raise KeyError("the mixed models were not fitted; run tl.attention_correlation(adata, mixed_model=True)")
-    canvas.doubt(doubt := doubt_of_fit(adata, fit_of(adata, "attention_correlation", key, result_key)))
+    fit = fit_of(adata, "attention_correlation", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
     points = _points(table, statistic, canvas.colors(SIGNS, {UNSURE: GREY}))
     if doubt:
         points["color"] = GREY
@@ -106,7 +107,7 @@ def attention_correlation(
     panel = canvas.axis((4.0 + 0.085 * letters, 4.4))
     _draw_points(panel, points)
     panel.set_xlabel(STATISTICS[statistic][1])
-    panel.set_title(_title(table, points), fontsize="medium")
+    panel.set_title(_title(counted(adata, fit, int(table["n_patients"].max())), table, points), fontsize="medium")
     if not doubt:
         _draw_legend(canvas, panel, points)
     _draw_names(panel, top)
@@ -149,8 +150,8 @@ def _draw_points(ax: Axes, points: pd.DataFrame) -> None:
         say(ax, "no regulon could be tested")
 
 
-def _title(table: pd.DataFrame, points: pd.DataFrame) -> str:
-    title = f"n = {int(table['n_patients'].max())} patients, {len(points)} regulons"
+def _title(patients: str, table: pd.DataFrame, points: pd.DataFrame) -> str:
+    title = f"n = {patients}, {len(points)} regulons"
     untested = len(table) - len(points)
     return f"{title} ({untested} more without a test)" if untested else title
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys, get
-from tcellmil._results import doubt_of_fit, fit_of, outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._attention import RELATIVE
 from tcellmil.pl._palette import GREY, class_colors
@@ -88,9 +88,12 @@ def attention_enrichment(
     table = table[table["p"].notna()].assign(label=lambda rows: rows["label"].replace("", UNLABELLED))
     ranked = stats[stats["n_patients"] > 0].sort_values("median_difference", ascending=False, kind="stable")
 
-    canvas.doubt(doubt := doubt_of_fit(adata, fit_of(adata, "attention_enrichment", key, result_key)))
+    fit = fit_of(adata, "attention_enrichment", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
+    patients = table.groupby("label")["patient"].unique().map(lambda names: counted(adata, fit, names))
     panel = canvas.axis(_size(table, ranked))
-    _draw(panel, table, ranked, canvas.colors(class_colors(classes), {UNLABELLED: GREY}), mark=not doubt)
+    colors = canvas.colors(class_colors(classes), {UNLABELLED: GREY})
+    _draw(panel, table, ranked, colors, patients, mark=not doubt)
     _name_axis(panel, len(stats) - len(ranked))
     if not doubt:
         _explain_stars(panel)
@@ -103,7 +106,9 @@ def _size(table: pd.DataFrame, ranked: pd.DataFrame) -> tuple[float, float]:
     return 4.6 + 0.075 * max(longest(ranked["group"]), 16), max(2.8, 1.7 + 0.2 * table["label"].nunique() + rows)
 
 
-def _draw(ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str, str], *, mark: bool) -> None:
+def _draw(
+    ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str, str], patients: pd.Series, *, mark: bool
+) -> None:
     shown = [label for label in colors if (table["label"] == label).any()]
     positive = table[["observed", "null"]].to_numpy()
     floor = positive[positive > 0].min(initial=1)  # an attention of 0 has no place on a logarithmic axis
@@ -124,7 +129,7 @@ def _draw(ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str,
         ax.axhline(top - 0.15, color="#DDDDDD", linewidth=0.6, zorder=0)
     ax.set_yticks([middle for middle, _ in names], [name for _, name in names], fontsize="small")
     ax.set_ylim(max(top - 0.15, 1), -0.15)
-    legend_above(ax, _legend(table, shown, colors))
+    legend_above(ax, _legend(patients, shown, colors))
     if not names:
         say(ax, "no group has enough cells")
 
@@ -152,12 +157,11 @@ def _name_axis(ax: Axes, n_untested: int) -> None:
     unframe(ax)
 
 
-def _legend(table: pd.DataFrame, shown: list[str], colors: dict[str, str]) -> list:
+def _legend(patients: pd.Series, shown: list[str], colors: dict[str, str]) -> list:
     from matplotlib.patches import Patch
 
-    n_patients = table.groupby("label")["patient"].nunique()
     handles = [
-        Patch(facecolor=colors[label], alpha=0.55, label=f"{shorten(label, 28)}, n = {n_patients[label]} patients")
+        Patch(facecolor=colors[label], alpha=0.55, label=f"{shorten(label, 28)}, n = {patients[label]}")
         for label in shown
     ]
     return [*handles, Patch(facecolor="white", edgecolor="#666666", label="same patients, groups permuted")]

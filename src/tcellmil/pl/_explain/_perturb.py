@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
-from tcellmil._results import doubt_of_fit, fit_of, outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.get import perturb as get_perturb
 from tcellmil.get._perturb import nearest_dose
 from tcellmil.pl._canvas import Canvas, picture
@@ -95,7 +95,8 @@ def perturb(
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
         of_panel = changes[changes["direction"] == direction]
         _draw_direction(panel, tops[direction], of_panel, colors, mark=not doubt)
-        panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
+        patients = counted(adata, fit, int(stats.loc[of_direction, "n_patients"].max()))
+        panel.set_title(_title(direction, stats[of_direction], patients, n_unmovable), fontsize="medium")
         panel.set_xlabel(change)
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
@@ -132,8 +133,8 @@ def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: 
         say(ax, "no regulon changes the predictions")
 
 
-def _title(direction: str, stats: pd.DataFrame, n_unmovable: int) -> str:
-    title = f"{TITLES[direction]} by {stats['n_mad'].iloc[0]:g} MAD\nn = {int(stats['n_patients'].max())} patients"
+def _title(direction: str, stats: pd.DataFrame, patients: str, n_unmovable: int) -> str:
+    title = f"{TITLES[direction]} by {stats['n_mad'].iloc[0]:g} MAD\nn = {patients}"
     return f"{title}\n{n_unmovable} of {len(stats)} regulons unmovable" if n_unmovable else title
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
-from tcellmil._results import doubt_of_fit, fit_of, outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.get import perturb as get_perturb
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._perturb import TITLES, change_label
@@ -93,7 +93,7 @@ def perturb_dose(
         of_direction = stats[(stats["direction"] == direction) & stats["regulon"].isin(names)]
         _draw(panel, of_direction, changes[changes["direction"] == direction], styles, doses, mark=not doubt)
         n_patients = int(stats.loc[stats["direction"] == direction, "n_patients"].max())
-        panel.set_title(f"{TITLES[direction]}\nn = {n_patients} patients", fontsize="medium")
+        panel.set_title(f"{TITLES[direction]}\nn = {counted(adata, fit, n_patients)}", fontsize="medium")
         panel.set_xlabel("Shift (median absolute deviations)")
     axes[0].set_ylabel(change_label(stats, outcome_of_fit(adata, fit)))
     limits = [limit for panel in axes for limit in panel.get_ylim()]

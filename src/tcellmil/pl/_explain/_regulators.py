@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
-from tcellmil._results import doubt_of_fit, outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, outcome_of_fit
 from tcellmil.get import attention_correlation, shap
 from tcellmil.get import regulators as get_regulators
 from tcellmil.pl._canvas import Canvas, picture
@@ -124,7 +124,7 @@ def regulators(
     target = outcome.target_in_words(shorten(table["target_class"].iloc[0], 24))
     panel.set_ylabel(f"{outcome.shap_word} for {target}\n(weighted by attention)")
     left_out = f", {len(table) - len(drawn)} without a value" if len(drawn) < len(table) else ""
-    panel.set_title(f"{len(drawn)} regulons{left_out}, means over {n_patients} patients", fontsize="medium")
+    panel.set_title(f"{len(drawn)} regulons{left_out}, means over {counted(adata, key, n_patients)}", fontsize="medium")
     if not doubt:
         _explain(canvas, panel, drawn, colors)
     label_points(panel, drawn[["tau_within", "shap_difference"]].to_numpy(), named, drawn["regulon"].tolist())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
-from tcellmil._results import doubt_of_fit, outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, outcome_of_fit
 from tcellmil.get import predictions
 from tcellmil.get import shap as get_shap
 from tcellmil.get._shap import shap_of_cells, shap_params
@@ -127,7 +127,7 @@ def shap(
     towards = towards if by == "label" else "SHAP value for the class"
     unit = f"{params['output']}, " if outcome.has_classes else ""  # the name of a number says it
     panel.set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
-    panel.set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
+    panel.set_title(f"n = {counted(adata, fit, table['patient'].unique())}", fontsize="medium")
 
 
 def _boxes_by(table: pd.DataFrame, group_of: pd.Series, by: str, target: str) -> pd.DataFrame:

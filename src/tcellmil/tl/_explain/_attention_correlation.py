@@ -10,7 +10,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._docs import documented
 from tcellmil._provenance import scores_of
-from tcellmil._results import attention_of_cells, fit_part, warn_without_skill
+from tcellmil._results import attention_of_cells, counted, fit_part, warn_without_skill
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._largest import largest
 
@@ -134,7 +134,7 @@ def attention_correlation(
     if mixed_model:
         table = with_mixed_model(table, activity, relative, patients)
     message = (
-        f"{len(table)} regulons over {len(np.unique(patients))} patients; largest mean tau within a patient: "
+        f"{len(table)} regulons over {counted(adata, key, np.unique(patients))}; largest mean tau within a patient: "
         f"{largest(table['regulon'], table['tau_within'])}"
         + (f"; {len(cells) - len(seen)} cells have no attention and are left out" if len(seen) < len(cells) else "")
         + (f"; mixed models: {_counts(table['mixed_status'])}" if mixed_model else "")

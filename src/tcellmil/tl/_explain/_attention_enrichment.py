@@ -11,7 +11,7 @@ from tcellmil import _keys
 from tcellmil._checks import check_obs_column, some
 from tcellmil._docs import documented
 from tcellmil._order import names_in_order
-from tcellmil._results import attention_of_cells, warn_without_skill
+from tcellmil._results import attention_of_cells, counted, warn_without_skill
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._largest import largest
 
@@ -149,7 +149,7 @@ def attention_enrichment(
 
     untested = stats.loc[stats["n_patients"] == 0, "group"]
     message = (
-        f"{len(stats)} groups in {table['patient'].nunique()} patients; largest median differences of relative "
+        f"{len(stats)} groups in {counted(adata, key, table['patient'].unique())}; largest median differences of relative "
         f"attention: {largest(stats['group'], stats['median_difference'])}"
         + (f"; {(~seen).sum()} cells have no attention and are left out" if not seen.all() else "")
         + (f"; {(seen & ~used).sum()} cells have no {groupby!r} and are left out" if (seen & ~used).any() else "")

@@ -13,7 +13,7 @@ from tcellmil import _keys
 from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
 from tcellmil._log import logger
-from tcellmil._results import warn_without_skill
+from tcellmil._results import counted, warn_without_skill
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._largest import largest
 from tcellmil.tl._explain._perturb_table import Effects
@@ -191,15 +191,16 @@ def perturb(
     params["cells"] = cells if cells is None or isinstance(cells, str) else adata.obs_names[mask]
     params["no_skill"] = warn_without_skill(adata, key)
     quantity = outcome.quantity(str(outcome.outputs[code]))
-    return Result(result, _message(result["patients"], stats, result.get("pair_stats"), quantity), params)
+    patients = counted(adata, key, result["patients"]["patient"].unique())
+    return Result(result, _message(patients, stats, result.get("pair_stats"), quantity), params)
 
 
-def _message(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None, quantity: str) -> str:
+def _message(patients: str, stats: pd.DataFrame, of_pairs: pd.DataFrame | None, quantity: str) -> str:
     unmovable = int((~stats.drop_duplicates("regulon")["movable"]).sum())
     doses = "" if stats["n_mad"].nunique() == 1 else " by " + stats["n_mad"].map("{:g}".format)
     names = stats["regulon"].astype(str) + " " + stats["direction"] + doses
     message = (
-        f"{stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients; "
+        f"{stats['regulon'].nunique()} regulons in {patients}; "
         f"largest mean changes of the {quantity}: {largest(names, stats['mean_delta'])}"
     )
     if unmovable:

@@ -11,7 +11,7 @@ from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
 from tcellmil._log import warn
-from tcellmil._results import warn_without_skill
+from tcellmil._results import counted, warn_without_skill
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._largest import largest
 
@@ -172,7 +172,8 @@ def shap(
     obsm |= {"by_class": bags.to_input_order(values)} if len(classes) > 2 else {}
     params["no_skill"] = warn_without_skill(adata, key)
     message = (
-        f"{len(names)} regulons in {len(additivity)} patients, level={level!r}; largest median |SHAP| of a patient: "
+        f"{len(names)} regulons in {counted(adata, key, additivity['patient'])}, level={level!r}; largest median "
+        f"|SHAP| of a patient: "
         f"{largest(parts['stats']['regulon'], parts['stats']['median_abs'], signed=False)}"
     )
     return Result(parts, message, params, obsm)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from tcellmil.cv._splitters import Scheme, Splitter
+    from tcellmil.data import Bags
 
 
 @documented
@@ -181,6 +182,8 @@ def fit_mil(
         "metrics": metrics,
         "history": with_named_stages(history, schema.fields.use_rep),
     } | ({} if alone is None else {"metrics_alone": alone})
+    if fields.group_key is not None:
+        parts["predictions"]["group"] = cohort.patients["group"].reindex(parts["predictions"].index).astype(object)
     params = {**model.params(), "fit": state["checksum"]}
     shown, name = schema.outcome.metric_shown(list(metrics["metric"]))
     of_metric = metrics.set_index("metric")
@@ -189,7 +192,15 @@ def fit_mil(
         warn(doubt)
     message = (
         f"{name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "
-        f"{int(row['n'])} patients, {len(model.stack)} replicas, cv={model.training['cv']!r}"
+        f"{_counted(bags, int(row['n']))}, {len(model.stack)} replicas, cv={model.training['cv']!r}"
         + ("" if alone is None else f"; AUROC of the {alone_in_words(alone)}")
     )
     return Result(parts, message, params, *of_cells(bags, predicted))
+
+
+def _counted(bags: Bags, n: int) -> str:
+    """How many patients were evaluated; where they have several samples, of how many."""
+    n_patients = bags.n_labelled_patients
+    if n_patients == bags.n_labelled:
+        return f"{n} patients"
+    return f"{n} samples" + (f" of {n_patients} patients" if n == bags.n_labelled else "")
