@@ -77,8 +77,8 @@ def confounded(table: pd.DataFrame | None, auroc: float) -> str:
     auroc
         Of the model.
     """
-    best = _auroc(table).sort_values("value", ascending=False, kind="stable").head(1)
-    for row in best.itertuples():
+    rows = list(_auroc(table).itertuples())
+    for row in sorted(rows, key=lambda row: -row.value)[:1]:
         what = f"the {row.predictor} alone, without any cell, predicts the class with AUROC {_interval(row)}"
         advice = "a model that is given it need not have learned anything else; look at "
         advice += "metrics within cohorts, and at cv='cohort'" if COHORT in row.predictor else "patients alike in it"

@@ -51,7 +51,8 @@ def warn_of_shared_patients(data: AnnData | MuData, fields: Fields, cohort: Coho
     labels = cohort.patients["label"].to_numpy() if fields.outcome_type.has_classes else None
     taken = {key for _, key in fields.columns()}
     for column, values in _columns(data):
-        if column in taken or not (is_people := _is_people(column)) and not _is_text(values):
+        is_people = _is_people(column)
+        if column in taken or not (is_people or _may_be_people(column, values)):
             continue
         codes, levels = pd.factorize(values)
         if not (codes[first][sample] == codes).all():
@@ -84,7 +85,10 @@ def _is_people(column: str) -> bool:
     return PEOPLE.fullmatch(re.sub(r"[^a-z]", "", column.rpartition(":")[2].lower())) is not None
 
 
-def _is_text(values: pd.Series) -> bool:
+def _may_be_people(column: str, values: pd.Series) -> bool:
+    """Whether it is a column of text without the name of anything else."""
+    if OF_OTHERS.search(column.lower()):
+        return False
     of = values.cat.categories if isinstance(values.dtype, pd.CategoricalDtype) else values
     return pd.api.types.is_object_dtype(of) or pd.api.types.is_string_dtype(of)
 

@@ -88,7 +88,7 @@ class Arrangements:
         if not self.n_mixed:
             return f"among {len(self.whole)} patients"
         others = f" and among {len(self.whole)} others" if len(self.whole) > 1 else ""
-        return f"within {self.n_mixed} patients{others}"
+        return f"within {self.n_mixed} patient{'' if self.n_mixed == 1 else 's'}{others}"
 
 
 def _n_orders(values: Sequence) -> int:
