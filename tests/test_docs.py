@@ -143,6 +143,15 @@ def test_example_of_the_readme_runs(small):
     assert names["cells"].n_obs == 50 and {"c2s_annotation", "c2s_mil"} <= set(names["adata"].uns)
 
 
+@quiet
+def test_code_on_paired_designs_runs(small, capsys):
+    (paired,) = (block for block in code_blocks(ROOT / "docs" / "concepts.md") if "paired_change" in block)
+    names = {}
+    exec(paired, names)
+    assert "NR to R" in capsys.readouterr().out
+    assert tm.get.permutation_test(names["adata"])["n_arrangements"].item() == 16
+
+
 @pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)

@@ -77,6 +77,8 @@ def test_whole_pairs_are_dropped_where_both_classes_have_too_many(seed):
 @settings(max_examples=60, deadline=None)
 def test_as_many_samples_are_dropped_as_were_asked_for(design, wanted, seed):
     labels, groups = design
-    dropped = drop_samples(np.arange(len(labels)), labels, groups, {0: wanted[0], 1: wanted[1]}, np.random.default_rng(seed))
+    dropped = drop_samples(
+        np.arange(len(labels)), labels, groups, {0: wanted[0], 1: wanted[1]}, np.random.default_rng(seed)
+    )
     assert len(set(dropped)) == len(dropped)
     assert tuple((labels[dropped] == c).sum() for c in (0, 1)) == wanted

@@ -61,7 +61,7 @@ def test_with_a_group_key_nothing_is_said():
     assert noticed(paired(donor=lambda p: p.astype(str)), group_key="donor") == ""
 
 
-def test_parts_of_the_names_of_samples_are_noticed_whatever_the_column_is_called():
+def test_parts_of_the_names_of_samples_are_noticed_by_any_column():
     people = [f"P{i}" for i in range(1, 13)]  # P1 is no part of P11
     names = [f"{person}_{when}" for person in people for when in ("pre", "post")]
     adata = samples_of(names, np.tile(["pre", "post"], 12), code=np.repeat(people, 2))
@@ -107,7 +107,7 @@ def test_one_person_a_sample_or_few_kinds_of_people_are_none_that_share():
     assert noticed(kinds) == ""
 
 
-def test_columns_that_differ_within_a_sample_or_are_read_otherwise_are_left_alone():
+def test_columns_that_vary_in_a_sample_or_are_read_are_left_alone():
     adata = paired(donor=lambda p: p.astype(str))
     adata.obs["donor"] = np.arange(adata.n_obs).astype(str)
     assert noticed(adata) == ""

@@ -9,6 +9,7 @@ from tcellmil.outcomes._skill import NO_SKILL, doubt_of
 from tcellmil.stats import bootstrap_metrics, bootstrap_ordinal, bootstrap_regression, bootstrap_survival
 
 CLASSES = Classes("response", ("NR", "R"))
+GRADES = Ordinal("grade", ("I", "II"))
 
 
 def table(metric="auroc", value=0.52, low=0.31, high=0.73):
@@ -23,7 +24,7 @@ def table(metric="auroc", value=0.52, low=0.31, high=0.73):
         (CLASSES, ("auroc", 0.7, 0.5, 0.9), "AUROC 0.70 [0.50, 0.90] includes 0.5"),
         (CLASSES, ("auroc", 0.2, 0.05, 0.4), "AUROC 0.20 [0.05, 0.40] is below 0.5"),
         (CLASSES, ("auroc", 0.7, 0.51, 0.9), ""),
-        (Ordinal("grade", ("I", "II")), ("weighted_kappa", 0.1, -0.2, 0.4), "weighted kappa 0.10 [-0.20, 0.40] includes 0"),
+        (GRADES, ("weighted_kappa", 0.1, -0.2, 0.4), "weighted kappa 0.10 [-0.20, 0.40] includes 0"),
         (Continuous("age"), ("pearson", 0.3, 0.01, 0.6), ""),
         (Continuous("age"), ("pearson", -0.4, -0.6, -0.1), "Pearson correlation -0.40 [-0.60, -0.10] is below 0"),
         (Survival("days", "died"), ("concordance", 0.55, 0.4, 0.7), "concordance 0.55 [0.40, 0.70] includes 0.5"),

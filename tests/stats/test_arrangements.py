@@ -33,9 +33,10 @@ def by_hand(labels, groups):
     found = set()
     for row in product(np.unique(labels).tolist(), repeat=len(labels)):
         row = np.array(row)
-        if all(sorted(row[own]) == sorted(labels[own]) for own in mixed) and all(len(set(row[own])) == 1 for own in whole):
-            if sorted(row[own[0]] for own in whole) == of_whole:
-                found.add(tuple(row.tolist()))
+        within = all(sorted(row[own]) == sorted(labels[own]) for own in mixed)
+        together = all(len(set(row[own])) == 1 for own in whole)
+        if within and together and sorted(row[own[0]] for own in whole) == of_whole:
+            found.add(tuple(row.tolist()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""A cohort or covariates that give the class away are told beside the metrics, and samples of one patient are noticed."""
+"""What gives the class away is told beside the metrics, and samples of one patient are noticed."""
 
 import warnings
 
@@ -88,7 +88,7 @@ def test_the_text_of_batch_key_says_that_it_is_given_and_not_removed(name):
 def test_samples_of_one_donor_are_noticed_where_the_call_is(make_cohort, fit_quickly, verb):
     adata = make_cohort()
     adata.obs["donor_id"] = adata.obs["patient"].map({f"P{i}": i // 2 for i in range(8)}).astype(int)
-    with pytest.warns(UserWarning, match=r"obs\['donor_id'\] has 4 values for the 8 of 'patient'.*group_key='donor_id'"):
+    with pytest.warns(UserWarning, match=r"obs\['donor_id'\] has 4 values for the 8 of 'patient'.*pass group_key="):
         fit(adata, fit_quickly, verb)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="samples seem to share")

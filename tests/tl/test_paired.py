@@ -208,10 +208,12 @@ def test_several_samples_of_a_class_count_by_their_mean(pairs):
     [
         (lambda fit: fit["params"].update(classes=np.array(["a", "b", "c"])), "of two classes, there are 3"),
         (lambda fit: fit["params"].update(outcome="continuous"), "the outcome is 'continuous'"),
-        (lambda fit: fit["predictions"].update(pd.DataFrame({"group": fit["predictions"].index}, fit["predictions"].index)),
-         "no patient of 'tcellmil' has samples of both 'NR' and 'R'"),
+        (
+            lambda fit: fit["predictions"].__setitem__("group", fit["predictions"].index),
+            "no patient of 'tcellmil' has samples of both 'NR' and 'R'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_paired_change_is_explained(pairs, change, message):
     change(pairs.uns["tcellmil"])
     with pytest.raises(ValueError, match=message):
@@ -236,8 +238,8 @@ def test_a_line_joins_the_samples_of_each_patient(pairs):
     p = tm.get.predictions(pairs)["prob_R"]
     points = np.vstack([points.get_offsets() for points in ax.collections])
     place = {round(float(y), 6): round(float(x), 6) for x, y in points}
-    ends = [tuple((place[round(p[name], 6)], round(p[name], 6)) for name in (f"P{i}", f"P{i + 1}")) for i in range(0, 10, 2)]
-    assert segments(ax) == sorted(ends)
+    of_sample = {name: (place[round(value, 6)], round(value, 6)) for name, value in p.items()}
+    assert segments(ax) == sorted((of_sample[f"P{i}"], of_sample[f"P{i + 1}"]) for i in range(0, 10, 2))
 
 
 def test_the_title_has_the_change_and_counts_samples_of_patients(pairs, mixed):

@@ -39,10 +39,10 @@ def warn_of_shared_patients(data: AnnData | MuData, fields: Fields, cohort: Coho
     """Warn where a column of ``obs`` groups samples by patient and ``group_key`` names none.
 
     A column counts that is the same in all cells of each sample, has fewer values than there are samples, and does not
-    follow from the class of the sample. It also needs a name that is of people, such as ``"donor_id"``, and at least one
-    value for each :data:`MOST_SAMPLES` samples. Any other column of text counts only where its values are parts of the
-    names of just their own samples (``"P1"`` of ``"P1_pre"`` and ``"P1_post"``), there are at least half as many as
-    samples, and its name is not that of a pool, a day or a treatment (:data:`OF_OTHERS`).
+    follow from the class of the sample. It also needs a name that is of people, such as ``"donor_id"``, and at least
+    one value for each :data:`MOST_SAMPLES` samples. Any other column of text counts only where its values are parts of
+    the names of just their own samples (``"P1"`` of ``"P1_pre"`` and ``"P1_post"``), there are at least half as many
+    as samples, and its name is not that of a pool, a day or a treatment (:data:`OF_OTHERS`).
     """
     if fields.group_key is not None:
         return

@@ -31,10 +31,10 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     -------
     A copy, one row per patient (index ``patient``): ``label`` (empty if unlabelled), ``predicted``, ``prob_<class>``
     (mean over the replicas that held the patient out), ``prob_sd`` (spread over the seeds, of the positive class),
-    ``n_cells``, ``n_replicas`` and, where a batch or a group key was given, ``cohort`` and ``group``. Where the outcome is a number, ``label``
-    and ``predicted`` are numbers (``label`` NaN if unknown), and ``predicted_sd`` is in place of the columns of
-    probabilities. Where it is a time to event: ``time``, ``event`` (1, or 0 for a censored time), ``risk`` (the log
-    hazard) and ``risk_sd``.
+    ``n_cells``, ``n_replicas`` and, where a batch or a group key was given, ``cohort`` and ``group``. Where the outcome
+    is a number, ``label`` and ``predicted`` are numbers (``label`` NaN if unknown), and ``predicted_sd`` is in place of
+    the columns of probabilities. Where it is a time to event: ``time``, ``event`` (1, or 0 for a censored time),
+    ``risk`` (the log hazard) and ``risk_sd``.
 
     Raises
     ------
@@ -72,10 +72,10 @@ def metrics(adata: AnnData | MuData, part: OfMetrics = "model", *, key: str = _k
 
     Returns
     -------
-    A copy, one row per metric (index ``metric``): ``value``, ``ci_low``, ``ci_high`` (95%), ``n`` (patients, or samples
-    where there is a group key). For the metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
-    :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`. ``"alone"``: index
-    ``(predictor, metric)``.
+    A copy, one row per metric (index ``metric``; ``"alone"``: ``(predictor, metric)``): ``value``, ``ci_low``,
+    ``ci_high`` (95%), ``n`` (patients, or samples where there is a group key). For the metrics see
+    :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
+    :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises
     ------

@@ -108,9 +108,7 @@ def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
     return largest.sort_values(ascending=False, kind="stable").index[:n_top].tolist()
 
 
-def _draw(
-    ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, doses: np.ndarray, *, mark: bool
-) -> None:
+def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, doses: np.ndarray, *, mark: bool) -> None:
     by_regulon = stats.set_index(["regulon", "n_mad"])
     quartiles = changes[changes["regulon"].isin(styles)].groupby(["regulon", "n_mad"])["delta"].quantile([0.25, 0.75])
     for name, style in styles.items():

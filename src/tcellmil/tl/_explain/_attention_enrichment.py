@@ -149,8 +149,8 @@ def attention_enrichment(
 
     untested = stats.loc[stats["n_patients"] == 0, "group"]
     message = (
-        f"{len(stats)} groups in {counted(adata, key, table['patient'].unique())}; largest median differences of relative "
-        f"attention: {largest(stats['group'], stats['median_difference'])}"
+        f"{len(stats)} groups in {counted(adata, key, table['patient'].unique())}; largest median differences of "
+        f"relative attention: {largest(stats['group'], stats['median_difference'])}"
         + (f"; {(~seen).sum()} cells have no attention and are left out" if not seen.all() else "")
         + (f"; {(seen & ~used).sum()} cells have no {groupby!r} and are left out" if (seen & ~used).any() else "")
         + (f"; no patient could be tested for {some(untested)} (min_cells={min_cells})" if len(untested) else "")
