@@ -153,6 +153,15 @@ def test_a_model_is_taken_to_another_cohort_as_the_page_says(small):
     assert tm.get.regulators(names["new"])["effect"].notna().any()
 
 
+@quiet
+def test_code_on_paired_designs_runs(small, capsys):
+    (paired,) = (block for block in code_blocks(ROOT / "docs" / "concepts.md") if "paired_change" in block)
+    names = {}
+    exec(paired, names)
+    assert "NR to R" in capsys.readouterr().out
+    assert tm.get.permutation_test(names["adata"])["n_arrangements"].item() == 16
+
+
 @pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("path", sorted((ROOT / "tutorials").glob("*.ipynb")), ids=lambda path: path.stem)

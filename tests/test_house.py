@@ -180,4 +180,5 @@ def test_names_of_tests_are_at_most_70_characters():
 def test_every_table_has_a_picture_of_its_name():
     objects = {"model", "patients", "shap_explanation", "cell_sentences", "cell_sentence_dataset"}
     objects |= {"annotation_metrics", "generated_profiles"}  # in the pictures confusion and generated
+    objects |= {"paired_change"}  # in the picture predictions
     assert set(tm.get.__all__) - objects <= set(tm.pl.__all__)

@@ -21,7 +21,7 @@ TRUTH: Final = "truth"  # datasets.pbmc_cohort -> obs[is_driver], uns = {tf, tar
 
 # tl.fit_mil -> obsm[X_tcellmil], obs[tcellmil_attention],
 #               uns[tcellmil] = {params, predictions, embedding, features, metrics, history,
-#                                config, weights, splits, checksum}
+#                                config, weights, splits, checksum}, of classes with cohorts also {metrics_alone}
 # tl.predict -> the same places in the new AnnData; of uns[tcellmil], params, predictions, embedding and features
 TCELLMIL: Final = "tcellmil"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_obs_column, is_mudata, some
+from tcellmil._log import warn
 from tcellmil._provenance import (
     FITS,
     check_current,
@@ -21,6 +22,7 @@ from tcellmil._provenance import (
     warn_of_absent,
 )
 from tcellmil.outcomes import Outcome, outcome_of
+from tcellmil.outcomes._skill import doubt_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -50,6 +52,8 @@ OF_FIT = {
 }
 #: Of these, verbs that are about the fit itself, and verbs that explain predictions of new patients with their model.
 OF_FIT_ALONE, WITH_MODEL = ("attention_stability", "permutation_test"), ("perturb", "shap")
+#: Verbs that say what a fitted model does, which means little where the model knows nothing.
+DESCRIBES = ("perturb", "shap", "attention_enrichment", "attention_correlation")
 #: Verb: arguments that it cannot do without.
 ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark", "match_bulk")}
 ARGUMENTS |= {"attention_enrichment": ["groupby=..."], "predict": ["model"]}
@@ -140,21 +144,46 @@ def table_of(
 ) -> pd.DataFrame:
     """A copy of a table of a result, with its index; files hold tables without one.
 
-    Warns where patients of the result have been left out since.
+    Warns where patients of the result have been left out since, and where the model that it describes may know nothing,
+    which ``attrs["no_skill"]`` says too.
     """
     table = part_of(adata, verb, part, key, result_key, *options).set_index(index)
     warn_of_absent(adata, place_of(verb, key, result_key), call_on(adata, verb, key, result_key, *options))
+    if verb in DESCRIBES:
+        table.attrs["no_skill"] = warn_without_skill(adata, fit_of(adata, verb, key, result_key))
     return table
 
 
-def fit_part(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame | dict:
+def fit_of(adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None) -> str:
+    """Name of the fit that a result of a verb is about."""
+    return str(part_of(adata, verb, "params", key, result_key).get("key", key))
+
+
+def doubt_of_fit(adata: AnnData | MuData, key: str) -> str:
+    """Why the model of a fit may know nothing; empty where it is better than that, or was not evaluated."""
+    result = adata.uns.get(key, {})
+    return doubt_of(result["metrics"], outcome_of(result["params"])) if "metrics" in result else ""
+
+
+def warn_without_skill(adata: AnnData | MuData, key: str) -> str:
+    """Warn where the model of a fit may know nothing, and return why."""
+    doubt = doubt_of_fit(adata, key)
+    if doubt:
+        warn(
+            f"the model of {key!r} may know nothing of the outcome: {doubt}. What it responds to and looks at is then "
+            "chance, which p-values over patients do not see; tl.permutation_test says how often chance does as well"
+        )
+    return doubt
+
+
+def fit_part(adata: AnnData | MuData, key: str, part: str, *options: str) -> pd.DataFrame | dict:
     """One part of the fit named ``key`` itself, not a copy."""
-    return part_of(adata, "fit_mil", part, result_key=None if key == _keys.TCELLMIL else key)
+    return part_of(adata, "fit_mil", part, _keys.TCELLMIL, None if key == _keys.TCELLMIL else key, *options)
 
 
-def fit_table(adata: AnnData | MuData, key: str, part: str) -> pd.DataFrame:
+def fit_table(adata: AnnData | MuData, key: str, part: str, *options: str) -> pd.DataFrame:
     """The same for tables of patients: warns where patients of the fit have been left out since."""
-    table = fit_part(adata, key, part)
+    table = fit_part(adata, key, part, *options)
     warn_of_absent(adata, key, f"tl.{verb_of(adata.uns[key])}")
     return table
 
@@ -170,6 +199,22 @@ def named_predictions(table: pd.DataFrame, params: Mapping) -> pd.DataFrame:
     return table.rename(columns={there: name for name, there in stored.items()})
 
 
+def counted(adata: AnnData | MuData, key: str, samples: Iterable[str] | int) -> str:
+    """How many patients these are, ``"8 patients"``; of a fit with groups, ``"10 samples of 5 patients"``.
+
+    A number is of all samples of the fit, or of some that are not named.
+    """
+    table = adata.uns.get(key, {}).get("predictions", pd.DataFrame())
+    names = list(samples) if not isinstance(samples, int) else table.index if samples == len(table) else None
+    n = samples if isinstance(samples, int) else len(set(names))
+    if "group" in table:
+        n_patients = None if names is None else table["group"].reindex(names).nunique()
+        if n_patients != n:
+            of = "" if n_patients is None else f" of {n_patients} patient{'' if n_patients == 1 else 's'}"
+            return f"{n} sample{'' if n == 1 else 's'}{of}"
+    return f"{n} patient{'' if n == 1 else 's'}"
+
+
 def outcome_of_fit(adata: AnnData | MuData, key: str) -> Outcome:
     """The outcome of the fit named ``key``."""
     return outcome_of(fit_part(adata, key, "params"))
@@ -179,7 +224,7 @@ def outcome_of_result(
     adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None
 ) -> Outcome:
     """The outcome of the fit that a result of a verb is about."""
-    return outcome_of_fit(adata, str(part_of(adata, verb, "params", key, result_key)["key"]))
+    return outcome_of_fit(adata, fit_of(adata, verb, key, result_key))
 
 
 def attention_of_cells(adata: AnnData | MuData, key: str = _keys.TCELLMIL) -> pd.DataFrame:
@@ -219,6 +264,11 @@ def regulon_activity(adata: AnnData | MuData, result_key: str | None = None) -> 
         )
     cells, names = adata.obs_names.rename("cell"), list(adata.uns[place]["names"])
     return pd.DataFrame(np.array(adata.obsm[representation]), index=cells, columns=names)
+
+
+def largest_first(table: pd.DataFrame, size: str) -> pd.DataFrame:
+    """The rows by the absolute value of a column, the largest first; those without one come last."""
+    return table.sort_values(size, key=abs, ascending=False, kind="stable")
 
 
 def rows_of(table: pd.DataFrame, levels: str | Sequence[str], wanted: str | Sequence[str] | None) -> pd.DataFrame:

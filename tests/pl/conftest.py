@@ -66,7 +66,7 @@ def make_cohort(
     n_unlabelled=0,
     validation=True,
     cells=(40, 120),
-    signal=1.5,
+    signal=4,
     effect=0.6,
     unmovable=0,
     key="tcellmil",

@@ -48,7 +48,7 @@ def handles(figure):
 def test_points_are_the_effects_and_adjusted_p_values_of_the_table(statistic):
     adata = correlated()
     ax = tm.pl.attention_correlation(adata, statistic, show=False)
-    table = adata.uns["tcellmil_attention_correlation"]["regulons"]
+    table = tm.get.attention_correlation(adata)
     offsets = ax.collections[0].get_offsets()
     np.testing.assert_allclose(offsets[:, 0], table[STATISTICS[statistic]])
     np.testing.assert_allclose(offsets[:, 1], -np.log10(table[f"{statistic}_padj"]))
@@ -64,6 +64,7 @@ def test_colours_and_counts_follow_sign_and_adjusted_p():
     adata = correlated(n_regulons=4)
     table = adata.uns["tcellmil_attention_correlation"]["regulons"]
     table["tau"], table["tau_padj"] = [0.3, -0.3, 0.2, -0.2], [0.04, 0.001, 0.05, 0.9]
+    table["tau_within"] = [4, 3, 2, 1]  # the order of the rows
     ax = tm.pl.attention_correlation(adata, "tau", show=False)
     colors = [to_hex(color).upper() for color in ax.collections[0].get_facecolors()]
     assert colors == [BLUE, VERMILLION, GREY, GREY]

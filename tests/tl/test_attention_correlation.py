@@ -46,8 +46,9 @@ def attended(fit_of):
 
 
 def correlated(adata, **options):
+    """The table in the order of the representation."""
     tm.tl.attention_correlation(adata, **options)
-    return tm.get.attention_correlation(adata).reset_index()
+    return adata.uns["tcellmil_attention_correlation"]["regulons"]
 
 
 def test_regulons_that_go_with_attention_are_found_with_their_sign(attended):
@@ -143,7 +144,9 @@ def test_cells_without_attention_are_left_out_and_counted(attended, caplog):
     adata.obs.loc[gone, "tcellmil_attention"] = np.nan
     with caplog.at_level("INFO", logger="tcellmil"):
         table = correlated(adata)
-    assert f"over 11 patients, 2 with padj < 0.05 over patients; {gone.sum()} cells have no attention" in caplog.text
+    sizes = table.set_index("regulon")["tau_within"]
+    found = ", ".join(f"{name} {sizes[name]:+.2g}" for name in sizes.abs().sort_values(ascending=False).index)
+    assert f"over 11 patients; largest mean tau within a patient: {found}; {gone.sum()} cells have no" in caplog.text
     pd.testing.assert_frame_equal(table, expected)
 
 

@@ -17,7 +17,7 @@ from tcellmil.nn import NetworkConfig
 from tcellmil.training import TrainingConfig
 
 STATE = {"config", "weights", "splits", "checksum"}
-WRITTEN = STATE | {"params", "predictions", "embedding", "features", "metrics", "history"}
+WRITTEN = STATE | {"params", "predictions", "embedding", "features", "metrics", "history", "metrics_alone"}
 
 
 def metric(adata, key="tcellmil"):

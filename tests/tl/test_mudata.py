@@ -223,8 +223,9 @@ def test_an_anndata_is_no_substitute_for_the_modalities(fitted_mudata, make_coho
 
 def test_features_are_perturbed_by_the_names_of_their_modalities(fitted_mudata):
     tm.tl.perturb(fitted_mudata)
-    stats = tm.get.perturb(fitted_mudata, "stats").reset_index()
+    stats = fitted_mudata.uns["tcellmil_perturbation"]["stats"]
     assert stats["regulon"].unique().tolist() == NAMES
+    assert set(tm.get.perturb(fitted_mudata, "stats").index.unique("regulon")) == set(NAMES)
     assert stats.set_index("regulon").loc["prot:CD8", "movable"].all()
     with pytest.raises(KeyError, match=r"regulons \['CD8'\] are not features of the model; there are .*regulons:TF0"):
         tm.tl.perturb(fitted_mudata, regulons=["CD8"])
@@ -234,7 +235,8 @@ def test_features_are_perturbed_by_the_names_of_their_modalities(fitted_mudata):
 def test_shap_values_of_all_modalities_add_up(fitted_mudata):
     tm.tl.shap(fitted_mudata, level="bag", background=100, progress=False)
     assert fitted_mudata.obsm["X_tcellmil_shap"].shape == (120, 10)
-    assert tm.get.shap(fitted_mudata, "stats").reset_index()["regulon"].tolist() == NAMES
+    assert fitted_mudata.uns["tcellmil_shap"]["stats"]["regulon"].tolist() == NAMES
+    assert set(tm.get.shap(fitted_mudata, "stats").index) == set(NAMES)
     parts = tm.get.shap(fitted_mudata, "additivity").reset_index()
     np.testing.assert_allclose(parts["explained"], parts["output"] - parts["expected"], atol=0.01)
     explanation = tm.get.shap_explanation(fitted_mudata)
@@ -246,7 +248,8 @@ def test_shap_values_of_all_modalities_add_up(fitted_mudata):
 def test_attention_is_correlated_with_the_features_of_all_modalities(fitted_mudata):
     tm.tl.attention_correlation(fitted_mudata, mixed_model=False)
     table = tm.get.attention_correlation(fitted_mudata).reset_index()
-    assert table["regulon"].tolist() == NAMES
+    assert fitted_mudata.uns["tcellmil_attention_correlation"]["regulons"]["regulon"].tolist() == NAMES
+    assert set(table["regulon"]) == set(NAMES)
     cells = tm.get.attention(fitted_mudata)
     own = fitted_mudata["prot"].to_df()["CD8"].loc[cells.index]
     assert table.set_index("regulon").loc["prot:CD8", "rho"] == pytest.approx(own.corr(cells["relative"], "spearman"))

@@ -118,7 +118,8 @@ def test_epistasis_is_of_the_change_itself(explained, outcome):
     ]
     np.testing.assert_allclose(pairs["epistasis"], pairs["delta"] - members[0] - members[1], atol=1e-9)
     first = pairs[(pairs["regulon_1"] == "TF0(+)") & (pairs["regulon_2"] == "TF1(+)") & (pairs["direction"] == "up")]
-    assert stats.iloc[0]["p"] == pytest.approx(wilcoxon(first["epistasis"]).pvalue)
+    of_first = stats.query("regulon_1 == 'TF0(+)' and regulon_2 == 'TF1(+)' and direction == 'up'")
+    assert of_first["p"].item() == pytest.approx(wilcoxon(first["epistasis"]).pvalue)
 
 
 @of_values

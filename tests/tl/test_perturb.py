@@ -268,7 +268,14 @@ def test_the_log_counts_experiments_and_what_could_not_be_moved(fitted, caplog):
         tm.tl.perturb(fitted, combine=2, n_mad=[1, 3])
     assert "15 pairs of 6 regulons, 60 shifts per patient" in caplog.text
     assert "1 of the regulons cannot be moved, their deviation is 0" in caplog.text
-    assert "of 60 shifts of pairs with epistasis" in caplog.text
+    stats = tm.get.perturb(fitted, "stats").reset_index()
+    first = stats.iloc[0]
+    named = f"{first['regulon']} {first['direction']} by {first['n_mad']:g} {first['mean_delta']:+.2g}"
+    assert f"largest mean changes of the probability of R: {named}, " in caplog.text
+    pair = tm.get.perturb(fitted, "pair_stats").reset_index().iloc[0]
+    named = f"{pair['regulon_1']} and {pair['regulon_2']} {pair['direction']} {pair['mean_epistasis']:+.2g}"
+    assert f"largest mean epistasis of 60 shifts of pairs: {named}, " in caplog.text
+    assert "padj" not in caplog.text
 
 
 @pytest.mark.parametrize(

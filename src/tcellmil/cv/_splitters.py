@@ -11,6 +11,7 @@ import numpy as np
 
 from tcellmil._checks import some
 
+from ._balancing import drop_samples
 from ._stored import StoredSplits
 
 Fold = tuple[str, np.ndarray, np.ndarray]  # name, indices to train on, indices held out
@@ -122,7 +123,9 @@ class RebalancedLeaveOneOut(Splitter):
     number, weights of the training patients have the same effect (:func:`balancing_weights`).
 
     Where samples come in groups, each fold trains on as many samples of every class as if the largest group of one
-    class were held out: otherwise the prior would go with the size of the group.
+    class were held out: otherwise the prior would go with the size of the group. A group with a sample of each class,
+    as in a paired design, leaves the prior as it is, and nothing is dropped where all groups are such. Else groups of
+    one class are dropped rather than one sample of a pair (:func:`drop_samples`).
     """
 
     name = "rebalanced_loo"
@@ -141,12 +144,8 @@ class RebalancedLeaveOneOut(Splitter):
             )
         for name, own, left_out in folds:
             rest = np.setdiff1d(patients.labelled, own)
-            dropped = [
-                _choose(rest[labels[rest] == c], most - n, rng)
-                for c, n in zip(classes, left_out, strict=True)
-                if n < most
-            ]
-            yield name, np.setdiff1d(rest, np.concatenate([[-1], *dropped])), own
+            dropped = drop_samples(rest, labels, patients.groups, dict(zip(classes, most - left_out, strict=True)), rng)
+            yield name, np.setdiff1d(rest, dropped), own
 
     def check_stored(self, splits: StoredSplits) -> None:
         """As :meth:`Splitter.check_stored`."""
@@ -388,8 +387,3 @@ def _check_one_out(splits: StoredSplits) -> None:
             raise ValueError(f"fold {str(fold)!r} is not the name of a patient")
         splits.check_holds_out(k, [position[str(fold)]])
     splits.check_each_once()
-
-
-def _choose(patients: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """``n`` of the patients."""
-    return np.array([rng.choice(patients)]) if n == 1 else rng.choice(patients, n, replace=False)

@@ -35,7 +35,9 @@ class Fields:
         Column of ``obs`` with the outcome, the same for all cells of a patient: two classes or more, or what
         ``outcome`` says.
     batch_key
-        Column of ``obs`` with the cohort.
+        Column of ``obs`` with the cohort. The classifier is *given* it, one-hot beside the cells; it is not removed, as
+        what scvi-tools calls by this name is. A cohort that goes with the label predicts it without any cell: of
+        classes, how well it does alone is reported beside the metrics.
     use_rep
         Key of ``obsm``: regulon activity, or any other representation; ``"X"`` is ``adata.X`` itself. Of several keys,
         each representation has an encoder of its own, and the latent of a cell is their latents side by side. In a

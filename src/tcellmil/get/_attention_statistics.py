@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from tcellmil import _keys
 from tcellmil._checks import check_choice
 from tcellmil._docs import documented
-from tcellmil._results import rows_of, table_of
+from tcellmil._results import largest_first, rows_of, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def attention_enrichment(
     A copy. ``"patients"``: index ``(patient, group)``, columns ``label``, ``n_cells``, ``observed``, ``null``,
     ``difference``, ``excess``, ``p``, ``padj``. ``"stats"``: index ``group``, columns ``n_patients``,
     ``mean_difference``, ``median_difference``, ``mean_excess``, ``statistic``, ``p``, ``padj``, the last three with
-    ``_difference`` behind (the paper's test), ``n_enriched``.
+    ``_difference`` behind (the paper's test), ``n_enriched``; the largest absolute ``median_difference`` first.
 
     Raises
     ------
@@ -56,6 +56,7 @@ def attention_enrichment(
     Warns
     -----
     %(left_out)s
+    %(no_skill)s
 
     Examples
     --------
@@ -68,7 +69,8 @@ def attention_enrichment(
     ['n_patients', 'mean_difference', 'median_difference']
     """
     check_choice(part, get_args(Part), "part")
-    return rows_of(table_of(adata, "attention_enrichment", part, INDEX[part], key, result_key), "group", groups)
+    table = table_of(adata, "attention_enrichment", part, INDEX[part], key, result_key)
+    return rows_of(largest_first(table, "median_difference") if part == "stats" else table, "group", groups)
 
 
 @documented
@@ -93,7 +95,8 @@ def attention_correlation(
     -------
     A copy, one row per regulon (index ``regulon``): ``tau``, ``rho`` (over all cells), ``tau_within`` and
     ``rho_within`` (mean over patients), each with ``_p`` and ``_padj``; ``n_patients``; and, with mixed models,
-    ``mixed_coef``, ``mixed_se``, ``mixed_p``, ``mixed_padj``, ``mixed_status``.
+    ``mixed_coef``, ``mixed_se``, ``mixed_p``, ``mixed_padj``, ``mixed_status``; the largest absolute ``tau_within``
+    first.
 
     Raises
     ------
@@ -102,6 +105,7 @@ def attention_correlation(
     Warns
     -----
     %(left_out)s
+    %(no_skill)s
 
     Examples
     --------
@@ -113,6 +117,5 @@ def attention_correlation(
     >>> tm.get.attention_correlation(adata)["n_patients"].to_dict()
     {'IRF7': 6}
     """
-    return rows_of(
-        table_of(adata, "attention_correlation", "regulons", "regulon", key, result_key), "regulon", regulons
-    )
+    table = table_of(adata, "attention_correlation", "regulons", "regulon", key, result_key)
+    return rows_of(largest_first(table, "tau_within"), "regulon", regulons)

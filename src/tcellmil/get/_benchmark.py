@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-Part = Literal["metrics", "wide", "methods", "predictions"]
+Part = Literal["metrics", "wide", "methods", "predictions", "alone"]
 METHOD = ["method", "rep"]
 INDEX = {"metrics": [*METHOD, "metric"], "methods": METHOD, "predictions": [*METHOD, "patient"]}
 
@@ -30,7 +30,8 @@ def benchmark(
     part
         ``"metrics"``: one row per method, representation and metric. ``"wide"``: their values alone, one row per method
         and representation, one column per metric. ``"methods"``: one row per method and representation, with seconds
-        and options. ``"predictions"``: one row per method, representation and patient.
+        and options. ``"predictions"``: one row per method, representation and patient. ``"alone"``: the cohort and
+        covariates without any cell, one row per predictor and metric (index ``(predictor, metric)``), where there are.
     %(own_result_key)s
     metric
         Of ``"metrics"`` and ``"wide"``, only this metric.
@@ -65,6 +66,8 @@ def benchmark(
     if part == "predictions":
         table = table_of(adata, "benchmark", part, INDEX[part], result_key=result_key)
         return named_predictions(table, part_of(adata, "benchmark", "params", result_key=result_key))
+    if part == "alone":
+        return table_of(adata, "benchmark", "metrics_alone", ["predictor", "metric"], "", result_key, "batch_key=...")
     if part == "methods":
         return table_of(adata, "benchmark", part, INDEX[part], result_key=result_key)
     table = table_of(adata, "benchmark", "metrics", INDEX["metrics"], result_key=result_key)

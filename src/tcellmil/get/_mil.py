@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
 from tcellmil import _keys
+from tcellmil._checks import check_choice
 from tcellmil._docs import documented
 from tcellmil._results import attention_of_cells, fit_part, fit_table, named_predictions
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
+
+OfMetrics = Literal["model", "alone"]
 
 
 @documented
@@ -28,11 +31,11 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
     -------
     A copy, one row per patient (index ``patient``): ``label`` (empty if unlabelled), ``predicted``, ``prob_<class>``
     (mean over the replicas that held the patient out), ``prob_sd`` (spread over the seeds, of the positive class),
-    ``n_cells``, ``n_replicas`` and, where a batch key was given, ``cohort``. Where the outcome is a number, ``label``
-    and ``predicted`` are numbers (``label`` NaN if unknown), and ``predicted_sd`` is in place of the columns of
-    probabilities. Where it is a time to event: ``time``, ``event`` (1, or 0 for a censored time), ``risk`` (the log
-    hazard) and ``risk_sd``. New patients, after :func:`tcellmil.tl.predict`, are predicted by all replicas, and the
-    spread is over these.
+    ``n_cells``, ``n_replicas`` and, where a batch or a group key was given, ``cohort`` and ``group``. Where the outcome
+    is a number, ``label`` and ``predicted`` are numbers (``label`` NaN if unknown), and ``predicted_sd`` is in place of
+    the columns of probabilities. Where it is a time to event: ``time``, ``event`` (1, or 0 for a censored time),
+    ``risk`` (the log hazard) and ``risk_sd``. New patients, after :func:`tcellmil.tl.predict`, are predicted by all
+    replicas, and the spread is over these.
 
     Raises
     ------
@@ -56,23 +59,29 @@ def predictions(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.Dat
 
 
 @documented
-def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
+def metrics(adata: AnnData | MuData, part: OfMetrics = "model", *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """Metrics of the out-of-fold predictions, or of those of new patients, with intervals over patients.
 
     Parameters
     ----------
     %(adata_of_fit)s
+    part
+        ``"model"``, or ``"alone"``: of logistic regressions on the cohort, on the covariates and on both, without any
+        cell, on the same splits; cells have to add to that. Of classes, where the fit has a cohort or covariates.
+        Leave-one-out pulls the AUROC of a cohort that says nothing below 0.5.
     %(key)s
 
     Returns
     -------
-    A copy, one row per metric (index ``metric``): ``value``, ``ci_low``, ``ci_high`` (95%), ``n`` (patients). For the
-    metrics see :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
+    A copy, one row per metric (index ``metric``; ``"alone"``: ``(predictor, metric)``): ``value``, ``ci_low``,
+    ``ci_high`` (95%), ``n`` (patients, or samples where there is a group key). For the metrics see
+    :func:`tcellmil.stats.classification_metrics`, of other outcomes :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` and :func:`tcellmil.stats.survival_metrics`.
 
     Raises
     ------
     %(no_result)s
+    %(unknown_part)s
 
     Warns
     -----
@@ -87,6 +96,9 @@ def metrics(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFra
     >>> tm.get.metrics(adata).index.tolist()
     ['auroc', 'auprc', 'accuracy', 'balanced_accuracy', 'f1', 'precision', 'recall', 'brier']
     """
+    check_choice(part, get_args(OfMetrics), "part")
+    if part == "alone":
+        return fit_table(adata, key, "metrics_alone", "batch_key=...").set_index(["predictor", "metric"])
     return fit_table(adata, key, "metrics").set_index("metric")
 
 

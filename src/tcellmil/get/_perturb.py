@@ -11,7 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice
 from tcellmil._docs import documented
-from tcellmil._results import rows_of, table_of
+from tcellmil._results import largest_first, rows_of, table_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Part = Literal["patients", "stats", "pairs", "pair_stats"]
 Direction = Literal["up", "down"]
 OF_PAIRS = ("pairs", "pair_stats")
+#: Column by whose size a table is sorted.
+LED_BY = {"stats": "mean_delta", "pair_stats": "mean_epistasis"}
 PAPER_DOSE = 3
 
 
@@ -59,7 +61,8 @@ def perturb(
     ``delta_logit``. ``"stats"``: index ``(regulon, direction, n_mad)``, columns ``n_patients``, ``mean_delta``,
     ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad``, ``unit`` (the shift for
     ``n_mad=1``), ``spread`` (``"mad"``, or ``"sd"`` where the MAD is 0 and the unit is 0.6745 standard deviations;
-    empty where the regulon is the same in all cells), ``movable``, ``target_class``.
+    empty where the regulon is the same in all cells), ``movable``, ``target_class``; the largest absolute
+    ``mean_delta`` (of pairs, ``mean_epistasis``) first.
 
     Of pairs, the index has ``regulon_1`` and ``regulon_2`` in place of ``regulon``, and there are also ``epistasis``
     and ``epistasis_logit`` (of the statistics: ``mean_epistasis``, ``median_epistasis``, ``mean_epistasis_logit``,
@@ -77,6 +80,7 @@ def perturb(
     Warns
     -----
     %(left_out)s
+    %(no_skill)s
 
     Examples
     --------
@@ -95,6 +99,8 @@ def perturb(
     names = ["regulon_1", "regulon_2"] if pairs else ["regulon"]
     index = [*names, "direction", "n_mad"] if part.endswith("stats") else ["patient", *names, "direction", "n_mad"]
     table = table_of(adata, "perturb", part, index, key, result_key, *(["combine=2"] if pairs else []))
+    if part in LED_BY:
+        table = largest_first(table, LED_BY[part])
     doses = sorted(table.index.get_level_values("n_mad").unique())
     table = rows_of(table, names, regulons)
     if direction is not None:

@@ -12,7 +12,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
-from tcellmil._results import call_on, outcome_of_fit, part_of, place_of
+from tcellmil._results import call_on, doubt_of_fit, outcome_of_fit, part_of, place_of
 from tcellmil.get._attention_statistics import attention_correlation
 from tcellmil.get._perturb import Direction, nearest_dose, perturb
 from tcellmil.get._shap import shap
@@ -111,14 +111,12 @@ def regulators(
     -----
     UserWarning
         If some of the three verbs were not run.
+    %(left_out)s
+    %(no_skill)s
 
     References
     ----------
     Tsui et al. (2025), tcellMIL, sections 3.3, 3.4 and 6.6.
-
-    Warns
-    -----
-    %(left_out)s
 
     Examples
     --------
@@ -166,6 +164,7 @@ def regulators(
     table = _concluded(table, direction, alpha, outcome, target)
     table = table.assign(spread=[spread.get(name, "") for name in table.index], target_class=target)
     size = pd.DataFrame({"effect": -table["effect"].abs(), "shap": -table["shap_difference"].abs()})
+    table.attrs["no_skill"] = doubt_of_fit(adata, key)  # the tables that it joins have warned
     return table.loc[size.sort_values(["effect", "shap"], kind="stable").index].rename_axis("regulon")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_obs_column
 from tcellmil._docs import documented
-from tcellmil._results import call_on, fit_part, part_of, place_of, rows_of, table_of
+from tcellmil._results import call_on, fit_part, largest_first, part_of, place_of, rows_of, table_of
 
 if TYPE_CHECKING:
     import shap as shap_library
@@ -53,7 +53,8 @@ def shap(
     Returns
     -------
     A copy. The index is ``(patient, regulon, class)`` of ``"patients"``, ``(patient, regulon)`` of ``"difference"``,
-    ``regulon`` of ``"stats"``, ``patient`` of ``"additivity"``. For the columns see :func:`tcellmil.tl.shap`.
+    ``regulon`` of ``"stats"`` (the largest ``median_abs`` first), ``patient`` of ``"additivity"``. For the columns see
+    :func:`tcellmil.tl.shap`.
 
     Raises
     ------
@@ -63,6 +64,7 @@ def shap(
     Warns
     -----
     %(left_out)s
+    %(no_skill)s
 
     Examples
     --------
@@ -76,6 +78,7 @@ def shap(
     """
     check_choice(part, get_args(Part), "part")
     table = table_of(adata, "shap", part, INDEX[part], key, result_key)
+    table = largest_first(table, "median_abs") if part == "stats" else table
     return table if part == "additivity" else rows_of(table, "regulon", regulons)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,7 +19,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from tcellmil._checks import some
 from tcellmil._docs import documented
 from tcellmil.pl._palette import checked_palette, colormap, colors_of
-from tcellmil.pl._sizes import below, fit_names, make_room
+from tcellmil.pl._sizes import LINE, below, fit_names, make_room
 from tcellmil.pl._text import PLAIN, PlainText
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ SHARED = {
     "title": "str | None",
 }
 DPI = 150  # of a saved picture
+LETTERS = 13  # of small text in an inch
 
 
 def picture(draw: Callable[..., None]) -> Callable[..., Axes | np.ndarray]:
@@ -104,6 +106,7 @@ class Canvas:
         self._axes: np.ndarray | None = None
         self._size: tuple[float, float] | None = None
         self._legends_below: list[tuple[Axes, Legend]] = []
+        self._doubt = ""
         self._text = PlainText()
 
     @property
@@ -188,6 +191,10 @@ class Canvas:
             self._legends_below.append((panel, legend))
         return legend
 
+    def doubt(self, why: str) -> None:
+        """Say above the picture why its model may know nothing; nothing where there is no reason."""
+        self._doubt = f"The model's {why}: it may know nothing" if why else ""
+
     def check_names(self) -> None:
         """Raise where a palette names what is not in the picture."""
         if not isinstance(self._palette, Mapping):
@@ -204,10 +211,27 @@ class Canvas:
         """Put in place what depends on how large the rest is."""
         for panel, legend in self._legends_below:
             below(panel, legend)
-        if self._title is not None and not self.own:
+        if self._doubt:
+            self._say_doubt()
+        elif self._title is not None and not self.own:
             _set_title(self._axes[0], self._title)
         if self._figsize is not None:
             fit_names(self._axes, self._size)
+
+    def _say_doubt(self) -> None:
+        """Above the own figure, under its title; on axes of the caller, above the title of the first panel."""
+        panel = self._axes[0]
+        figure = panel.get_figure(root=True)
+        width = figure.get_figwidth() if self.own else panel.get_window_extent().width / figure.dpi
+        lines = textwrap.wrap(self._doubt, max(20, int(width * LETTERS * 10 / plt.rcParams["font.size"])))
+        title = [] if self._title is None else [self._title]
+        if self.own:
+            figure.suptitle("\n".join([*title, *lines]), fontsize="medium" if title else "small")
+            if self._figsize is None:
+                figure.set_figheight(figure.get_figheight() + LINE * len(lines))
+            return
+        own = title or [panel.get_title(loc=place) for place in ("left", "center") if panel.get_title(loc=place)]
+        _set_title(panel, "\n".join([*own, *lines]), fontsize="small")
 
     def discard(self) -> None:
         """Close the own figure, of a picture that could not be drawn."""
@@ -237,7 +261,7 @@ class Canvas:
         return self._axes[0] if len(self._axes) == 1 else self._axes
 
 
-def _set_title(panel: Axes, title: str) -> None:
+def _set_title(panel: Axes, title: str, fontsize: str = "large") -> None:
     """Put a title in the place of the panel's, above a legend that stands there."""
     for place in ("left", "right"):
         panel.set_title("", loc=place)
@@ -245,7 +269,7 @@ def _set_title(panel: Axes, title: str) -> None:
     if legend is not None:
         above = legend.get_window_extent().y1 - panel.get_window_extent().y1
         pad = max(pad, 72 * above / panel.figure.dpi + 3)
-    panel.set_title(title, fontsize="large", pad=pad)
+    panel.set_title(title, fontsize=fontsize, pad=pad)
 
 
 def _check_save(save: str | PathLike | None) -> None:

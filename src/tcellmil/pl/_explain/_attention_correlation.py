@@ -8,6 +8,7 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
+from tcellmil._results import counted, doubt_of_fit, fit_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import GREY, SIGNS
 from tcellmil.pl._panels import longest, say, shorten, unframe
@@ -49,7 +50,8 @@ def attention_correlation(
     (positive) or orange (negative). Names are those of the lowest adjusted p-values, of equal ones the strongest. The
     default is the test over patients; p-values over all cells count cells of one patient as independent (see
     :func:`tcellmil.tl.attention_correlation`). An adjusted p-value that is too low for a float is a triangle at the
-    lowest that is not.
+    lowest that is not. Where the model may know nothing, a line says so, all points are grey, and names are those of
+    the strongest correlations.
 
     Parameters
     ----------
@@ -94,15 +96,20 @@ def attention_correlation(
     table = get.attention_correlation(adata, key=key, result_key=result_key).reset_index()
     if statistic == "mixed" and "mixed_coef" not in table:
         raise KeyError("the mixed models were not fitted; run tl.attention_correlation(adata, mixed_model=True)")
+    fit = fit_of(adata, "attention_correlation", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
     points = _points(table, statistic, canvas.colors(SIGNS, {UNSURE: GREY}))
+    if doubt:
+        points["color"] = GREY
 
-    top = _top(points, n_top)
+    top = _top(points, n_top, by_size=bool(doubt))
     letters = sum(longest(top.loc[side, "regulon"]) for side in (top["x"] < 0, top["x"] >= 0))
     panel = canvas.axis((4.0 + 0.085 * letters, 4.4))
     _draw_points(panel, points)
     panel.set_xlabel(STATISTICS[statistic][1])
-    panel.set_title(_title(table, points), fontsize="medium")
-    _draw_legend(canvas, panel, points)
+    panel.set_title(_title(counted(adata, fit, int(table["n_patients"].max())), table, points), fontsize="medium")
+    if not doubt:
+        _draw_legend(canvas, panel, points)
     _draw_names(panel, top)
 
 
@@ -118,9 +125,9 @@ def _points(table: pd.DataFrame, statistic: str, colors: dict) -> pd.DataFrame:
     return points
 
 
-def _top(points: pd.DataFrame, n_top: int) -> pd.DataFrame:
-    """The regulons to name, the surest first and of equally sure ones the strongest."""
-    order = np.lexsort((-points["x"].abs(), points["padj"]))
+def _top(points: pd.DataFrame, n_top: int, *, by_size: bool) -> pd.DataFrame:
+    """The regulons to name, the surest first and of equally sure ones the strongest; or the strongest first."""
+    order = np.lexsort((-points["x"].abs(), 0 * points["padj"] if by_size else points["padj"]))
     return points.iloc[order[:n_top]]
 
 
@@ -143,8 +150,8 @@ def _draw_points(ax: Axes, points: pd.DataFrame) -> None:
         say(ax, "no regulon could be tested")
 
 
-def _title(table: pd.DataFrame, points: pd.DataFrame) -> str:
-    title = f"n = {int(table['n_patients'].max())} patients, {len(points)} regulons"
+def _title(patients: str, table: pd.DataFrame, points: pd.DataFrame) -> str:
+    title = f"n = {patients}, {len(points)} regulons"
     untested = len(table) - len(points)
     return f"{title} ({untested} more without a test)" if untested else title
 

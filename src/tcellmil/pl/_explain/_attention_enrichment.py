@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcellmil import _keys, get
-from tcellmil._results import outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._attention import RELATIVE
 from tcellmil.pl._palette import GREY, class_colors
@@ -48,7 +48,8 @@ def attention_enrichment(
     order of their median difference, the highest first, with the number of patients that were tested and of those
     that are enriched on their own (adjusted p < 0.05). Stars are the test over patients, of all classes together.
     Groups that were tested in no patient are counted below the axis, not drawn. Where the outcome is a number or a time
-    to event, all patients with a known outcome take the place of a class.
+    to event, all patients with a known outcome take the place of a class. Where the model may know nothing, a line says
+    so, and there are neither stars nor numbers of enriched patients.
 
     Parameters
     ----------
@@ -87,10 +88,15 @@ def attention_enrichment(
     table = table[table["p"].notna()].assign(label=lambda rows: rows["label"].replace("", UNLABELLED))
     ranked = stats[stats["n_patients"] > 0].sort_values("median_difference", ascending=False, kind="stable")
 
+    fit = fit_of(adata, "attention_enrichment", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
+    patients = table.groupby("label")["patient"].unique().map(lambda names: counted(adata, fit, names))
     panel = canvas.axis(_size(table, ranked))
-    _draw(panel, table, ranked, canvas.colors(class_colors(classes), {UNLABELLED: GREY}))
+    colors = canvas.colors(class_colors(classes), {UNLABELLED: GREY})
+    _draw(panel, table, ranked, colors, patients, mark=not doubt)
     _name_axis(panel, len(stats) - len(ranked))
-    _explain_stars(panel)
+    if not doubt:
+        _explain_stars(panel)
 
 
 def _size(table: pd.DataFrame, ranked: pd.DataFrame) -> tuple[float, float]:
@@ -100,7 +106,9 @@ def _size(table: pd.DataFrame, ranked: pd.DataFrame) -> tuple[float, float]:
     return 4.6 + 0.075 * max(longest(ranked["group"]), 16), max(2.8, 1.7 + 0.2 * table["label"].nunique() + rows)
 
 
-def _draw(ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str, str]) -> None:
+def _draw(
+    ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str, str], patients: pd.Series, *, mark: bool
+) -> None:
     shown = [label for label in colors if (table["label"] == label).any()]
     positive = table[["observed", "null"]].to_numpy()
     floor = positive[positive > 0].min(initial=1)  # an attention of 0 has no place on a logarithmic axis
@@ -114,13 +122,14 @@ def _draw(ax: Axes, table: pd.DataFrame, ranked: pd.DataFrame, colors: dict[str,
             middle = top + height / 2 + i - (len(present) - 1) / 2
             _draw_pairs(ax, np.maximum(of_class[["observed", "null"]], floor).to_numpy(), middle, colors[label])
         middle = top + height / 2
-        beside_row(ax, middle, stars(group.padj))
-        names.append((middle, f"{shorten(group.group)}\nn = {group.n_patients}, {group.n_enriched} enriched"))
+        beside_row(ax, middle, stars(group.padj) if mark else "")
+        enriched = f", {group.n_enriched} enriched" if mark else ""
+        names.append((middle, f"{shorten(group.group)}\nn = {group.n_patients}{enriched}"))
         top += height + 0.3
         ax.axhline(top - 0.15, color="#DDDDDD", linewidth=0.6, zorder=0)
     ax.set_yticks([middle for middle, _ in names], [name for _, name in names], fontsize="small")
     ax.set_ylim(max(top - 0.15, 1), -0.15)
-    legend_above(ax, _legend(table, shown, colors))
+    legend_above(ax, _legend(patients, shown, colors))
     if not names:
         say(ax, "no group has enough cells")
 
@@ -148,12 +157,11 @@ def _name_axis(ax: Axes, n_untested: int) -> None:
     unframe(ax)
 
 
-def _legend(table: pd.DataFrame, shown: list[str], colors: dict[str, str]) -> list:
+def _legend(patients: pd.Series, shown: list[str], colors: dict[str, str]) -> list:
     from matplotlib.patches import Patch
 
-    n_patients = table.groupby("label")["patient"].nunique()
     handles = [
-        Patch(facecolor=colors[label], alpha=0.55, label=f"{shorten(label, 28)}, n = {n_patients[label]} patients")
+        Patch(facecolor=colors[label], alpha=0.55, label=f"{shorten(label, 28)}, n = {patients[label]}")
         for label in shown
     ]
     return [*handles, Patch(facecolor="white", edgecolor="#666666", label="same patients, groups permuted")]

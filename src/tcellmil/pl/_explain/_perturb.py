@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
-from tcellmil._results import outcome_of_result
+from tcellmil._results import counted, doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.get import perturb as get_perturb
 from tcellmil.get._perturb import nearest_dose
 from tcellmil.pl._canvas import Canvas, picture
@@ -40,9 +40,10 @@ def perturb(
     Reads ``uns[key + "_perturbation"]``. For each direction, the regulons with the highest
     (blue) and the lowest (orange) median change of the predicted probability, number (in its own units) or log hazard.
     A box is over patients, whiskers reach to the 5th and 95th percentile, a point is a patient. Filled boxes are
-    significant (adjusted p < 0.05), with stars as in the legend. Behind the name of a regulon whose median absolute
-    deviation is 0, which is shifted by 0.6745 standard deviations in its place (``spread`` is ``"sd"``), is a dagger.
-    Unmovable regulons are counted in the title, never drawn.
+    significant (adjusted p < 0.05), with stars as in the legend. Where the model may know nothing, a line says so, and
+    nothing is marked as significant. Behind the name of a regulon whose median absolute deviation is 0, which is
+    shifted by 0.6745 standard deviations in its place (``spread`` is ``"sd"``), is a dagger. Unmovable regulons are
+    counted in the title, never drawn.
 
     Parameters
     ----------
@@ -91,17 +92,22 @@ def perturb(
     n_rows = max(len(top) for top in tops.values())
     letters = longest([name for top in tops.values() for name in top["regulon"]])
     axes = canvas.axes(len(directions), (3.4 + 0.075 * letters, 1.8 + 0.27 * max(n_rows, 2)))
-    colors, change = canvas.colors(SIGNS), change_label(stats, outcome_of_result(adata, "perturb", key, result_key))
+    fit = fit_of(adata, "perturb", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
+    colors, change = canvas.colors(SIGNS), change_label(stats, outcome_of_fit(adata, fit))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats["direction"] == direction
         n_unmovable = int((of_direction & ~stats["movable"].astype(bool)).sum())
-        _draw_direction(panel, tops[direction], changes[changes["direction"] == direction], colors, by_sd)
-        panel.set_title(_title(direction, stats[of_direction], n_unmovable), fontsize="medium")
+        of_panel = changes[changes["direction"] == direction]
+        _draw_direction(panel, tops[direction], of_panel, colors, by_sd, mark=not doubt)
+        patients = counted(adata, fit, int(stats.loc[of_direction, "n_patients"].max()))
+        panel.set_title(_title(direction, stats[of_direction], patients, n_unmovable), fontsize="medium")
         panel.set_xlabel(change)
     limits = [limit for panel in axes for limit in panel.get_xlim()]
     for panel in axes:
         panel.set_xlim(min(limits), max(limits))
-    _explain_marks(canvas, axes[0], any(name in by_sd for top in tops.values() for name in top["regulon"]))
+    marked_by_sd = any(name in by_sd for top in tops.values() for name in top["regulon"])
+    _explain_marks(canvas, axes[0], mark=not doubt, by_sd=marked_by_sd)
 
 
 def shifted_by_sd(stats: pd.DataFrame) -> set[str]:
@@ -123,13 +129,15 @@ def _top(stats: pd.DataFrame, n_top: int) -> pd.DataFrame:
     return stats.loc[[*highest.index, *lowest.index[::-1]]]
 
 
-def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: dict, by_sd: set[str]) -> None:
+def _draw_direction(
+    ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: dict, by_sd: set[str], *, mark: bool
+) -> None:
     by_regulon = changes.groupby("regulon")["delta"]
     values = [by_regulon.get_group(name).dropna().to_numpy() for name in top["regulon"]]
     signs = [colors["positive" if change > 0 else "negative"] for change in top["median_delta"]]
-    filled = (top["padj"] < STARS[-1][0]).tolist()
+    filled = (top["padj"] < STARS[-1][0]).tolist() if mark else None
     draw_boxes_with_points(ax, values, range(len(top)), signs, 0.6, reach=0.2, size=7, filled=filled)
-    for row, padj in enumerate(top["padj"]):
+    for row, padj in enumerate(top["padj"] if mark else []):
         beside_row(ax, row, stars(padj), fontsize="small")
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     name_rows(ax, [shorten(name) + (BY_SD if name in by_sd else "") for name in top["regulon"]])
@@ -137,18 +145,19 @@ def _draw_direction(ax: Axes, top: pd.DataFrame, changes: pd.DataFrame, colors: 
         say(ax, "no regulon changes the predictions")
 
 
-def _title(direction: str, stats: pd.DataFrame, n_unmovable: int) -> str:
-    title = f"{TITLES[direction]} by {stats['n_mad'].iloc[0]:g} MAD\nn = {int(stats['n_patients'].max())} patients"
+def _title(direction: str, stats: pd.DataFrame, patients: str, n_unmovable: int) -> str:
+    title = f"{TITLES[direction]} by {stats['n_mad'].iloc[0]:g} MAD\nn = {patients}"
     return f"{title}\n{n_unmovable} of {len(stats)} regulons unmovable" if n_unmovable else title
 
 
-def _explain_marks(canvas: Canvas, ax: Axes, by_sd: bool) -> None:
+def _explain_marks(canvas: Canvas, ax: Axes, *, mark: bool, by_sd: bool) -> None:
     from matplotlib.patches import Patch
 
-    handles = [
+    significance = [
         Patch(facecolor="#BBBBBB", edgecolor="#666666", label="adjusted p: * < 0.05, ** < 0.01, *** < 0.001"),
         Patch(facecolor="white", edgecolor="#666666", label="not significant"),
     ]
-    if by_sd:
-        handles.append(Patch(visible=False, label=BY_SD_IN_WORDS))
-    canvas.legend(ax, handles, ncols=2)
+    handles = significance if mark else []
+    handles += [Patch(visible=False, label=BY_SD_IN_WORDS)] if by_sd else []
+    if handles:
+        canvas.legend(ax, handles, ncols=2)

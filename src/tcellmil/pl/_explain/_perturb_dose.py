@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_count
-from tcellmil._results import outcome_of_result
+from tcellmil._results import counted, doubt_of_fit, fit_of, outcome_of_fit
 from tcellmil.get import perturb as get_perturb
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._explain._perturb import BY_SD, BY_SD_IN_WORDS, TITLES, change_label, shifted_by_sd
@@ -39,8 +39,9 @@ def perturb_dose(
     Reads ``uns[key + "_perturbation"]``, of several doses. A line is the median over
     patients of one regulon, starting from no shift and no change, its band from the first to the third quartile over
     patients. Points are filled where the change is significant (adjusted p < 0.05). A line that flattens has reached
-    the end of the scores' range in many cells, or of what the model responds to. Behind the name of a regulon whose
-    median absolute deviation is 0, which is shifted by 0.6745 standard deviations in its place, is a dagger.
+    the end of the scores' range in many cells, or of what the model responds to. Where the model may know nothing, a
+    line of text says so, and all points are filled. Behind the name of a regulon whose median absolute deviation is 0,
+    which is shifted by 0.6745 standard deviations in its place, is a dagger.
 
     Parameters
     ----------
@@ -87,17 +88,19 @@ def perturb_dose(
     width = 3.6 + 0.08 * longest(names, 28) / len(directions)
     axes = canvas.axes(len(directions), (width, max(3.4, 1.6 + 0.19 * len(names))))
     styles = line_styles(canvas.colors(cycled(names)))
+    fit = fit_of(adata, "perturb", key, result_key)
+    canvas.doubt(doubt := doubt_of_fit(adata, fit))
     for panel, direction in zip(axes, directions, strict=True):
         of_direction = stats[(stats["direction"] == direction) & stats["regulon"].isin(names)]
-        _draw(panel, of_direction, changes[changes["direction"] == direction], styles, doses)
+        _draw(panel, of_direction, changes[changes["direction"] == direction], styles, doses, mark=not doubt)
         n_patients = int(stats.loc[stats["direction"] == direction, "n_patients"].max())
-        panel.set_title(f"{TITLES[direction]}\nn = {n_patients} patients", fontsize="medium")
+        panel.set_title(f"{TITLES[direction]}\nn = {counted(adata, fit, n_patients)}", fontsize="medium")
         panel.set_xlabel("Shift (median absolute deviations)")
-    axes[0].set_ylabel(change_label(stats, outcome_of_result(adata, "perturb", key, result_key)))
+    axes[0].set_ylabel(change_label(stats, outcome_of_fit(adata, fit)))
     limits = [limit for panel in axes for limit in panel.get_ylim()]
     for panel in axes:
         panel.set_ylim(min(limits), max(limits))
-    _explain(canvas, axes, styles, shifted_by_sd(stats))
+    _explain(canvas, axes, styles, shifted_by_sd(stats), mark=not doubt)
 
 
 def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
@@ -106,7 +109,7 @@ def _drawn(stats: pd.DataFrame, n_top: int) -> list[str]:
     return largest.sort_values(ascending=False, kind="stable").index[:n_top].tolist()
 
 
-def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, doses: np.ndarray) -> None:
+def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, doses: np.ndarray, *, mark: bool) -> None:
     by_regulon = stats.set_index(["regulon", "n_mad"])
     quartiles = changes[changes["regulon"].isin(styles)].groupby(["regulon", "n_mad"])["delta"].quantile([0.25, 0.75])
     for name, style in styles.items():
@@ -119,7 +122,7 @@ def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, do
         ax.plot([0, *doses], [0, *median], **style, linewidth=1.6)
         for significant in (True, False):
             rows = ((of_regulon["padj"] < ALPHA) == significant).to_numpy() & np.isfinite(median)
-            face = style["color"] if significant else "white"
+            face = style["color"] if significant or not mark else "white"
             ax.plot(doses[rows], median[rows], "o", color=style["color"], markerfacecolor=face, markersize=4.5)
     ax.axhline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
     ticks = np.array([0, *doses])
@@ -130,18 +133,19 @@ def _draw(ax: Axes, stats: pd.DataFrame, changes: pd.DataFrame, styles: dict, do
         say(ax, "no regulon can be moved")
 
 
-def _explain(canvas: Canvas, axes: np.ndarray, styles: dict, by_sd: set[str]) -> None:
+def _explain(canvas: Canvas, axes: np.ndarray, styles: dict, by_sd: set[str], *, mark: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     labels = {name: shorten(name, 28) + (BY_SD if name in by_sd else "") for name in styles}
     lines = [Line2D([], [], **style, label=labels[name]) for name, style in styles.items()]
     grey = {"color": "#666666", "marker": "o", "markersize": 4.5}
-    marks = [
+    medians = [
         Line2D([], [], **grey, label="median, adjusted p < 0.05"),
         Line2D([], [], **grey, markerfacecolor="white", label="median, not significant"),
-        Patch(color="#666666", alpha=0.25, linewidth=0, label="quartiles over patients"),
     ]
+    marks = medians if mark else [Line2D([], [], **grey, label="median")]
+    marks.append(Patch(color="#666666", alpha=0.25, linewidth=0, label="quartiles over patients"))
     if by_sd.intersection(styles):
         marks.append(Patch(visible=False, label=BY_SD_IN_WORDS))
     if canvas.own:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, some
-from tcellmil._results import outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, outcome_of_fit
 from tcellmil.get import attention_correlation, shap
 from tcellmil.get import regulators as get_regulators
 from tcellmil.pl._canvas import Canvas, picture
@@ -47,7 +47,8 @@ def regulators(
     (``tau_within``, Kendall's tau within a patient, mean over patients); upwards, SHAP values are for the followed
     class, or for a higher number or risk (``shap_difference``, attention-weighted, mean over patients). Blue points are
     significantly correlated with attention. A circle is a regulon whose perturbation and SHAP agree, a diamond one
-    where they do not, a small point one where that is unclear or where :func:`tcellmil.tl.perturb` was not run.
+    where they do not, a small point one where that is unclear or where :func:`tcellmil.tl.perturb` was not run. Where
+    the model may know nothing, a line says so, and all points are small and grey.
 
     Parameters
     ----------
@@ -110,18 +111,22 @@ def regulators(
     table = get_regulators(adata, key=key, result_key=result_key, alpha=alpha, n_mad=n_mad).reset_index()
     drawn = table[table[["tau_within", "shap_difference"]].notna().all(axis=1)].reset_index(drop=True)
     named = _named(drawn, n_top, regulons)
+    canvas.doubt(doubt := doubt_of_fit(adata, key))
+    if doubt:
+        drawn = drawn.assign(agreement="unclear")
 
     significant = f"adjusted p < {alpha:g} ({name_of_test})"
     colors = canvas.colors({significant: BLUE, UNSURE: GREY})
     panel = canvas.axis((5.2, 4.6))
-    _draw(panel, drawn, (drawn[column] < alpha).to_numpy(), colors)
+    _draw(panel, drawn, (drawn[column] < alpha).to_numpy() & (not doubt), colors)
     panel.set_xlabel("Correlation with attention (Kendall's tau)")
     outcome = outcome_of_fit(adata, key)
     target = outcome.target_in_words(shorten(table["target_class"].iloc[0], 24))
     panel.set_ylabel(f"{outcome.shap_word} for {target}\n(weighted by attention)")
     left_out = f", {len(table) - len(drawn)} without a value" if len(drawn) < len(table) else ""
-    panel.set_title(f"{len(drawn)} regulons{left_out}, means over {n_patients} patients", fontsize="medium")
-    _explain(canvas, panel, drawn, colors)
+    panel.set_title(f"{len(drawn)} regulons{left_out}, means over {counted(adata, key, n_patients)}", fontsize="medium")
+    if not doubt:
+        _explain(canvas, panel, drawn, colors)
     label_points(panel, drawn[["tau_within", "shap_difference"]].to_numpy(), named, drawn["regulon"].tolist())
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
-from tcellmil._results import outcome_of_fit
+from tcellmil._results import counted, doubt_of_fit, outcome_of_fit
 from tcellmil.get import predictions
 from tcellmil.get import shap as get_shap
 from tcellmil.get._shap import shap_of_cells, shap_params
@@ -49,7 +49,7 @@ def shap(
 
     Reads ``uns[key + "_shap"]``, ``uns[key]`` and, with ``basis``, ``obsm["X_" + key + "_shap"]``. Regulons are in the
     order of their median absolute value over patients, the highest first. A box is over patients, whiskers reach to the
-    5th and 95th percentile, a point is a patient.
+    5th and 95th percentile, a point is a patient. Where the model may know nothing, a line says so.
 
     Parameters
     ----------
@@ -106,6 +106,7 @@ def shap(
     order = stats.sort_values("median_abs", ascending=False, kind="stable")["regulon"].tolist()
     fit = str(params["key"])
     outcome = outcome_of_fit(adata, fit)
+    canvas.doubt(doubt_of_fit(adata, fit))
     towards = f"SHAP value for {shorten(outcome.target_in_words(params['target_class']), 24)}"
     if basis is not None:
         names = order if regulons is not None else order[: min(n_top, 3)]
@@ -126,7 +127,7 @@ def shap(
     towards = towards if by == "label" else "SHAP value for the class"
     unit = f"{params['output']}, " if outcome.has_classes else ""  # the name of a number says it
     panel.set_xlabel(f"{towards}\n({unit}{SUMMARIES[summary]})")
-    panel.set_title(f"n = {table['patient'].nunique()} patients", fontsize="medium")
+    panel.set_title(f"n = {counted(adata, fit, table['patient'].unique())}", fontsize="medium")
 
 
 def _boxes_by(table: pd.DataFrame, group_of: pd.Series, by: str, target: str) -> pd.DataFrame:

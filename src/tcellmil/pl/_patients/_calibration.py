@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcellmil import _keys
-from tcellmil._results import outcome_of_fit
+from tcellmil._results import counted, outcome_of_fit
 from tcellmil.get import calibration as get_calibration
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import GREY, cycled, line_styles
@@ -67,7 +67,7 @@ def calibration(
         beside = 0.008 * (i - (len(tables) - 1) / 2)  # intervals of several fits next to each other
         place, style = table["predicted"] + beside, styles[name]
         panel.vlines(place, table["ci_low"], table["ci_high"], color=style["color"], alpha=0.5)
-        label = f"{shorten(name, 28)}, n = {int(table['n'].sum())} patients"
+        label = f"{shorten(name, 28)}, n = {counted(adata, name, int(table['n'].sum()))}"
         handles += panel.plot(place, table["observed"], **style, marker="o", markersize=5, label=label)
     target = outcome_of_fit(adata, keys[0]).outputs[-1] if target_class is None else target_class
     panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")

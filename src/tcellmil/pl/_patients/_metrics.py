@@ -9,10 +9,10 @@ import numpy as np
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
-from tcellmil._results import outcome_of_fit
+from tcellmil._results import counted, outcome_of_fit
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, VERMILLION
-from tcellmil.pl._panels import beside_row, longest, name_rows, plural, shorten
+from tcellmil.pl._panels import beside_row, longest, name_rows, shorten
 from tcellmil.pl._patients._intervals import ERRORS, SCORES, draw_interval, interval_in_words
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def metrics(
         _draw(panel, table.loc[members], color)
         unit = unit or f"Error of {shorten(outcome_of_fit(adata, key).label_key, 24)}"
         panel.set_xlabel(unit if unit == OTHER else f"{unit} ({better})")
-    axes[0].set_title(f"n = {plural(int(table['n'].max()), 'patient')}", fontsize="medium", loc="left")
+    axes[0].set_title(f"n = {counted(adata, key, int(table['n'].max()))}", fontsize="medium", loc="left")
 
 
 def _draw(ax: Axes, table: pd.DataFrame, color: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COLORS = {"permuted labels": GREY, "observed": VERMILLION}
 BINS = (5, 30)  # fewest and most
+FEW = 1000  # arrangements, below which their number limits the p-value
 
 
 @picture
@@ -76,6 +77,7 @@ def permutation_test(
     panel.axvline(row["value"], color=colors["observed"], linewidth=2, label=f"observed, {row['value']:.2f}")
     left_out = len(null) - len(values)
     n = plural(int(row["n_permutations"]), "permutation") + (f", {left_out} not defined" if left_out else "")
+    n += f" of {row['n_arrangements']:.0f} arrangements" if row.get("n_arrangements", np.inf) <= FEW else ""
     panel.set_title(f"{name} {row['value']:.2f}, {written(row['p'])}\n{n}", fontsize="medium")
     panel.set(xlabel=metric_in_words(metric), ylabel="Permutations")
     panel.yaxis.get_major_locator().set_params(integer=True)

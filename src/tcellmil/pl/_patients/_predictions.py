@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from tcellmil import _keys, get
 from tcellmil._checks import check_choice
 from tcellmil._order import names_in_order
 from tcellmil._provenance import verb_of
-from tcellmil._results import fit_part
+from tcellmil._results import counted, fit_part
 from tcellmil.outcomes import Outcome, outcome_of
 from tcellmil.pl._canvas import Canvas, picture
 from tcellmil.pl._palette import BLUE, GREY, class_colors
-from tcellmil.pl._panels import UNLABELLED, shorten, unframe
+from tcellmil.pl._panels import UNLABELLED, plural, shorten, unframe, written
 from tcellmil.pl._patients._intervals import interval_in_words
 from tcellmil.pl._patients._risk_groups import draw_risk_groups, log_rank_in_words
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
     from tcellmil.outcomes import Ordinal
@@ -42,7 +42,9 @@ def predictions(
     the metrics table. Patients without an outcome are grey where it is a class, and cannot be drawn where it is not.
 
     - *Classes*: the probability of the positive class; a point is a patient, side by side by observed class, the
-      lowest first.
+      lowest first. Of a fit with a ``group_key``, a point is a sample, and lines join the samples of a patient that are
+      of different classes; of two classes, the title has the mean change within these patients and its test
+      (:func:`tcellmil.get.paired_change`).
     - *Ordered classes*: the same with the expected level, the mean of the levels weighed by their probabilities. A
       short line is where all points of the class would be if all were right.
     - *A number*: observed against predicted, with a dashed line where both are the same; coloured by cohort if the
@@ -90,7 +92,7 @@ def predictions(
     drawing = DRAWINGS["classes" if target_class is not None else outcome.picture]
     panel, words = drawing(canvas, adata, key, known, outcome, target_class)
     n_more = len(table) - len(known)
-    lines = [*words, f"n = {len(known)} patients" + (f", {n_more} more cannot be drawn" if n_more else "")]
+    lines = [*words, f"n = {counted(adata, key, known.index)}" + (f", {n_more} more cannot be drawn" if n_more else "")]
     panel.set_title("\n".join(lines), fontsize="medium")
     unframe(panel)
 
@@ -126,7 +128,28 @@ def _draw_classes(
     target = outcome.outputs[-1] if target_class is None else target_class
     panel, _ = _draw_groups(canvas, known, known[f"prob_{target}"], outcome)
     panel.set(ylim=(-0.03, 1.03), ylabel=f"Predicted probability of {shorten(target, 24)}{_out_of_fold(adata, key)}")
-    return panel, _metric(adata, key, outcome)
+    return panel, [*_metric(adata, key, outcome), *_change(adata, key, known, outcome)]
+
+
+def _change(adata: AnnData, key: str, known: pd.DataFrame, outcome: Outcome) -> list[str]:
+    """The change within the patients who have samples of both of two classes."""
+    if len(outcome.outputs) != 2 or not _pairs(known, outcome):
+        return []
+    row = get.paired_change(adata, key=key).iloc[0]
+    mean = f"{row['mean_change']:+.2f}"
+    if np.isfinite(row["ci_low"]):
+        mean += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    p = f", {written(row['p'])}" if np.isfinite(row["p"]) else ""
+    return [f"Within {plural(int(row['n_patients']), 'patient')}: change of logit {mean}{p}"]
+
+
+def _pairs(known: pd.DataFrame, outcome: Outcome) -> list[pd.Index]:
+    """Samples of each patient who has some of several classes."""
+    if "group" not in known:
+        return []
+    classes = outcome.group_of_patient(known)
+    labelled = known[classes != ""]
+    return [own.index for _, own in labelled.groupby("group", sort=True) if classes[own.index].nunique() > 1]
 
 
 def _draw_levels(canvas: Canvas, adata: AnnData, key: str, known: pd.DataFrame, outcome: Ordinal, target_class: None):
@@ -147,11 +170,16 @@ def _draw_groups(canvas: Canvas, known: pd.DataFrame, value: pd.Series, outcome:
     group = outcome.group_of_patient(known).replace("", UNLABELLED)
     groups = [name for name in (*outcome.groups, UNLABELLED) if (group == name).any()]
     colors = canvas.colors(class_colors(outcome.groups), {UNLABELLED: GREY})
-    panel = canvas.axis((1.8 + 1.1 * max(len(groups), 2), 4.2))
+    pairs = _pairs(known, outcome)
+    panel = canvas.axis((1.8 + 1.1 * max(len(groups), 2) + (1.0 if pairs else 0), 4.2))
+    across = pd.Series(np.nan, index=known.index)
     for place, name in enumerate(groups):
-        ranked = np.sort(value[group == name].to_numpy())
-        beside = np.linspace(-0.36, 0.36, len(ranked)) if len(ranked) > 1 else np.zeros(1)
-        panel.scatter(place + beside, ranked, color=colors[name], **POINTS)
+        ranked = value[group == name].sort_values(kind="stable")
+        across[ranked.index] = place + (np.linspace(-0.36, 0.36, len(ranked)) if len(ranked) > 1 else np.zeros(1))
+        panel.scatter(across[ranked.index], ranked, color=colors[name], **POINTS)
+    for own in pairs:
+        own = across[own].sort_values().index
+        panel.plot(across[own], value[own], color=GREY, linewidth=0.8, alpha=0.7, zorder=2)
     counts = [f"{shorten(name, 16)}\nn = {(group == name).sum()}" for name in groups]
     panel.set_xticks(range(len(groups)), counts, fontsize="small")
     panel.set(xlim=(-0.6, len(groups) - 0.4), xlabel=f"Observed {shorten(outcome.label_key, 24)}")

@@ -10,8 +10,9 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._docs import documented
 from tcellmil._provenance import scores_of
-from tcellmil._results import attention_of_cells, fit_part
+from tcellmil._results import attention_of_cells, counted, fit_part, warn_without_skill
 from tcellmil._verbs import Result, verb
+from tcellmil.tl._explain._largest import largest
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -90,6 +91,10 @@ def attention_correlation(
         If no cell has attention, all have the same, the representation is not finite, or ``min_cells`` is below 3;
         ``adata`` is then unchanged.
 
+    Warns
+    -----
+    %(no_skill)s
+
     References
     ----------
     Tsui et al. (2025), tcellMIL, section 2.7, appendix III and figure 4b.
@@ -129,13 +134,14 @@ def attention_correlation(
     if mixed_model:
         table = with_mixed_model(table, activity, relative, patients)
     message = (
-        f"{len(table)} regulons over {len(np.unique(patients))} patients, "
-        f"{int((table['tau_within_padj'] < 0.05).sum())} with padj < 0.05 over patients"
+        f"{len(table)} regulons over {counted(adata, key, np.unique(patients))}; largest mean tau within a patient: "
+        f"{largest(table['regulon'], table['tau_within'])}"
         + (f"; {len(cells) - len(seen)} cells have no attention and are left out" if len(seen) < len(cells) else "")
         + (f"; mixed models: {_counts(table['mixed_status'])}" if mixed_model else "")
     )
     scores = scores_of(adata, resolve_use_rep(adata, use_rep))
-    return Result({"regulons": table}, message, params={"use_rep": use_rep, "scores": scores})
+    params = {"use_rep": use_rep, "scores": scores, "no_skill": warn_without_skill(adata, key)}
+    return Result({"regulons": table}, message, params)
 
 
 def _counts(status: pd.Series) -> str:

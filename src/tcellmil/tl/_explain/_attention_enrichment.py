@@ -11,8 +11,9 @@ from tcellmil import _keys
 from tcellmil._checks import check_obs_column, some
 from tcellmil._docs import documented
 from tcellmil._order import names_in_order
-from tcellmil._results import attention_of_cells
+from tcellmil._results import attention_of_cells, counted, warn_without_skill
 from tcellmil._verbs import Result, verb
+from tcellmil.tl._explain._largest import largest
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -96,6 +97,10 @@ def attention_enrichment(
         If no cell has attention, ``groupby`` has no two groups, or an argument is out of range; ``adata`` is then
         unchanged.
 
+    Warns
+    -----
+    %(no_skill)s
+
     References
     ----------
     Tsui et al. (2025), tcellMIL, section 6.5, where the signed-rank test is on ``difference`` alone.
@@ -144,13 +149,13 @@ def attention_enrichment(
 
     untested = stats.loc[stats["n_patients"] == 0, "group"]
     message = (
-        f"{len(stats)} groups in {table['patient'].nunique()} patients, "
-        f"{int((stats['padj'] < 0.05).sum())} with padj < 0.05 over patients"
+        f"{len(stats)} groups in {counted(adata, key, table['patient'].unique())}; largest median differences of "
+        f"relative attention: {largest(stats['group'], stats['median_difference'])}"
         + (f"; {(~seen).sum()} cells have no attention and are left out" if not seen.all() else "")
         + (f"; {(seen & ~used).sum()} cells have no {groupby!r} and are left out" if (seen & ~used).any() else "")
         + (f"; no patient could be tested for {some(untested)} (min_cells={min_cells})" if len(untested) else "")
     )
-    return Result({"patients": table, "stats": stats}, message)
+    return Result({"patients": table, "stats": stats}, message, {"no_skill": warn_without_skill(adata, key)})
 
 
 def cells_with_attention(cells: pd.DataFrame, column: str) -> np.ndarray:

@@ -13,8 +13,10 @@ from tcellmil import _keys
 from tcellmil._checks import check_choice, some
 from tcellmil._docs import documented
 from tcellmil._log import logger
+from tcellmil._results import counted, warn_without_skill
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._explained import open_explained
+from tcellmil.tl._explain._largest import largest
 from tcellmil.tl._explain._perturb_table import Effects
 
 if TYPE_CHECKING:
@@ -145,6 +147,10 @@ def perturb(
     KeyError, ValueError, TypeError
         If the model, a regulon or the cells are not there, or an option is out of range; ``adata`` is then unchanged.
 
+    Warns
+    -----
+    %(no_skill)s
+
     References
     ----------
     Tsui et al. (2025), tcellMIL, sections 2.8 and 6.7.
@@ -196,22 +202,29 @@ def perturb(
         result |= {"pairs": joint.table(), "pair_stats": pair_stats}
     params = {"directions": directions, "target_class": outcome.outputs[code], "outcome": outcome.kind}
     params["cells"] = cells if cells is None or isinstance(cells, str) else adata.obs_names[mask]
-    return Result(result, _message(result["patients"], stats, result.get("pair_stats")), params)
+    params["no_skill"] = warn_without_skill(adata, key)
+    quantity = outcome.quantity(str(outcome.outputs[code]))
+    patients = counted(adata, key, result["patients"]["patient"].unique())
+    return Result(result, _message(patients, stats, result.get("pair_stats"), quantity), params)
 
 
-def _message(table: pd.DataFrame, stats: pd.DataFrame, of_pairs: pd.DataFrame | None) -> str:
+def _message(patients: str, stats: pd.DataFrame, of_pairs: pd.DataFrame | None, quantity: str) -> str:
     of_regulon = stats.drop_duplicates("regulon")
     unmovable, n_sd = int((~of_regulon["movable"]).sum()), int(of_regulon["spread"].str.contains("sd").sum())
+    doses = "" if stats["n_mad"].nunique() == 1 else " by " + stats["n_mad"].map("{:g}".format)
+    names = stats["regulon"].astype(str) + " " + stats["direction"] + doses
     message = (
-        f"{stats['regulon'].nunique()} regulons in {table['patient'].nunique()} patients, "
-        f"{int((stats['padj'] < 0.05).sum())} of {len(stats)} shifts with padj < 0.05"
+        f"{stats['regulon'].nunique()} regulons in {patients}; "
+        f"largest mean changes of the {quantity}: {largest(names, stats['mean_delta'])}"
     )
     if n_sd:
         message += f"; for {n_sd} of the regulons, whose MAD is 0, 0.6745 standard deviations stand in its place"
     if unmovable:
         message += f"; {unmovable} of the regulons cannot be moved, their deviation is 0"
     if of_pairs is not None:
-        message += f"; {int((of_pairs['padj'] < 0.05).sum())} of {len(of_pairs)} shifts of pairs with epistasis"
+        names = of_pairs["regulon_1"].astype(str) + " and " + of_pairs["regulon_2"] + " " + of_pairs["direction"]
+        message += f"; largest mean epistasis of {len(of_pairs)} shifts of pairs: "
+        message += largest(names, of_pairs["mean_epistasis"])
     return message
 
 

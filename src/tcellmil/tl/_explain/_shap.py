@@ -11,8 +11,10 @@ from tcellmil import _keys
 from tcellmil._checks import check_choice, check_count
 from tcellmil._docs import documented
 from tcellmil._log import warn
+from tcellmil._results import counted, warn_without_skill
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._explain._explained import open_explained, training_of
+from tcellmil.tl._explain._largest import largest
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -132,6 +134,7 @@ def shap(
     -----
     UserWarning
         If values miss what they should add up to by more than 5% of the range of the predictions.
+    %(no_skill)s
 
     References
     ----------
@@ -172,10 +175,11 @@ def shap(
     params["additivity_error"] = _warn_of_error(additivity, level)
     obsm = {"": bags.to_input_order(np.ascontiguousarray(values[:, code]))}
     obsm |= {"by_class": bags.to_input_order(values)} if len(classes) > 2 else {}
-    top = parts["stats"].nlargest(3, "weighted_abs")["regulon"]
+    params["no_skill"] = warn_without_skill(adata, key)
     message = (
-        f"{len(names)} regulons in {len(additivity)} patients, level={level!r}; "
-        f"highest attention-weighted |SHAP|: {', '.join(map(str, top))}"
+        f"{len(names)} regulons in {counted(adata, key, additivity['patient'])}, level={level!r}; largest median "
+        f"|SHAP| of a patient: "
+        f"{largest(parts['stats']['regulon'], parts['stats']['median_abs'], signed=False)}"
     )
     return Result(parts, message, params, obsm)
 

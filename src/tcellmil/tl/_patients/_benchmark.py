@@ -122,6 +122,8 @@ def benchmark(
       were used again; these seconds are counted there), ``options`` (JSON; of the engine with the compression and the
       epochs that there were);
     - ``"predictions"``: one row per method, representation and patient;
+    - with a cohort or covariates ``"metrics_alone"``: what a logistic regression on these alone, without any cell,
+      predicts on the same splits, as of :func:`tcellmil.tl.fit_mil`;
     - ``"params"``: the arguments (of ``custom_methods`` the names), ``classes``, and the method that the others are
       compared with.
 
@@ -129,6 +131,12 @@ def benchmark(
     ------
     KeyError, ValueError, TypeError
         If something is missing or cannot be trained on; ``adata`` is then unchanged.
+
+    Warns
+    -----
+    UserWarning
+        If the cohort or covariates alone predict the class nearly, or as well as the best method; if samples seem to
+        share patients, as of :func:`tcellmil.tl.fit_mil`.
 
     References
     ----------
@@ -147,12 +155,14 @@ def benchmark(
     """
     check_adata(adata)
     from tcellmil.comparison import Problem, composition, run_method
+    from tcellmil.comparison._alone import alone_in_words, confounded, metrics_alone
     from tcellmil.comparison._methods import StackMethod
     from tcellmil.comparison._pairs import problem_of_pairs
     from tcellmil.comparison._runs import compare_runs, describe_runs, predictions_of_runs
     from tcellmil.cv._splitters import splitter_for
     from tcellmil.data._read import read
     from tcellmil.data._schema import Schema
+    from tcellmil.data._shared_patients import warn_of_shared_patients
     from tcellmil.model._fitted_model import default_n_seeds
     from tcellmil.nn import NetworkConfig
     from tcellmil.tl._patients._custom_method import CustomMethod
@@ -173,6 +183,7 @@ def benchmark(
         own_cohort = cohort.only(rep)
         bags[rep] = Schema.learn(own_cohort, replace(fields, use_rep=rep)).encode(own_cohort)
     first = bags[use_reps[0]]
+    warn_of_shared_patients(adata, fields, cohort)
     problem = Problem(
         bags,
         first.replicas(cv, n_seeds=default_n_seeds(first) if n_seeds is None else n_seeds, seed=seed),
@@ -198,6 +209,8 @@ def benchmark(
     metrics = compare_runs(runs, reference, problem, in_pairs=splitter.in_pairs, of_pairs=of_pairs, **sizes)
     predictions = stored_predictions(predictions_of_runs(runs, problem), first.outcome)
     parts = {"metrics": metrics, "methods": describe_runs(runs), "predictions": predictions}
+    alone = metrics_alone(first, problem.replicas, in_pairs=splitter.in_pairs, n_boot=n_boot, seed=seed)
+    parts |= {} if alone is None else {"metrics_alone": alone}
     params = {
         **fields.given(without=NOT_OFFERED),
         "use_reps": use_reps,
@@ -216,7 +229,10 @@ def benchmark(
     message = (
         f"{len(runs)} methods on {int(best['n'])} patients, cv={splitter.name!r}; highest AUROC "
         f"{best['value']:.2f} [{best['ci_low']:.2f}, {best['ci_high']:.2f}] by {best['method']} {best['rep']}"
+        + ("" if alone is None else f"; AUROC of the {alone_in_words(alone)}")
     )
+    if alone is not None and (doubt := confounded(alone, best["value"])):
+        warn(doubt)
     return Result(parts, message, params)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tcellmil import _keys
 from tcellmil._checks import check_fields
 from tcellmil._docs import documented
+from tcellmil._log import warn
 from tcellmil._verbs import Result, verb
 from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.tl._patients._evaluate import evaluate_with_intervals
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from tcellmil.cv._splitters import Scheme, Splitter
+    from tcellmil.data import Bags
 
 
 @documented
@@ -91,7 +93,8 @@ def fit_mil(
     - ``uns["tcellmil"]``: ``predictions`` (one row per patient; :func:`tcellmil.get.predictions` names the classes),
       ``embedding`` (mean features of each patient's cells by attention, :func:`tcellmil.get.patients`), ``metrics``
       (with 95% bootstrap intervals over patients), ``history``, ``weights`` and ``config`` (the fitted networks),
-      ``splits``, ``checksum``, ``params``.
+      ``splits``, ``checksum``, ``params``; of classes with a cohort or covariates, ``metrics_alone``: what a logistic
+      regression on these alone, without any cell, predicts on the same splits.
 
     Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` or :func:`tcellmil.stats.survival_metrics`. A predicted number is in its
@@ -105,7 +108,9 @@ def fit_mil(
     Warns
     -----
     UserWarning
-        If options concern an autoencoder that this network does not have.
+        If options concern an autoencoder that this network does not have; if the cohort or covariates alone predict the
+        class nearly (AUROC of 0.9), or better than chance and as well as the model; if a column of ``obs`` says that
+        samples share patients, and there is no ``group_key``.
 
     References
     ----------
@@ -141,8 +146,10 @@ def fit_mil(
     >>> mdata.obsm["X_tcellmil"].shape, len(tm.get.predictions(mdata))
     ((320, 60), 8)
     """
+    from tcellmil.comparison._alone import alone_in_words, confounded, metrics_alone
     from tcellmil.data._read import read
     from tcellmil.data._schema import Schema
+    from tcellmil.data._shared_patients import warn_of_shared_patients
     from tcellmil.fitted import pair_order, replica_probabilities
     from tcellmil.model._fitted_model import fit_model
     from tcellmil.model._state import to_state
@@ -157,6 +164,7 @@ def fit_mil(
     if overwritten in cohort.places:
         raise ValueError(f"key_added={key_added!r} would overwrite use_rep={overwritten!r}; choose another key_added")
     schema = Schema.learn(cohort, fields)
+    warn_of_shared_patients(adata, fields, cohort)
     bags = schema.encode(cohort)
     splits = {"cv": cv, "n_seeds": n_seeds, "seed": seed}
     options = {"ensemble": ensemble, "calibration": calibration, "training": training, "progress": progress}
@@ -167,6 +175,8 @@ def fit_mil(
     if model.in_pairs:
         order = pair_order(replica_probabilities(model.stack, bags), model.stack.replicas, bags.labels)
     metrics = evaluate_with_intervals(bags, predicted.probabilities, order, n_boot=n_boot, seed=seed)
+    replicas = model.stack.replicas
+    alone = metrics_alone(bags, replicas, in_pairs=model.in_pairs, n_boot=n_boot, seed=seed)
     state, configurations = to_state(model), [network.words for network in model.stack.networks]
     parts = {
         **state,
@@ -174,12 +184,26 @@ def fit_mil(
         "metrics": metrics,
         "history": with_named_stages(history, schema.fields.use_rep, configurations),
         "configurations": chosen,
-    }
+    } | ({} if alone is None else {"metrics_alone": alone})
+    if fields.group_key is not None:
+        parts["predictions"]["group"] = cohort.patients["group"].reindex(parts["predictions"].index).astype(object)
     params = {**model.params(), "fit": state["checksum"]}
     shown, name = schema.outcome.metric_shown(list(metrics["metric"]))
-    row = metrics.set_index("metric").loc[shown]
+    of_metric = metrics.set_index("metric")
+    row = of_metric.loc[shown]
+    if alone is not None and (doubt := confounded(alone, of_metric.loc["auroc", "value"])):
+        warn(doubt)
     message = (
         f"{name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "
-        f"{int(row['n'])} patients, {len(model.stack)} replicas, cv={model.training['cv']!r}"
+        f"{_counted(bags, int(row['n']))}, {len(model.stack)} replicas, cv={model.training['cv']!r}"
+        + ("" if alone is None else f"; AUROC of the {alone_in_words(alone)}")
     )
     return Result(parts, message, params, *of_cells(bags, predicted))
+
+
+def _counted(bags: Bags, n: int) -> str:
+    """How many patients were evaluated; where they have several samples, of how many."""
+    n_patients = bags.n_labelled_patients
+    if n_patients == bags.n_labelled:
+        return f"{n} patients"
+    return f"{n} samples" + (f" of {n_patients} patients" if n == bags.n_labelled else "")

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from tcellmil.cv import Replicas, Splitter
     from tcellmil.data import Bags
     from tcellmil.model._fitted_model import FittedModel
+    from tcellmil.stats._arrangements import Arrangements
 
 #: Replicas that are trained together, about.
 BLOCK = 192
 MAX_DRAWS = 1000
+#: So few arrangements are said at the end: no p-value can be much below one over their number.
+FEW = 1000
+#: So many are as good as without end: a file holds their number as a float.
+MOST = 10**300
 
 
 @documented
@@ -48,6 +53,10 @@ def permutation_test(
     was calibrated, and the out-of-fold metric is taken. With the metric m of the fit and :math:`m^*` of the
     permutations, :math:`p = (1 + \#\{m^* \ge m\}) / (1 + n)`. Unlike the bootstrap intervals, this includes all that
     training can do by chance. Replicas of several permutations train in one stack.
+
+    With a ``group_key``, labels of a patient's samples are shuffled *within* the patient where they differ (before and
+    after treatment, say), and patients whose samples have one label exchange it with each other. The number of
+    different arrangements is reported: with five pairs there are 32, and no p-value can be much below 1/32.
 
     Reads what :func:`tcellmil.tl.fit_mil` wrote and the representation that it was fitted on, and uses its splits,
     seeds, network, training and calibration. The time is that of the fit times ``n_permutations``.
@@ -75,8 +84,8 @@ def permutation_test(
     Returns
     -------
     ``None``, or the changed copy. Written to ``uns["tcellmil_permutation_test"]``: ``"null"``, one row per permutation
-    with all metrics; ``"test"``, one row: ``metric``, ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``;
-    ``"params"``, the arguments.
+    with all metrics; ``"test"``, one row: ``metric``, ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``,
+    ``n_arrangements`` (how many different ones there are, the observed one among them); ``"params"``, the arguments.
 
     Raises
     ------
@@ -86,7 +95,8 @@ def permutation_test(
     References
     ----------
     Ojala and Garriga (2010), Journal of Machine Learning Research 11, 1833; Phipson and Smyth (2010), Statistical
-    Applications in Genetics and Molecular Biology 9, 39.
+    Applications in Genetics and Molecular Biology 9, 39; Good (2005), Permutation, Parametric and Bootstrap Tests of
+    Hypotheses, chapter 3 (permutations within blocks).
 
     Examples
     --------
@@ -96,7 +106,7 @@ def permutation_test(
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
     >>> tm.tl.permutation_test(adata, n_permutations=4, progress=False)
     >>> tm.get.permutation_test(adata).columns.tolist()
-    ['value', 'null_mean', 'null_sd', 'p', 'n_permutations']
+    ['value', 'null_mean', 'null_sd', 'p', 'n_permutations', 'n_arrangements']
     """
     from tcellmil.model._open import open_fit
 
@@ -108,8 +118,8 @@ def permutation_test(
     observed = float(of_fit.set_index("metric").loc[metric, "value"])
     if not np.isfinite(observed):
         raise ValueError(f"{metric!r} of {key!r} is not defined: all predictions are the same; there is no test")
-    cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
-    null = _null(model, bags, cohorts, n_permutations, np.random.default_rng([seed, 5]), progress)
+    arrangements = _arrangements(bags, within_cohorts)
+    null = _null(model, bags, arrangements, n_permutations, np.random.default_rng([seed, 5]), progress)
 
     sign = -1 if metric in LOWER_IS_BETTER else 1
     # Where the metric of a permutation is not defined, it counts as good.
@@ -121,15 +131,28 @@ def permutation_test(
         "null_sd": null[metric].std(ddof=1) if len(null) > 1 else np.nan,
         "p": (1 + as_good) / (1 + len(null)),
         "n_permutations": len(null),
+        "n_arrangements": float(arrangements.n) if arrangements.n < MOST else np.inf,
     }
     message = (
         f"{metric} {observed:.2f}, with permuted labels {test['null_mean']:.2f} on average, "
-        f"p = {test['p']:.3g} ({len(null)} permutations)"
+        f"p = {test['p']:.3g} ({len(null)} permutations {arrangements.in_words()})"
     )
+    if arrangements.n <= FEW:
+        message += f"; there are only {arrangements.n} arrangements, so that p cannot be much below 1/{arrangements.n}"
     return Result({"null": null, "test": pd.DataFrame([test])}, message, {"metric": metric})
 
 
-def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) -> pd.DataFrame:
+def _arrangements(bags: Bags, within_cohorts: bool) -> Arrangements:
+    """In which ways the outcomes can be permuted."""
+    from tcellmil.stats._arrangements import Arrangements
+
+    columns = [bags.labels] if bags.targets is None else list(bags.targets.T)
+    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
+    cohorts = bags.cohorts if within_cohorts and bags.n_cohorts else np.zeros_like(bags.cohorts)
+    return Arrangements(np.column_stack(columns), bags.labels >= 0, groups, cohorts)
+
+
+def _null(model: FittedModel, bags: Bags, arrangements: Arrangements, n: int, rng, progress: bool) -> pd.DataFrame:
     """Metrics of the whole fit under permuted labels, one row per permutation."""
     from tqdm.auto import tqdm
 
@@ -145,7 +168,7 @@ def _null(model: FittedModel, bags: Bags, cohorts, n: int, rng, progress: bool) 
     rows = []
     with tqdm(total=n, desc="permutation_test", unit="permutation", disable=not progress) as bar:
         while len(rows) < n:
-            drawn = [_permuted(model, bags, splitter, cohorts, rng) for _ in range(min(at_once, n - len(rows)))]
+            drawn = [_permuted(model, bags, splitter, arrangements, rng) for _ in range(min(at_once, n - len(rows)))]
             labels = np.concatenate([np.repeat(own.labels[None], len(r), axis=0) for own, r in drawn])
             what = bags, Replicas.join([r for _, r in drawn]), model.stack.networks, training
             how = {"labels": labels, "progress": False}
@@ -172,24 +195,13 @@ def _targets(drawn: list[tuple[Bags, Replicas]]) -> np.ndarray | None:
 
 
 def _permuted(
-    model: FittedModel, bags: Bags, splitter: Splitter | None, cohorts: np.ndarray, rng
+    model: FittedModel, bags: Bags, splitter: Splitter | None, arrangements: Arrangements, rng
 ) -> tuple[Bags, Replicas]:
-    """Outcomes shuffled within cohorts, and the splits that the fit's scheme makes of them."""
-    # Samples of one group share what makes them alike: they get a new label together.
-    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    of_bag = [bags.labels, cohorts] + ([] if bags.targets is None else [np.nan_to_num(bags.targets)])
-    if any((values != values[first][group]).any() for values in of_bag):
-        raise ValueError(
-            "samples of one group have different labels or cohorts; such labels cannot be permuted by group"
-        )
+    """Permuted outcomes, and the splits that the fit's scheme makes of them."""
+    group = np.arange(bags.n_bags) if bags.groups is None else bags.groups
     refused: ValueError | None = None
     for _ in range(MAX_DRAWS):
-        source = np.arange(len(first))
-        for cohort in np.unique(cohorts):
-            own = np.flatnonzero((cohorts[first] == cohort) & (bags.labels[first] >= 0))
-            source[own] = rng.permutation(own)
-        row = first[source][group]  # whose outcome each bag gets
+        row = arrangements.draw(rng)
         permuted = replace(bags, labels=bags.labels[row], targets=None if bags.targets is None else bags.targets[row])
         try:
             replicas = _splits(model, permuted, splitter)

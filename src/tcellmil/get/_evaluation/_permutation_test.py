@@ -35,8 +35,9 @@ def permutation_test(
 
     Returns
     -------
-    A copy. ``"test"``: index ``metric``, columns ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``.
-    ``"null"``: one row per permutation (index ``permutation``), one column per metric.
+    A copy. ``"test"``: index ``metric``, columns ``value``, ``null_mean``, ``null_sd``, ``p``, ``n_permutations``,
+    ``n_arrangements`` (how many different ones there are). ``"null"``: one row per permutation (index
+    ``permutation``), one column per metric.
 
     Raises
     ------
