@@ -142,7 +142,7 @@ class StackMethod(Method):
 
 @dataclass(frozen=True)
 class ChosenMethod(StackMethod):
-    """The default of :func:`tcellmil.tl.fit_mil`: configurations, averaged or chosen within the training patients."""
+    """Several configurations, averaged or chosen within the training patients."""
 
     def fit(self, problem: Problem, rep: str) -> FittedNetworks:
         """As :meth:`Method.fit`."""
@@ -269,8 +269,7 @@ class Majority(SimpleMethod):
 
 
 _MIL = (
-    ChosenMethod("tcellmil"),
-    StackMethod("mil_attention"),
+    StackMethod("tcellmil"),
     StackMethod("mil_gated", {"attention": "gated"}),
     StackMethod("mil_mean", {"pooling": "mean"}),
     StackMethod("mil_max", {"pooling": "max"}),
@@ -278,6 +277,7 @@ _MIL = (
     StackMethod("scmild", {"attention": "gated", "n_embed": 48, "instance_weight": 1.0}, _PEER_TRAINING),
     StackMethod("pascient", {"attention": "mlp", "n_embed": 48}, _PEER_TRAINING),
 )
+_ENSEMBLE = ChosenMethod("ensemble")
 _ABLATIONS = (
     StackMethod("autoencoder", {"compression": "autoencoder"}),
     StackMethod("no_autoencoder", {"compression": None}),
@@ -295,7 +295,7 @@ _ABLATIONS = (
 _SIMPLE = (*(Pseudobulk(name) for name in BASELINES if name != Majority.name), Majority())
 _OF_TABLES = (Composition(), CovariatesAlone())
 
-METHODS: dict[str, Method] = {method.name: method for method in (*_MIL, *_SIMPLE, *_OF_TABLES, *_ABLATIONS)}
+METHODS: dict[str, Method] = {method.name: method for method in (*_MIL, *_SIMPLE, *_OF_TABLES, *_ABLATIONS, _ENSEMBLE)}
 GROUPS = {
     "all": [m.name for m in (*_MIL, *_SIMPLE, *_OF_TABLES)],
     "mil": [m.name for m in _MIL],

@@ -166,7 +166,7 @@ def _training(values: object) -> dict:
     for name, hint in SPLITS.items():
         _check_type(values[name], hint, f"training.{name}")
     _check_count(values["n_seeds"], "training.n_seeds")
-    for name, known in (("calibration", ("", "auto", "temperature")), ("ensemble", ("", "average", "best"))):
+    for name, known in (("calibration", ("", "spread", "temperature")), ("ensemble", ("", "average", "best"))):
         if values[name] not in known:
             refuse(f"training.{name} is {reprlib.repr(values[name])}, not one of {', '.join(map(repr, known))}")
     return values

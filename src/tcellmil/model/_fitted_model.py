@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,6 @@ from tcellmil.data._representations import numbered
 from tcellmil.data._schema import Schema
 from tcellmil.fitted._predict import BagPredictions, predict_bags
 from tcellmil.fitted._ensemble import FittedEnsemble
-from tcellmil.nn._network import SMALL_COHORT
 from tcellmil.training._architecture import configurations, resolve
 from tcellmil.training._calibration import fit_temperatures
 from tcellmil.training._choice import fit_ensemble
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 #: What is recorded of the splits, and of what was made of them.
 SPLITS = ("cv", "n_seeds", "seed", "calibration", "ensemble")
 
-#: Seeds of each fold of a small cohort.
-SEEDS_SMALL = 3
+#: Several configurations: averaged, the best one only, or none but one.
+Ensemble = bool | Literal["best"]
 
 
 @dataclass(frozen=True)
@@ -164,10 +163,10 @@ def fit_model(
     network: NetworkConfig,
     *,
     cv: object = None,
-    n_seeds: int | None = None,
+    n_seeds: int = 1,
     seed: int = 0,
-    calibration: str | None = "auto",
-    ensemble: bool = True,
+    calibration: str | None = None,
+    ensemble: Ensemble = False,
     progress: bool = True,
     training: dict | None = None,
     given: Iterable[str] = (),
@@ -190,47 +189,46 @@ def fit_model(
     The model, its history, and how configurations were weighed: one row per replica and configuration.
     """
     check_fields(training := training or {}, TrainingConfig, "training")
-    check_choice(calibration, ("auto", None, "temperature"), "calibration")
-    if not isinstance(ensemble, bool | np.bool_):
-        raise TypeError(f"ensemble must be True or False, got {ensemble!r}")
-    if calibration == "temperature" and not bags.outcome.has_classes:
+    check_choice(calibration, (None, "temperature"), "calibration")
+    if ensemble not in (False, True, "best"):
+        raise ValueError(f"ensemble={ensemble!r} must be True, 'best' or False")
+    if calibration is not None and not bags.outcome.has_classes:
         raise ValueError(
             f"calibration={calibration!r} is for probabilities of classes, the outcome is {bags.outcome.kind!r}"
         )
-    config = resolve(bags, network, TrainingConfig(**training))[1]
-    n_seeds = default_n_seeds(bags) if n_seeds is None else n_seeds
+    resolved, config = resolve(bags, network, TrainingConfig(**training))
     replicas = bags.replicas(cv, n_seeds=n_seeds, seed=seed)
-    networks = configurations(bags, network, given)
-    networks = networks if bags.outcome.has_classes and _can_choose(bags, replicas) else networks[:1]
-    for one in networks:
+    networks = configurations(bags, network, given) if ensemble else [resolved]
+    if ensemble:
+        _check_can_choose(bags, replicas)
+    for one in networks[:1]:
         _warn_of_idle_options(bags, network, one, config, [*given, *training])
-    how = {"single": not ensemble, "calibrated": calibration == "temperature", "progress": progress}
+    how = {"single": ensemble == "best", "calibrated": calibration is not None, "progress": progress}
     fitted, history, loss = fit_ensemble(bags, replicas, networks, config, **how)
-    if calibration == "temperature" and len(networks) == 1:
+    if calibration is not None and len(networks) == 1:
         temperature = fit_temperatures(bags, replicas, networks[0], config, progress=progress)
         fitted = FittedEnsemble.of(replace(fitted.members[0], temperature=temperature))
-    elif calibration is None:
-        fitted = replace(fitted, members=tuple(replace(member, temperature=None) for member in fitted.members))
     record = {**config.as_dict(), "cv": splitter_for(cv).name, "n_seeds": int(n_seeds), "seed": int(seed)}
-    record["calibration"] = "" if fitted.members[0].temperature is None else calibration
-    record["ensemble"] = ("average" if ensemble else "best") if len(networks) > 1 else ""
+    record["calibration"] = calibration or ("spread" if len(networks) > 1 else "")
+    record["ensemble"] = {True: "average", False: ""}.get(ensemble, "best") if len(networks) > 1 else ""
     model = FittedModel(fitted, schema, bags.names, record)
     return model, history, _choices(fitted, loss)
 
 
-def default_n_seeds(bags: Bags) -> int:
-    """Seeds of each fold: 3 of a small cohort, in which one is a lottery, else 1."""
-    return SEEDS_SMALL if bags.n_labelled_patients < SMALL_COHORT else 1
-
-
-def _can_choose(bags: Bags, replicas: Replicas) -> bool:
-    """Whether every replica has two training patients of each class, to split once more."""
+def _check_can_choose(bags: Bags, replicas: Replicas) -> None:
+    """Raise a ValueError unless every replica has two training patients of each class, to split once more."""
+    if not bags.outcome.has_classes:
+        raise ValueError(
+            f"ensemble is for classes, the outcome is {bags.outcome.kind!r}; leave it out, and choose a network"
+        )
     groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
-    return all(
-        len(np.unique(groups[train & (bags.labels == c)])) > 1
-        for train in replicas.train
-        for c in range(bags.n_outputs)
-    )
+    for fold, train in zip(replicas.fold, replicas.train, strict=True):
+        for code, name in enumerate(bags.outcome.outputs):
+            if (n := len(np.unique(groups[train & (bags.labels == code)]))) < 2:
+                raise ValueError(
+                    f"ensemble needs two training patients of every class to choose among configurations, fold "
+                    f"{str(fold)!r} has {n} of {name!r}; use ensemble=False"
+                )
 
 
 def _choices(fitted: FittedEnsemble, loss: np.ndarray | None) -> pd.DataFrame:

@@ -171,10 +171,10 @@ class TcellMIL(BaseModelClass):
         self,
         *,
         cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
-        n_seeds: int | None = None,
+        n_seeds: int = 1,
         seed: int = 0,
-        ensemble: bool = True,
-        calibration: Literal["auto", "temperature"] | None = "auto",
+        ensemble: bool | Literal["best"] = False,
+        calibration: Literal["temperature"] | None = None,
         progress: bool = True,
         **training,
     ) -> None:
@@ -185,8 +185,7 @@ class TcellMIL(BaseModelClass):
         cv
             Splits of patients, as in :func:`tcellmil.tl.fit_mil`; ``None`` trains on every labelled patient.
         n_seeds, seed
-            Replicas of each fold, from the seeds ``seed, seed + 1, ...``; ``None``: 3 for fewer than 48 labelled
-            patients, else 1.
+            Replicas of each fold, from the seeds ``seed, seed + 1, ...``.
         ensemble, calibration
             As in :func:`tcellmil.tl.fit_mil`.
         progress

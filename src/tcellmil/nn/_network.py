@@ -116,11 +116,12 @@ class NetworkConfig:
     def resolved(self, n_patients: int, n_features: int) -> NetworkConfig:
         """The network that is trained, with the compression and the latent size that a cohort has.
 
-        ``compression="auto"`` is principal components here; without an autoencoder the latent size follows from the
-        features.
+        ``compression="auto"`` depends on the number of labelled patients; without an autoencoder the latent size
+        follows from the features.
         """
         if self.compression == "auto":
-            return replace(self, compression="pca").resolved(n_patients, n_features)
+            chosen = replace(self, compression="pca" if n_patients < SMALL_COHORT else "autoencoder")
+            return chosen.resolved(n_patients, n_features)
         return replace(self, n_latent=self.latent_size(n_features))
 
     @property

@@ -10,7 +10,7 @@ from tcellmil.nn._network import NetworkConfig
 
 from ._config import TrainingConfig
 
-#: The configurations among which ``compression="auto"`` chooses: attention on principal components, and the mean and
+#: The configurations of an ensemble: attention on principal components, and the mean and
 #: standard deviation over all cells of each feature, in units of the differences between patients. They err on different
 #: patients, which is why their average is better than either; :doc:`/real_cohorts` has what else was tried. Attention is
 #: narrow and stronger for it: as good as 64 wide at a quarter of the time.
@@ -19,14 +19,11 @@ CONFIGURATIONS = (
     {"compression": None, "pooling": "mean", "moments": "mean_sd", "units": "patients"},
 )
 
-#: What is not set where cells are pooled in another way, or pass through a layer of their own.
-OF_POOLING = ("pooling", "moments", "units")
-
 
 def resolve(
     bags: Bags, network: NetworkConfig | None = None, training: TrainingConfig | None = None
 ) -> tuple[NetworkConfig, TrainingConfig]:
-    """Return the network and the training that a cohort gets where there is one configuration.
+    """Return the network and the training that a cohort gets.
 
     Parameters
     ----------
@@ -37,8 +34,7 @@ def resolve(
 
     Returns
     -------
-    Both without ``"auto"``, which is the first of the configurations, and without epochs of ``None``; what is resolved
-    already stays as it is.
+    Both without ``"auto"`` and without epochs of ``None``; what is resolved already stays as it is.
     """
     network, training = network or NetworkConfig(), training or TrainingConfig()
     n_patients = bags.n_labelled_patients
@@ -46,24 +42,26 @@ def resolve(
 
 
 def configurations(bags: Bags, network: NetworkConfig, given: Iterable[str] = ()) -> list[NetworkConfig]:
-    """The configurations that are trained, resolved and all of them different.
+    """The configurations of an ensemble, resolved and all of them different.
 
     Parameters
     ----------
     bags
         The cohort.
     network
-        As requested. With a ``compression`` other than ``"auto"`` it is the only one.
+        As requested.
     given
         Names of the options that the user chose; in these the configurations do not differ.
+
+    Returns
+    -------
+    At least one.
     """
-    if network.compression != "auto":
-        return [resolve(bags, network)[0]]
-    found = []
+    found, given = [], set(given)
+    # What pools cells in another way, or passes them through a layer of their own, has no such moments and units.
+    given |= {"pooling", "moments", "units"} if network.pooling == "max" or network.n_embed is not None else set()
     for options in CONFIGURATIONS:
         own = {name: value for name, value in options.items() if name not in given}
-        if network.pooling == "max" or network.n_embed is not None or network.instance_weight > 0:
-            own = {name: value for name, value in own.items() if name not in OF_POOLING}
         one = resolve(bags, replace(network, **own))[0]
         found += [one] if one not in found else []
     return found

@@ -44,7 +44,7 @@ def benchmark(
     cell_type_key: str | None = None,
     custom_methods: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
-    n_seeds: int | None = None,
+    n_seeds: int = 1,
     seed: int = 0,
     network: dict | None = None,
     training: dict | None = None,
@@ -163,7 +163,6 @@ def benchmark(
     from tcellmil.data._read import read
     from tcellmil.data._schema import Schema
     from tcellmil.data._shared_patients import warn_of_shared_patients
-    from tcellmil.model._fitted_model import default_n_seeds
     from tcellmil.nn import NetworkConfig
     from tcellmil.tl._patients._custom_method import CustomMethod
     from tcellmil.training import TrainingConfig
@@ -186,7 +185,7 @@ def benchmark(
     warn_of_shared_patients(adata, fields, cohort)
     problem = Problem(
         bags,
-        first.replicas(cv, n_seeds=default_n_seeds(first) if n_seeds is None else n_seeds, seed=seed),
+        first.replicas(cv, n_seeds=n_seeds, seed=seed),
         network,
         training,
         composition=None if types is None else composition(first, types),

@@ -174,8 +174,6 @@ def _null(model: FittedModel, bags: Bags, arrangements: Arrangements, n: int, rn
             how = {"labels": labels, "progress": False}
             choice = {"single": model.training["ensemble"] == "best", "calibrated": calibrated}
             stack, *_ = fit_ensemble(*what, **how, **choice, targets=_targets(drawn))
-            if not model.training["calibration"]:
-                stack = replace(stack, members=tuple(replace(one, temperature=None) for one in stack.members))
             if calibrated and len(stack.members) == 1:
                 temperature = fit_temperatures(*what[:2], model.stack.networks[0], training, **how)
                 stack = FittedEnsemble.of(replace(stack.members[0], temperature=temperature))
