@@ -75,7 +75,8 @@ PARAMETERS = {
     If patients have been left out of the data since: the table is of all patients of the result.""",
     "no_skill": """UserWarning
     If the 95% interval of the model's main metric is not above that of no skill, such as an AUROC of 0.5: what is told
-    is then of a model that may know nothing. ``attrs["no_skill"]`` of a table says so, and is empty otherwise.""",
+    is then of a model that may know nothing. ``attrs["no_skill"]`` of a table says so, and is empty otherwise. New
+    patients count by their own metrics, where outcomes are known.""",
     "no_rows": """KeyError
     If there is no such result, or none of a name that was requested.""",
     "unknown_part": """ValueError

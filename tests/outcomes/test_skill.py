@@ -39,6 +39,14 @@ def test_predictions_that_are_all_the_same_are_a_doubt():
     assert doubt == "Pearson correlation is not defined, because all predictions are the same"
 
 
+def test_without_outcomes_that_define_a_metric_there_is_no_doubt():
+    assert doubt_of(table(value=np.nan, low=np.nan, high=np.nan), CLASSES, undefined=False) == ""
+
+
+def test_one_patient_has_no_interval_and_no_doubt():
+    assert doubt_of(table(value=1.0, low=np.nan, high=np.nan), CLASSES) == ""
+
+
 def test_a_metric_whose_level_of_no_skill_is_not_known_is_no_doubt():
     class Counts(Continuous):
         main_metric = ("deviance", "deviance")

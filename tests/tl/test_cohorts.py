@@ -93,3 +93,15 @@ def test_samples_of_one_donor_are_noticed_where_the_call_is(make_cohort, fit_qui
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="samples seem to share")
         fit(adata, fit_quickly, verb, group_key="donor_id", key_added="kept")
+
+
+def test_what_the_cohort_alone_predicts_is_not_of_new_patients(make_cohort, fit_quickly):
+    adata, new = make_cohort(), make_cohort(n_patients=6, seed=1, prefix="N")
+    fit_quickly(adata, "cohort", cv=2)
+    tm.tl.predict(new, adata)
+    message = (
+        "has no 'metrics_alone'; it holds predictions of tl.predict, which fits nothing: read it from the data that"
+    )
+    with pytest.raises(KeyError, match=message):
+        tm.get.metrics(new, "alone")
+    assert len(tm.get.metrics(new)) == 8

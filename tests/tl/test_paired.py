@@ -82,7 +82,7 @@ def test_without_a_group_key_there_is_no_group(make_cohort, fit_quickly):
     adata = make_cohort()
     fit_quickly(adata, cv=2)
     assert "group" not in tm.get.predictions(adata)
-    with pytest.raises(ValueError, match="'tcellmil' was fitted without group_key"):
+    with pytest.raises(ValueError, match="'tcellmil' has no groups, .* group_key=... of tl.fit_mil"):
         tm.get.paired_change(adata)
 
 
@@ -267,3 +267,66 @@ def test_other_pictures_count_samples_of_patients_too(pairs):
     assert "3 permutations of 32 arrangements" in tm.pl.permutation_test(pairs, show=False).get_title()
     legend = tm.pl.calibration(pairs, show=False).figure.legends[0]
     assert "n = 10 samples of 5 patients" in legend.get_texts()[0].get_text()
+
+
+# -- samples of new patients ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def new_pairs(make_cohort):
+    """Three pairs whom no network has seen."""
+    adata = make_cohort(n_patients=6, seed=4, prefix="N")
+    adata.obs["person"] = adata.obs["patient"].map({f"N{i}": f"E{i // 2}" for i in range(6)}).astype(str)
+    return adata
+
+
+def test_the_change_within_new_patients_is_that_of_their_predictions(new_pairs, pairs, tmp_path):
+    tm.tl.predict(new_pairs, pairs, group_key="person")
+    p = tm.get.predictions(new_pairs)["prob_R"]
+    logit = np.log((p + 1e-6) / (1 - p + 1e-6))
+    changes = [logit[f"N{2 * i + 1}"] - logit[f"N{2 * i}"] for i in range(3)]
+    new_pairs.write_h5ad(tmp_path / "new.h5ad")
+    for adata in (new_pairs, ad.read_h5ad(tmp_path / "new.h5ad")):
+        assert tm.get.predictions(adata)["group"].tolist() == ["E0", "E0", "E1", "E1", "E2", "E2"]
+        np.testing.assert_allclose(tm.get.paired_change(adata, "patients")["change"], changes)
+        row = tm.get.paired_change(adata).loc["NR to R"]
+        assert row[["n_patients", "n_samples", "n_alone"]].tolist() == [3, 6, 0]
+
+
+def test_new_samples_are_counted_by_patient_and_joined(new_pairs, pairs, caplog):
+    with caplog.at_level("INFO", logger="tcellmil"):
+        tm.tl.predict(new_pairs, pairs, group_key="person")
+        tm.tl.perturb(new_pairs, model=pairs, progress=False)
+    assert "6 samples of 3 patients with a known outcome; 6 samples of 3 patients by 5 replicas" in caplog.text
+    assert "6 regulons in 6 samples of 3 patients; " in caplog.text
+    ax = tm.pl.predictions(new_pairs, show=False)
+    assert len(segments(ax)) == 3 and "out of fold" not in ax.get_ylabel()
+    title = ax.get_title().split("\n")
+    assert title[1].startswith("Within 3 patients: change of logit ") and title[2] == "n = 6 samples of 3 patients"
+
+
+def test_new_samples_without_labels_are_counted_by_patient_too(new_pairs, pairs, caplog):
+    del new_pairs.obs["response"]
+    with caplog.at_level("INFO", logger="tcellmil"):
+        tm.tl.predict(new_pairs, pairs, group_key="person")
+    assert "6 samples of 3 patients by 5 replicas; no metrics, no outcome is known" in caplog.text
+    with pytest.raises(ValueError, match="no patient of 'tcellmil' has samples of both"):
+        tm.get.paired_change(new_pairs)
+
+
+def test_one_new_patient_with_both_samples_has_no_interval_and_no_doubt(new_pairs, pairs, recwarn):
+    one = new_pairs[new_pairs.obs["person"] == "E0"].copy()
+    tm.tl.predict(one, pairs, group_key="person")
+    assert tm.get.metrics(one)[["ci_low", "ci_high"]].isna().all(axis=None)
+    tm.tl.attention_correlation(one, mixed_model=False)
+    assert not [str(warning.message) for warning in recwarn if "may know nothing" in str(warning.message)]
+
+
+def test_new_samples_without_groups_are_noticed_and_have_no_change(new_pairs, fitted):
+    new_pairs.obs = new_pairs.obs.rename(columns={"person": "donor_id"})
+    with pytest.warns(
+        UserWarning, match=r"'donor_id'.* 3 values for the 6 .*\. Intervals are too narrow; pass group_key"
+    ):
+        tm.tl.predict(new_pairs, fitted)
+    with pytest.raises(ValueError, match="has no groups, .* group_key=... of tl.predict"):
+        tm.get.paired_change(new_pairs)

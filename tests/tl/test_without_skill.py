@@ -88,13 +88,52 @@ def test_nothing_is_said_of_a_model_that_is_better(skilled, verb):
         assert getattr(tm.get, verb)(skilled).attrs == {"no_skill": ""}
 
 
-def test_predictions_of_new_patients_are_not_judged(fitted, make_cohort):
-    new = make_cohort(n_patients=4, seed=1, prefix="N")
-    tm.tl.predict(new, with_auroc(fitted, 0.5, 0.2, 0.8))
+OF_NEW = {"perturb": "model", "shap": "model"}
+
+
+@pytest.fixture
+def new(make_cohort):
+    return make_cohort(n_patients=6, seed=1, prefix="N")
+
+
+def described_with(verb, new, model):
+    options = VERBS[verb] | ({OF_NEW[verb]: model} if verb in OF_NEW else {})
+    getattr(tm.tl, verb)(new, **options)
+    return getattr(tm.get, verb)(new)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_new_patients_are_judged_by_their_own_metrics(skilled, new, verb):
+    tm.tl.predict(new, skilled)
+    with_auroc(new, 0.52, 0.31, 0.73)
+    with pytest.warns(UserWarning, match=WARNED + " in new patients.*get.metrics of the data that tl.fit_mil"):
+        assert described_with(verb, new, skilled).attrs == {"no_skill": DOUBT + " in new patients"}
+    with_auroc(new, 0.8, 0.6, 0.95)
+    with_auroc(skilled, 0.52, 0.31, 0.73)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*may know nothing")
-        tm.tl.attention_correlation(new)
-        assert tm.get.attention_correlation(new).attrs == {"no_skill": ""}
+        assert described_with(verb, new, skilled).attrs == {"no_skill": ""}
+
+
+@pytest.mark.parametrize("known", [{}, {"N0": "NR", "N2": "NR"}, {"N1": "R"}], ids=["none", "one class", "one patient"])
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.filterwarnings("ignore:of the .* new patients with a known outcome")
+def test_new_patients_whose_outcomes_tell_nothing_are_not_judged(at_chance, new, verb, known):
+    new.obs["response"] = new.obs["patient"].map(known).astype(object)
+    tm.tl.predict(new, at_chance)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*may know nothing")
+        assert described_with(verb, new, at_chance).attrs == {"no_skill": ""}
+
+
+def test_a_picture_of_new_patients_says_where_the_doubt_is(skilled, new):
+    tm.tl.predict(new, skilled)
+    with_auroc(new, 0.52, 0.31, 0.73)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tm.tl.perturb(new, model=skilled)
+        figure = tm.pl.perturb(new, show=False)[0].figure
+    assert f"The model's {DOUBT} in new patients: it may know nothing" in " ".join(figure.get_suptitle().split())
 
 
 @pytest.mark.parametrize(

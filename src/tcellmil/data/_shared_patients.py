@@ -35,14 +35,15 @@ MOST_SAMPLES = 6
 LEAST_PEOPLE = 3
 
 
-def warn_of_shared_patients(data: AnnData | MuData, fields: Fields, cohort: Cohort) -> None:
+def warn_of_shared_patients(data: AnnData | MuData, fields: Fields, cohort: Cohort, *, fitted: bool = True) -> None:
     """Warn where a column of ``obs`` groups samples by patient and ``group_key`` names none.
 
     A column counts that is the same in all cells of each sample, has fewer values than there are samples, and does not
     follow from the class of the sample. It also needs a name that is of people, such as ``"donor_id"``, and at least
     one value for each :data:`MOST_SAMPLES` samples. Any other column of text counts only where its values are parts of
     the names of just their own samples (``"P1"`` of ``"P1_pre"`` and ``"P1_post"``), there are at least half as many
-    as samples, and its name is not that of a pool, a day or a treatment (:data:`OF_OTHERS`).
+    as samples, and its name is not that of a pool, a day or a treatment (:data:`OF_OTHERS`). Samples that nothing is
+    ``fitted`` on are only measured.
     """
     if fields.group_key is not None:
         return
@@ -63,11 +64,12 @@ def warn_of_shared_patients(data: AnnData | MuData, fields: Fields, cohort: Coho
             continue
         text = np.array([str(level) for level in levels])
         if _enough(n_people, len(names)) if is_people else _are_in_names(of_sample, text, names):
+            leak = "Networks that trained on one sample of a patient then predict the others, and intervals"
             shared = names[of_sample == np.bincount(of_sample).argmax()]
             warn(
                 f"samples seem to share patients: obs[{column!r}] has {n_people} values for the {len(names)} of "
-                f"{fields.sample_key!r}, one for {some(shared)}. Networks that trained on one sample of a patient then "
-                f"predict the others, and intervals are too narrow; pass group_key={column!r} to keep them together"
+                f"{fields.sample_key!r}, one for {some(shared)}. {leak if fitted else 'Intervals'} are "
+                f"too narrow; pass group_key={column!r} to keep them together"
             )
             return
 

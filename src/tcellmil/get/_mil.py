@@ -67,7 +67,8 @@ def metrics(adata: AnnData | MuData, part: OfMetrics = "model", *, key: str = _k
     %(adata_of_fit)s
     part
         ``"model"``, or ``"alone"``: of logistic regressions on the cohort, on the covariates and on both, without any
-        cell, on the same splits; cells have to add to that. Of classes, where the fit has a cohort or covariates.
+        cell, on the same splits; cells have to add to that. Of classes, where the fit has a cohort or covariates, and
+        not of new patients.
         Leave-one-out pulls the AUROC of a cohort that says nothing below 0.5.
     %(key)s
 

@@ -62,7 +62,8 @@ def perturb(
     ``median_delta``, ``mean_delta_logit``, ``statistic``, ``p``, ``padj``, ``mad``, ``unit`` (the shift for
     ``n_mad=1``), ``spread`` (``"mad"``, or ``"sd"`` where the MAD is 0 and the unit is 0.6745 standard deviations;
     empty where the regulon is the same in all cells), ``movable``, ``target_class``; the largest absolute
-    ``mean_delta`` (of pairs, ``mean_epistasis``) first.
+    ``mean_delta`` (of pairs, ``mean_epistasis``) first. A shift by ``"sd"`` changes predictions more: compare sizes
+    within ``spread``.
 
     Of pairs, the index has ``regulon_1`` and ``regulon_2`` in place of ``regulon``, and there are also ``epistasis``
     and ``epistasis_logit`` (of the statistics: ``mean_epistasis``, ``median_epistasis``, ``mean_epistasis_logit``,

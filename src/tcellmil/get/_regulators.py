@@ -92,7 +92,8 @@ def regulators(
     - ``tau_within``, ``rho_within`` (mean over patients of the correlation with attention), ``mixed_coef`` (mixed
       model), each with its ``_padj``;
     - ``spread``: the unit of the shift, ``"mad"``, or ``"sd"`` (0.6745 standard deviations) where the median absolute
-      deviation is 0, which makes effects of both comparable; empty without a shift;
+      deviation is 0; empty without a shift. A shift by ``"sd"`` changes predictions more, so compare the ranks of
+      effects within ``spread``;
     - ``target_class``.
 
     Where the outcome is a number or a time to event, ``effect`` and ``delta`` are changes of the number or of the log

@@ -23,7 +23,7 @@ NO_SKILL = {
 }
 
 
-def doubt_of(metrics: pd.DataFrame, outcome: Outcome) -> str:
+def doubt_of(metrics: pd.DataFrame, outcome: Outcome, *, undefined: bool = True) -> str:
     """Why a model may know nothing, in words; empty where its metric is above that of no skill with its interval.
 
     Parameters
@@ -32,6 +32,9 @@ def doubt_of(metrics: pd.DataFrame, outcome: Outcome) -> str:
         As a fit stores them: one row per metric, with ``metric``, ``value``, ``ci_low`` and ``ci_high``.
     outcome
         Says which of them is reported first.
+    undefined
+        Whether it counts as a doubt that the metric is not defined, which is so where all predictions are the same. It
+        does not where too little was observed. A metric without an interval, such as that of one patient, is none.
 
     Examples
     --------
@@ -49,8 +52,8 @@ def doubt_of(metrics: pd.DataFrame, outcome: Outcome) -> str:
         return ""
     value, low, high = table.loc[metric, ["value", "ci_low", "ci_high"]].astype(float)
     if not np.isfinite(value):
-        return f"{name} is not defined, because all predictions are the same"
-    if low > NO_SKILL[metric]:
+        return f"{name} is not defined, because all predictions are the same" if undefined else ""
+    if np.isnan(low) or low > NO_SKILL[metric]:
         return ""
     relation = "includes" if high >= NO_SKILL[metric] else "is below"
     return f"{name} {value:.2f} [{low:.2f}, {high:.2f}] {relation} {NO_SKILL[metric]:g}"

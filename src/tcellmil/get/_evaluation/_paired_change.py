@@ -10,6 +10,7 @@ import pandas as pd
 from tcellmil import _keys
 from tcellmil._checks import check_choice
 from tcellmil._docs import documented
+from tcellmil._provenance import verb_of
 from tcellmil._results import outcome_of_fit
 from tcellmil.get._mil import predictions
 
@@ -29,7 +30,8 @@ def paired_change(adata: AnnData | MuData, part: Part = "test", *, key: str = _k
     :math:`\log((p + \epsilon) / (1 - p + \epsilon))` of the positive class, :math:`\epsilon = 10^{-6}`, mean over the
     patient's samples of that class less the mean over those of the other: above 0 where the model tells them the right
     way round. All samples of a patient are held out by the same networks (but with leave-pair-out), so that what makes
-    patients or networks different does not enter. Patients with one class are counted, and not part of the test.
+    patients or networks different does not enter. New patients, after :func:`tcellmil.tl.predict`, are predicted by all
+    networks. Patients with one class are counted, and not part of the test.
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ def paired_change(adata: AnnData | MuData, part: Part = "test", *, key: str = _k
     ------
     %(no_result)s
     ValueError
-        If the fit has no ``group_key``, the outcome is not of two classes, no patient has samples of both, or ``part``
-        is not known.
+        If there is no ``group_key``, the outcome is not of two classes, no patient has samples of both, or ``part`` is
+        not known.
 
     Warns
     -----
@@ -81,7 +83,11 @@ def paired_change(adata: AnnData | MuData, part: Part = "test", *, key: str = _k
         what = f"there are {len(outcome.outputs)}" if outcome.has_classes else f"the outcome is {outcome.kind!r}"
         raise ValueError(f"a paired change is of two classes, {what}; see get.predictions, which has the groups")
     if "group" not in table:
-        raise ValueError(f"{key!r} was fitted without group_key, so that no samples are known to be of one patient")
+        verb = verb_of(adata.uns[key])
+        raise ValueError(
+            f"{key!r} has no groups, so that no samples are known to be of one patient; name their column with "
+            f"group_key=... of tl.{verb}"
+        )
     first, last = outcome.outputs
     known = table[table[f"prob_{last}"].notna() & table["label"].isin(outcome.outputs)]
     p = known[f"prob_{last}"].to_numpy(dtype=float)

@@ -36,13 +36,13 @@ def predictions(
     canvas: Canvas,
     key: str = _keys.TCELLMIL,
 ) -> None:
-    """Draw the out-of-fold prediction of every patient beside what was observed.
+    """Draw the prediction of every patient, out of fold or of new ones, beside what was observed.
 
     Reads ``uns[key]``. The picture depends on the outcome; the title has its main metric with the 95% interval, from
     the metrics table. Patients without an outcome are grey where it is a class, and cannot be drawn where it is not.
 
     - *Classes*: the probability of the positive class; a point is a patient, side by side by observed class, the
-      lowest first. Of a fit with a ``group_key``, a point is a sample, and lines join the samples of a patient that are
+      lowest first. With a ``group_key``, a point is a sample, and lines join the samples of a patient that are
       of different classes; of two classes, the title has the mean change within these patients and its test
       (:func:`tcellmil.get.paired_change`).
     - *Ordered classes*: the same with the expected level, the mean of the levels weighed by their probabilities. A

@@ -59,7 +59,8 @@ def perturb(
     of the regulon over all cells. Of a regulon with the same score in more than half of the cells, often because it is
     silent there, the MAD is 0; :math:`0.6745\,\mathrm{SD}_j` stands in its place, with the standard deviation over the
     same cells, which is the MAD of a normal distribution (:func:`tcellmil.fitted.shift_units`). The table says which of
-    the two it is, in ``spread``. A regulon that is the same in all cells has neither and cannot be moved.
+    the two it is, in ``spread``; a shift by the standard deviation changes predictions more, so compare sizes within
+    ``spread``. A regulon that is the same in all cells has neither and cannot be moved.
 
     Each patient is predicted by the replicas that held it out. Over patients, a Wilcoxon signed-rank test of the change
     in :math:`\log((p + \epsilon) / (1 - p + \epsilon))`, :math:`\epsilon = 10^{-6}`, for each regulon, direction and
@@ -219,6 +220,7 @@ def _message(patients: str, stats: pd.DataFrame, of_pairs: pd.DataFrame | None, 
     )
     if n_sd:
         message += f"; for {n_sd} of the regulons, whose MAD is 0, 0.6745 standard deviations stand in its place"
+        message += " and change predictions more: compare sizes within spread" if n_sd < len(of_regulon) else ""
     if unmovable:
         message += f"; {unmovable} of the regulons cannot be moved, their deviation is 0"
     if of_pairs is not None:

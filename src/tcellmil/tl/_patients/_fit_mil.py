@@ -12,14 +12,13 @@ from tcellmil._log import warn
 from tcellmil._verbs import Result, verb
 from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.tl._patients._evaluate import evaluate_with_intervals
-from tcellmil.tl._patients._predicted import OF_CELLS, of_cells, of_patients
+from tcellmil.tl._patients._predicted import OF_CELLS, counted_in_words, of_cells, of_patients
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
     from tcellmil.cv._splitters import Scheme, Splitter
-    from tcellmil.data import Bags
 
 
 @documented
@@ -180,13 +179,11 @@ def fit_mil(
     state, configurations = to_state(model), [network.words for network in model.stack.networks]
     parts = {
         **state,
-        **of_patients(model, bags, predicted),
+        **of_patients(model, bags, predicted, None if fields.group_key is None else cohort.patients["group"]),
         "metrics": metrics,
         "history": with_named_stages(history, schema.fields.use_rep, configurations),
         "configurations": chosen,
     } | ({} if alone is None else {"metrics_alone": alone})
-    if fields.group_key is not None:
-        parts["predictions"]["group"] = cohort.patients["group"].reindex(parts["predictions"].index).astype(object)
     params = {**model.params(), "fit": state["checksum"]}
     shown, name = schema.outcome.metric_shown(list(metrics["metric"]))
     of_metric = metrics.set_index("metric")
@@ -195,15 +192,7 @@ def fit_mil(
         warn(doubt)
     message = (
         f"{name} {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], "
-        f"{_counted(bags, int(row['n']))}, {len(model.stack)} replicas, cv={model.training['cv']!r}"
+        f"{counted_in_words(bags, int(row['n']))}, {len(model.stack)} replicas, cv={model.training['cv']!r}"
         + ("" if alone is None else f"; AUROC of the {alone_in_words(alone)}")
     )
     return Result(parts, message, params, *of_cells(bags, predicted))
-
-
-def _counted(bags: Bags, n: int) -> str:
-    """How many patients were evaluated; where they have several samples, of how many."""
-    n_patients = bags.n_labelled_patients
-    if n_patients == bags.n_labelled:
-        return f"{n} patients"
-    return f"{n} samples" + (f" of {n_patients} patients" if n == bags.n_labelled else "")

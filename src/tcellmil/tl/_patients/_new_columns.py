@@ -12,6 +12,7 @@ from tcellmil._checks import check_obs_column, has_obs_column, some
 from tcellmil._log import warn
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
 
@@ -78,20 +79,27 @@ def check_columns(data: AnnData | MuData, fields: Fields, named: Mapping[str, ob
             )
 
 
-def with_groups(data: AnnData | MuData, fields: Fields, bags: Bags) -> Bags:
-    """The patients with what must be resampled together, where there is a column of it.
+def groups_of(data: AnnData | MuData, fields: Fields, *, measured: bool) -> pd.Series | None:
+    """Patient of each sample, which must be resampled together, where there is a column of it.
 
-    Warns where the model was fitted with groups, and these data have no such column.
+    Warns where the model was fitted with groups, these data have no such column, and something is measured of them.
     """
     from tcellmil.data._columns import read_groups, read_samples
 
     if fields.group_key is None:
-        return bags
+        return None
     if not has_obs_column(data, fields.group_key):
-        warn(
-            f"group_key={fields.group_key!r} of the model is not a column of adata.obs: every sample counts as a "
-            "patient of its own, and intervals are over samples; name the column of these data with group_key=..."
-        )
+        if measured:
+            warn(
+                f"group_key={fields.group_key!r} of the model is not a column of adata.obs: every sample counts as a "
+                "patient of its own, and intervals are over samples; name the column of these data with group_key=..."
+            )
+        return None
+    return read_groups(data, read_samples(data, fields.sample_key), fields.group_key)
+
+
+def with_groups(bags: Bags, groups: pd.Series | None) -> Bags:
+    """The patients with what must be resampled together."""
+    if groups is None:
         return bags
-    groups = read_groups(data, read_samples(data, fields.sample_key), fields.group_key)
     return replace(bags, groups=np.unique(groups.loc[bags.names].to_numpy(dtype=str), return_inverse=True)[1])

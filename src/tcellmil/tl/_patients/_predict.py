@@ -13,10 +13,11 @@ from tcellmil._checks import check_count
 from tcellmil._docs import documented
 from tcellmil._log import warn
 from tcellmil._provenance import scores_of
+from tcellmil._results import patients_in_words
 from tcellmil._verbs import Result, verb
 from tcellmil.tl._patients._evaluate import evaluate_new
-from tcellmil.tl._patients._new_columns import COLUMNS, check_columns, with_columns, with_groups
-from tcellmil.tl._patients._predicted import OF_CELLS, of_cells, of_patients
+from tcellmil.tl._patients._new_columns import COLUMNS, check_columns, groups_of, with_columns, with_groups
+from tcellmil.tl._patients._predicted import OF_CELLS, counted_in_words, of_cells, of_patients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,8 @@ def predict(
     sample_key, label_key, batch_key, event_key
         Columns of ``adata.obs`` with the patient, the outcome and the cohort; those of the model by default.
     group_key
-        Column that says which samples are of one patient: intervals are then over patients.
+        Column that says which samples are of one patient: intervals are then over patients, and
+        :func:`tcellmil.get.paired_change` compares samples of different classes within each.
     continuous_covariate_keys, categorical_covariate_keys
         Columns with the covariates that the model reads, in its order; those of the model by default.
     n_boot
@@ -101,8 +103,9 @@ def predict(
     -----
     UserWarning
         If patients have names of patients that the model was trained on; if outcomes are known and some metric is not
-        defined, such as the AUROC of patients of one class, which is then NaN; or if numbers or times in a column that
-        was not named cannot be read.
+        defined, such as the AUROC of patients of one class, which is then NaN; if a column of ``obs`` says that samples
+        share patients, and there is no ``group_key``; or if numbers or times in a column that was not named cannot be
+        read.
 
     Examples
     --------
@@ -127,6 +130,7 @@ def predict(
     6
     """
     from tcellmil.data._read import read
+    from tcellmil.data._shared_patients import warn_of_shared_patients
     from tcellmil.model._open import model_of
     from tcellmil.model._state import to_state
 
@@ -143,22 +147,26 @@ def predict(
     cohort = read(adata, schema.fields, new=True, strict=strict)
     schema.check_classes(cohort)
     bags, predicted = fitted.predict_cohort(cohort, strict=strict)
-    bags = with_groups(adata, schema.fields, bags) if bags.n_labelled else bags
+    groups = groups_of(adata, schema.fields, measured=bags.n_labelled > 0)
+    bags = with_groups(bags, groups)
+    if bags.n_labelled:
+        warn_of_shared_patients(adata, schema.fields, cohort, fitted=False)
     metrics, lacking = evaluate_new(bags, predicted.probabilities, n_boot=n_boot, seed=seed)
     if bags.n_labelled and lacking:
         warn(f"of the {bags.n_labelled} new patients with a known outcome, not everything can be measured: {lacking}")
-    parts = of_patients(fitted, bags, predicted) | ({} if metrics is None else {"metrics": metrics})
+    parts = of_patients(fitted, bags, predicted, groups) | ({} if metrics is None else {"metrics": metrics})
     scores = scores_of(adata, schema.fields.use_rep)
     params = {**fitted.params(), "fit": fit, "seed": int(seed), "scores": scores, "not_measured": lacking}
     return Result(parts, _message(bags, metrics, len(fitted.stack)), params, *of_cells(bags, predicted))
 
 
 def _message(bags: Bags, metrics: pd.DataFrame | None, n_replicas: int) -> str:
-    message = f"{bags.n_bags} patients by {n_replicas} replicas"
+    n_patients = bags.n_bags if bags.groups is None else len(np.unique(bags.groups))
+    message = f"{patients_in_words(bags.n_bags, n_patients)} by {n_replicas} replicas"
     if metrics is None:
         return f"{message}; no metrics" + ("" if bags.n_labelled else ", no outcome is known")
     metric, name = bags.outcome.metric_shown(list(metrics["metric"]))
     row = metrics.set_index("metric").loc[metric]
     interval = f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
     interval = "not defined" if np.isnan(row["value"]) else interval
-    return f"{name} {interval}, {int(row['n'])} patients with a known outcome; {message}"
+    return f"{name} {interval}, {counted_in_words(bags, int(row['n']))} with a known outcome; {message}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,84 +10,15 @@ import pandas as pd
 
 from tcellmil import _keys
 from tcellmil._checks import check_obs_column, is_mudata, some
-from tcellmil._log import warn
-from tcellmil._provenance import (
-    FITS,
-    check_current,
-    fits_in,
-    named,
-    other_fits,
-    params_of,
-    verb_of,
-    warn_of_absent,
-)
+from tcellmil._provenance import FITS, check_current, named, other_fits, params_of, verb_of, warn_of_absent
 from tcellmil.outcomes import Outcome, outcome_of
-from tcellmil.outcomes._skill import doubt_of
+
+from ._doubt import DESCRIBES, warn_without_skill
+from ._places import OF_FIT, OF_FIT_ALONE, call_of, call_on, place_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
-
-#: Verb: where it writes.
-OWN = {
-    "fit_mil": _keys.TCELLMIL,
-    "grn": _keys.GRN,
-    "prune": _keys.PRUNE,
-    "regulons": _keys.REGULONS,
-    "batch_effect": _keys.BATCH_EFFECT,
-    "benchmark": _keys.BENCHMARK,
-    "match_bulk": _keys.MATCH_BULK,
-}
-#: The same of verbs of ``pp``.
-OF_PP = {"cell_sentences": _keys.CELL_SENTENCE}
-#: Verb that reads a fit: what it adds to the name of the fit.
-OF_FIT = {
-    "perturb": _keys.PERTURBATION,
-    "shap": _keys.SHAP,
-    "attention_enrichment": _keys.ATTENTION_ENRICHMENT,
-    "attention_correlation": _keys.ATTENTION_CORRELATION,
-    "attention_stability": _keys.ATTENTION_STABILITY,
-    "permutation_test": _keys.PERMUTATION_TEST,
-    "top_cells": _keys.TOP_CELLS,
-}
-#: Of these, verbs that are about the fit itself, and verbs that explain predictions of new patients with their model.
-OF_FIT_ALONE, WITH_MODEL = ("attention_stability", "permutation_test"), ("perturb", "shap")
-#: Verbs that say what a fitted model does, which means little where the model knows nothing.
-DESCRIBES = ("perturb", "shap", "attention_enrichment", "attention_correlation")
-#: Verb: arguments that it cannot do without.
-ARGUMENTS = {name: ["..."] for name in ("fit_mil", "prune", "batch_effect", "benchmark", "match_bulk")}
-ARGUMENTS |= {"attention_enrichment": ["groupby=..."], "predict": ["model"]}
-
-
-def place_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None) -> str:
-    """``uns`` key of the result of a verb."""
-    if result_key is not None:
-        return result_key
-    own = OWN | OF_PP
-    return own[verb] if verb in own else _keys.of_fit(key, OF_FIT[verb])
-
-
-def call_of(verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None, *options: str) -> str:
-    """The call that writes the result."""
-    arguments = ["adata", *ARGUMENTS.get(verb, []), *options]
-    if result_key is not None:
-        arguments.append(f"key_added={result_key!r}")
-    elif key != _keys.TCELLMIL:
-        arguments.append(f"key={key!r}")
-    return f"{named(verb)}({', '.join(arguments)})"
-
-
-def call_on(
-    adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result_key: str | None = None, *options: str
-) -> str:
-    """The same on these data: nothing is to be fitted where there are predictions of new patients."""
-    if verb == "fit_mil":
-        writers = {verb_of(adata.uns[name]) for name in fits_in(adata)}
-        there = verb_of(adata.uns.get(place_of(verb, key, result_key)))
-        verb = "predict" if there == "predict" or writers == {"predict"} else verb
-    elif verb in WITH_MODEL and verb_of(adata.uns.get(key)) == "predict":
-        options = (*options, "model=model")
-    return call_of(verb, key, result_key, *options)
 
 
 def part_of(
@@ -159,23 +90,6 @@ def fit_of(adata: AnnData | MuData, verb: str, key: str = _keys.TCELLMIL, result
     return str(part_of(adata, verb, "params", key, result_key).get("key", key))
 
 
-def doubt_of_fit(adata: AnnData | MuData, key: str) -> str:
-    """Why the model of a fit may know nothing; empty where it is better than that, or was not evaluated."""
-    result = adata.uns.get(key, {})
-    return doubt_of(result["metrics"], outcome_of(result["params"])) if "metrics" in result else ""
-
-
-def warn_without_skill(adata: AnnData | MuData, key: str) -> str:
-    """Warn where the model of a fit may know nothing, and return why."""
-    doubt = doubt_of_fit(adata, key)
-    if doubt:
-        warn(
-            f"the model of {key!r} may know nothing of the outcome: {doubt}. What it responds to and looks at is then "
-            "chance, which p-values over patients do not see; tl.permutation_test says how often chance does as well"
-        )
-    return doubt
-
-
 def fit_part(adata: AnnData | MuData, key: str, part: str, *options: str) -> pd.DataFrame | dict:
     """One part of the fit named ``key`` itself, not a copy."""
     return part_of(adata, "fit_mil", part, _keys.TCELLMIL, None if key == _keys.TCELLMIL else key, *options)
@@ -186,33 +100,6 @@ def fit_table(adata: AnnData | MuData, key: str, part: str, *options: str) -> pd
     table = fit_part(adata, key, part, *options)
     warn_of_absent(adata, key, f"tl.{verb_of(adata.uns[key])}")
     return table
-
-
-def stored_predictions(table: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
-    """Predictions as they are stored: no name of the user's is the name of a column."""
-    return table.rename(columns=outcome.stored_columns())
-
-
-def named_predictions(table: pd.DataFrame, params: Mapping) -> pd.DataFrame:
-    """Inverse of :func:`stored_predictions`, as a copy; ``params`` are those of the result."""
-    stored = outcome_of(params).stored_columns()
-    return table.rename(columns={there: name for name, there in stored.items()})
-
-
-def counted(adata: AnnData | MuData, key: str, samples: Iterable[str] | int) -> str:
-    """How many patients these are, ``"8 patients"``; of a fit with groups, ``"10 samples of 5 patients"``.
-
-    A number is of all samples of the fit, or of some that are not named.
-    """
-    table = adata.uns.get(key, {}).get("predictions", pd.DataFrame())
-    names = list(samples) if not isinstance(samples, int) else table.index if samples == len(table) else None
-    n = samples if isinstance(samples, int) else len(set(names))
-    if "group" in table:
-        n_patients = None if names is None else table["group"].reindex(names).nunique()
-        if n_patients != n:
-            of = "" if n_patients is None else f" of {n_patients} patient{'' if n_patients == 1 else 's'}"
-            return f"{n} sample{'' if n == 1 else 's'}{of}"
-    return f"{n} patient{'' if n == 1 else 's'}"
 
 
 def outcome_of_fit(adata: AnnData | MuData, key: str) -> Outcome:
@@ -264,22 +151,3 @@ def regulon_activity(adata: AnnData | MuData, result_key: str | None = None) -> 
         )
     cells, names = adata.obs_names.rename("cell"), list(adata.uns[place]["names"])
     return pd.DataFrame(np.array(adata.obsm[representation]), index=cells, columns=names)
-
-
-def largest_first(table: pd.DataFrame, size: str) -> pd.DataFrame:
-    """The rows by the absolute value of a column, the largest first; those without one come last."""
-    return table.sort_values(size, key=abs, ascending=False, kind="stable")
-
-
-def rows_of(table: pd.DataFrame, levels: str | Sequence[str], wanted: str | Sequence[str] | None) -> pd.DataFrame:
-    """The rows with one of the ``wanted`` names in a level of the index, or in one of several; all for ``None``."""
-    if wanted is None:
-        return table
-    levels = [levels] if isinstance(levels, str) else list(levels)
-    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
-    members = table.index.to_frame(index=False)[levels]
-    there = list(dict.fromkeys(members.to_numpy().ravel()))
-    unknown = [name for name in wanted if name not in there]
-    if unknown:
-        raise KeyError(f"{levels[0].removesuffix('_1')}s {some(unknown)} are not in the table; there are {some(there)}")
-    return table[members.isin(wanted).any(axis=1).to_numpy()]
