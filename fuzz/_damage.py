@@ -28,7 +28,7 @@ from scipy import sparse
 
 import tcellmil as tm
 from tcellmil.model._checksum import checksum_of
-from tcellmil.model._folder import read_folder
+from tcellmil.model._files._folder import read_folder
 from tcellmil.model._state import from_state
 
 SOURCE = str(Path(tm.__file__).parent)

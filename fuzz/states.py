@@ -23,7 +23,7 @@ import hypothesis
 from _damage import Damaged, Judge, damaged_folders, damaged_states, fits
 from conftest import build_cohort
 
-from tcellmil.model._folder import save_folder
+from tcellmil.model._files._folder import save_folder
 
 KEPT = ROOT / "fuzz" / "states_seeds.txt"
 SETTINGS = hypothesis.settings(

@@ -124,7 +124,7 @@ def test_a_value_changed_by_hand_is_found(fitted, state, signed):
 def test_the_shapes_are_those_of_the_networks(fits):
     """An independent oracle of the table of shapes: the modules themselves."""
     for _, state in fits.values():
-        stack = from_state(state).stack
+        stack = from_state(state).stack.members[0]
         found = {f"encoder.{name}": w.shape for name, w in stack.encoders.network.state_dict().items()}
         found |= {f"classifier.{name}": w.shape for name, w in stack._classifier.state_dict().items()}
         assert {name: tuple(shape) for name, shape in found.items()} == {
@@ -191,7 +191,7 @@ def test_options_given_as_numbers_of_numpy_are_stored(cohort, tmp_path):
 
 def test_a_count_written_as_a_decimal_opens(fitted, state, configure):
     right = tm.get.model(fitted).predict()
-    configure(state, "network", "n_attention", to=4.0)
+    configure(state, "networks", 0, "n_attention", to=4.0)
     pd.testing.assert_frame_equal(tm.get.model(fitted).predict(), right, check_exact=True)
 
 
@@ -199,6 +199,6 @@ def test_opening_takes_no_memory_of_a_size_that_a_file_names(fitted, state, dama
     """The script of the fault: a width of 2e7 took 1.9 GB."""
     judge = damage.Judge(fitted, state)
     for name in ("n_attention", "n_latent", "n_hidden"):
-        other = configure(dict(state), "network", name, to=2 * 10**7)
+        other = configure(dict(state), "networks", 0, name, to=2 * 10**7)
         judge.state(damage.Damaged(other, name))
     assert judge.outcomes["refused"] >= 1

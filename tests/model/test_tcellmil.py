@@ -162,11 +162,11 @@ def test_a_small_cohort_is_not_given_an_autoencoder_and_the_file_says_so(cohort,
     model = tm.model.TcellMIL(cohort, n_latent=4)
     assert model.network.compression == "auto"
     model.train(max_epochs=2, progress=False, accelerator="cpu")
-    assert model.network.compression == "auto" and model.module.config.compression == "pca"
+    assert model.network.compression == "auto" and model.module.networks[0].compression == "pca"
     print(model)
     assert "compression='pca'" in capsys.readouterr().out.replace("\n", "")
     assert model.get_latent_representation().shape[1] == 4
-    assert json.loads(model.to_state()["config"])["network"]["compression"] == "pca"
+    assert json.loads(model.to_state()["config"])["networks"][0]["compression"] == "pca"
     again = tm.model.TcellMIL.from_state(model.to_state(), cohort)
     pd.testing.assert_frame_equal(again.predict(), model.predict())
     with warnings.catch_warnings():

@@ -30,14 +30,14 @@ def each_replica(adata, patient):
     model = tm.get.model(adata)
     bags, replicas = model.bags(), model.module.replicas
     i = list(bags.names).index(patient)
-    attention = [model.module.select(np.array([k])).predict_bag(bags, i)[1][0] for k in range(len(replicas))]
+    attention = [model.module.members[0].select(np.array([k])).predict_bag(bags, i)[1][0] for k in range(len(replicas))]
     return replicas.seed, replicas.train[:, i], replicas.test[:, i], np.array(attention)
 
 
 def importance_by_hand(adata, k, patient, regulon, n_mad=3):
     """Half the difference of the probability of R between up and down, of one replica."""
     model = tm.get.model(adata)
-    bags, alone = model.bags(), model.module.select(np.array([k]))
+    bags, alone = model.bags(), model.module.members[0].select(np.array([k]))
     i, j = list(bags.names).index(patient), model.schema.features.index(regulon)
     shift = n_mad * median_abs_deviation(adata.obsm["X_regulons"][:, j])
     sides = []

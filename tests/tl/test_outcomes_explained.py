@@ -73,7 +73,7 @@ def value_by_hand(adata, patient, shift=0.0, regulon=0):
     x[:, regulon] = (np.clip(2 * x[:, regulon] - 1 + shift, -1, 1) + 1) / 2
     values = []
     for k in np.flatnonzero(model.module.replicas.test[:, i]):
-        alone = model.module.select(np.array([k]))
+        alone = model.module.members[0].select(np.array([k]))
         values.append(alone.classify(alone.encode(alone.scale(x))[:, None], bags.bag_covariates[i])[0][0, 0, 0])
     return np.mean(values)
 
@@ -145,7 +145,7 @@ def test_shap_values_of_a_cell_are_parts_of_the_value_of_a_bag_of_one(fitted, ou
     assert params["output"] == "value" and params["additivity_error"] < 0.1
     model, bags = tm.get.model(fitted), tm.get.model(fitted).bags()
     i = list(bags.names).index("P4")
-    own = model.module.select(np.flatnonzero(model.module.replicas.test[:, i]))
+    own = model.module.members[0].select(np.flatnonzero(model.module.replicas.test[:, i]))
     alone = own.classify(own.encode(own.scale(bags.x[bags.bag(i)]))[:, :, None], bags.bag_covariates[i])[0]
     assert additivity.loc["P4", "output"] == pytest.approx(alone.mean(), rel=1e-4)
 

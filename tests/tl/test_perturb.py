@@ -17,7 +17,7 @@ def probability_by_hand(adata, scores, patient):
     rows = bags.order[bags.bag(i)]
     values = []
     for k in np.flatnonzero(model.module.replicas.test[:, i]):
-        alone = model.module.select(np.array([k]))
+        alone = model.module.members[0].select(np.array([k]))
         z = alone.encode(alone.scale(scores[rows]))
         values.append(alone.classify(z[:, None], bags.cohort_onehot[i])[0][0, 0, 1])
     return np.mean(values)
@@ -91,7 +91,7 @@ def test_a_standard_scaled_representation_is_shifted_on_its_own_scale(make_cohor
     model = tm.get.model(adata)
     bags = model.bags()
     for k, patient in enumerate(bags.names):
-        alone, rows = model.module.select(np.array([k])), bags.bag(k)
+        alone, rows = model.module.members[0].select(np.array([k])), bags.bag(k)
         loc, scale = (getattr(alone.encoders.scaling, name)[0] for name in ("loc", "scale"))
         z = np.clip((bags.x[rows] - loc) / scale, -1, 1)
         z[:, 1] = np.clip(z[:, 1] + 2 * median_abs_deviation(bags.x[:, 1]) / scale[1], -1, 1)

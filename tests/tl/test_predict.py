@@ -21,7 +21,7 @@ def test_new_patients_get_the_mean_over_all_replicas_and_its_spread(new, fitted)
     tm.tl.predict(new, fitted)
     model = tm.get.model(fitted)
     bags = model.schema.encode(read(new, model.schema.fields, new=True), new=True)
-    single = [predict_bags(model.module.select(np.array([k])), bags) for k in range(len(model.module))]
+    single = [predict_bags(model.module.members[0].select(np.array([k])), bags) for k in range(len(model.module))]
     probability = np.stack([s.probabilities[:, 1] for s in single])
     table = tm.get.predictions(new)
     np.testing.assert_allclose(table["prob_R"], probability.mean(axis=0), atol=1e-6)

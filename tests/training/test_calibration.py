@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 
 from tcellmil.nn import NetworkConfig
 from tcellmil.training import TrainingConfig, fit_temperatures
-from tcellmil.training._calibration import best_temperature, inner_replicas
+from tcellmil.training._selection._calibration import best_temperature, inner_replicas
 
 NETWORK = NetworkConfig(compression="autoencoder", n_hidden=8, n_latent=4, n_attention=4, dropout=0.0)
 TRAINING = TrainingConfig(max_epochs=10, max_epochs_ae=2, lr=1e-2, eps=1e-8, accelerator="cpu")

@@ -10,7 +10,7 @@ from tcellmil.fitted import replica_probabilities
 from tcellmil.nn import NetworkConfig
 from tcellmil.stats._model_choice import not_worse
 from tcellmil.training import TrainingConfig, configurations, fit_ensemble
-from tcellmil.training._choice import MIN_SPREAD, first_with_same_test, weigh
+from tcellmil.training._selection._choice import MIN_SPREAD, first_with_same_test, weigh
 
 TRAINING = TrainingConfig(max_epochs=4, lr=3e-2, eps=1e-8, accelerator="cpu")
 

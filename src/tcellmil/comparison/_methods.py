@@ -19,10 +19,10 @@ from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.fitted._predict import replica_probabilities
 from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
-from tcellmil.training._architecture import configurations, resolve
-from tcellmil.training._choice import fit_ensemble
 from tcellmil.training._config import TrainingConfig, options_without_effect
 from tcellmil.training._fit import fit_stack
+from tcellmil.training._selection._architecture import configurations, resolve
+from tcellmil.training._selection._choice import fit_ensemble
 
 from ._baselines import BASELINES, Classifiers, boosting_library, fit_classifiers
 
@@ -131,7 +131,7 @@ class StackMethod(Method):
             "network": {**self.network, "compression": config.compression},
             "training": {**self.training, "max_epochs": plan.max_epochs},
         }
-        return FittedNetworks(FittedEnsemble.of(stack), bags, record, owner)
+        return FittedNetworks(stack, bags, record, owner)
 
     def missing(self, problem: Problem) -> str:
         """As :meth:`Method.missing`."""
@@ -162,7 +162,7 @@ class ChosenMethod(StackMethod):
 class FittedNetworks(Fitted):
     """Fitted stacks on their bags."""
 
-    stack: FittedEnsemble
+    stack: FittedStack | FittedEnsemble
     bags: Bags
     record: dict
     encoders: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,8 +146,6 @@ class FittedEnsemble:
         return logits, sum(weight.to(attention.dtype) * attention for (_, attention), weight in parts)
 
 
-def check_mixture(mixture: np.ndarray, members: Sequence[FittedStack]) -> None:
-    """Raise a ValueError unless these are weights of the members in each of their replicas."""
-    expected = (len(members), len(members[0]))
-    if mixture.shape != expected or (mixture < 0).any() or not np.allclose(mixture.sum(axis=0), 1):
-        raise ValueError(f"mixture must be {expected} weights of at least 0 that add up to 1 in each replica")
+def ensemble_of(fitted: FittedStack | FittedEnsemble) -> FittedEnsemble:
+    """What may be one stack, as an ensemble."""
+    return FittedEnsemble.of(fitted) if isinstance(fitted, FittedStack) else fitted

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from tcellmil.data._bags import Bags
 
-from ._ensemble import FittedEnsemble
+from ._ensemble import FittedEnsemble, ensemble_of
+from ._stack import FittedStack
 
 OUTPUTS = ("probability", "logit", "value")
 
@@ -67,7 +68,7 @@ class Explanation:
 
 
 def explain_cells(
-    stack: FittedEnsemble,
+    stack: FittedStack | FittedEnsemble,
     bags: Bags,
     i: int,
     *,
@@ -101,7 +102,7 @@ def explain_cells(
 
     training = bags if training is None else training
 
-    rng = np.random.default_rng([seed, 3, i])
+    stack, rng = ensemble_of(stack), np.random.default_rng([seed, 3, i])
     network = _CellNetwork(stack, bags.bag_covariates[i], output)
     reference = stack.scale(training.x[background_cells(training, stack.replicas.train[0], background, rng)])[0]
     cells = stack.scale(bags.x[bags.bag(i)])[0]
@@ -114,7 +115,7 @@ def explain_cells(
 
 
 def explain_bag(
-    stack: FittedEnsemble,
+    stack: FittedStack | FittedEnsemble,
     bags: Bags,
     i: int,
     *,
@@ -144,7 +145,7 @@ def explain_bag(
         As in :func:`explain_cells`.
     """
     training = bags if training is None else training
-    rng = np.random.default_rng([seed, 4, i])
+    stack, rng = ensemble_of(stack), np.random.default_rng([seed, 4, i])
     cohort = bags.bag_covariates[i]
     cells = stack.scale(bags.x[bags.bag(i)])[0]
     picked = background_bags(training, stack.replicas.train[0], len(cells), background, rng)

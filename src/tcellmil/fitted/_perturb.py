@@ -14,7 +14,8 @@ import torch
 
 from tcellmil.data._bags import Bags
 
-from ._ensemble import FittedEnsemble
+from ._ensemble import FittedEnsemble, ensemble_of
+from ._stack import FittedStack
 
 #: Perturbed copies of a bag are run together up to about this many values; more would not stay in the cache.
 _CHUNK_VALUES = 1e6
@@ -24,7 +25,7 @@ _DELAY = 3
 
 
 def perturb_bags(
-    stack: FittedEnsemble,
+    stack: FittedStack | FittedEnsemble,
     bags: Bags,
     features: np.ndarray,
     amounts: np.ndarray,
@@ -67,7 +68,7 @@ def perturb_bags(
     """
     from tqdm.auto import tqdm
 
-    features, amounts = np.asarray(features), np.asarray(amounts)
+    stack, features, amounts = ensemble_of(stack), np.asarray(features), np.asarray(amounts)
     _check_experiments(features, amounts, bags.n_bags)
     base = np.full((bags.n_bags, bags.n_outputs), np.nan)
     perturbed = np.full((len(features), bags.n_bags, bags.n_outputs), np.nan)
@@ -121,6 +122,6 @@ def _shifted(scaled: torch.Tensor, columns: torch.Tensor, step: torch.Tensor) ->
     return copies
 
 
-def _probabilities(stack: FittedEnsemble, bags: torch.Tensor, cohort: np.ndarray) -> np.ndarray:
+def _probabilities(stack: FittedStack | FittedEnsemble, bags: torch.Tensor, cohort: np.ndarray) -> np.ndarray:
     """Mean over replicas of the class probabilities of bags ``(encoder or 1, bag, cell, feature)``."""
     return stack.classify(bags, cohort)[0].mean(axis=0)

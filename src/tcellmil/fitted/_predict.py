@@ -9,7 +9,8 @@ import numpy as np
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
 
-from ._ensemble import FittedEnsemble
+from ._ensemble import FittedEnsemble, ensemble_of
+from ._stack import FittedStack
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class BagPredictions:
     latent: np.ndarray
 
 
-def predict_bags(stack: FittedEnsemble, bags: Bags, shown_to: np.ndarray | None = None) -> BagPredictions:
+def predict_bags(stack: FittedStack | FittedEnsemble, bags: Bags, shown_to: np.ndarray | None = None) -> BagPredictions:
     """Run bags through replicas.
 
     Parameters
@@ -52,6 +53,7 @@ def predict_bags(stack: FittedEnsemble, bags: Bags, shown_to: np.ndarray | None 
         ``(n_replicas, n_bags)`` bool: which replicas see which bag; all of them by default. For out-of-fold predictions
         pass ``stack.replicas.test``.
     """
+    stack = ensemble_of(stack)
     if shown_to is None:
         shown_to = np.ones((len(stack), bags.n_bags), dtype=bool)
     probabilities = np.full((bags.n_bags, bags.n_outputs), np.nan)
@@ -86,13 +88,14 @@ def pooled_features(bags: Bags, attention: np.ndarray) -> np.ndarray:
     return np.array(pooled, dtype=np.float32)
 
 
-def replica_probabilities(stack: FittedEnsemble, bags: Bags) -> np.ndarray:
+def replica_probabilities(stack: FittedStack | FittedEnsemble, bags: Bags) -> np.ndarray:
     """Class probabilities by each replica by itself.
 
     Returns
     -------
     ``(n_replicas, n_bags, n_classes)``, NaN for bags that a replica does not hold out.
     """
+    stack = ensemble_of(stack)
     found = np.full((len(stack), bags.n_bags, bags.n_outputs), np.nan)
     for i in range(bags.n_bags):
         index = np.flatnonzero(stack.replicas.test[:, i])

@@ -92,6 +92,34 @@ class FittedStack:
         """As :meth:`Encoders.encode`."""
         return self.encoders.encode(scaled)
 
+    @torch.inference_mode()
+    def classify(self, z: Tensor, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Prediction and attention of bags of equal size by their latents.
+
+        Parameters
+        ----------
+        z
+            Latent, ``(n_encoders, bag, cell, n_latent)``.
+        side
+            As in :meth:`scores`.
+
+        Returns
+        -------
+        Probabilities or number ``(replica, bag, output)``, and attention ``(replica, bag, cell)``.
+        """
+        logits, attention = self._of_latents(z, side)
+        return self.outcome.predict(logits.double()).numpy(), attention.numpy()
+
+    def logits(self, scaled: Tensor, side: np.ndarray) -> Tensor:
+        """The scores of :meth:`scores` alone."""
+        return self.scores(scaled, side)[0]
+
+    def predict_bag(self, bags: Bags, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """All replicas on all cells of one bag: prediction ``(replica, output)`` and attention ``(replica, cell)``."""
+        z = self.encode(self.scale(bags.x[bags.bag(i)]))
+        predicted, attention = self.classify(z[:, None], bags.bag_covariates[i])
+        return predicted[:, 0], attention[:, 0]
+
     def scores(self, scaled: Tensor, side: np.ndarray) -> tuple[Tensor, Tensor]:
         """Scores and attention of bags of equal size; gradients pass through to the cells.
 
@@ -106,10 +134,12 @@ class FittedStack:
         -------
         ``(replica, bag, output)``, divided by the temperature, and ``(replica, bag, cell)``.
         """
-        n_bags, n_cells = scaled.shape[1:3]
-        z = self.encoders.network.encode(scaled.flatten(1, 2)).unflatten(1, (n_bags, n_cells))
-        present = torch.ones((1, n_bags, n_cells), dtype=torch.bool)
-        side = torch.from_numpy(side).expand(1, n_bags, -1)
+        z = self.encoders.network.encode(scaled.flatten(1, 2)).unflatten(1, scaled.shape[1:3])
+        return self._of_latents(z, side)
+
+    def _of_latents(self, z: Tensor, side: np.ndarray) -> tuple[Tensor, Tensor]:
+        present = torch.ones((1, *z.shape[1:3]), dtype=torch.bool)
+        side = torch.from_numpy(side).expand(1, z.shape[1], -1)
         logits, attention = self._classifier(self._of_replicas(z), present, side)
         return self._scale_by_temperature(logits), attention
 

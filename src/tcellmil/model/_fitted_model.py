@@ -17,12 +17,12 @@ from tcellmil.data._bags import Bags
 from tcellmil.data._read import Cohort, read
 from tcellmil.data._representations import numbered
 from tcellmil.data._schema import Schema
-from tcellmil.fitted._predict import BagPredictions, predict_bags
 from tcellmil.fitted._ensemble import FittedEnsemble
-from tcellmil.training._architecture import configurations, resolve
-from tcellmil.training._calibration import fit_temperatures
-from tcellmil.training._choice import fit_ensemble
+from tcellmil.fitted._predict import BagPredictions, predict_bags
 from tcellmil.training._config import TrainingConfig, options_without_effect
+from tcellmil.training._selection._architecture import configurations, resolve
+from tcellmil.training._selection._calibration import fit_temperatures
+from tcellmil.training._selection._choice import fit_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -93,9 +93,7 @@ def from_state(state: dict) -> FittedModel:
         )
         members.append(stack)
     mixture = weights.get("mixture", np.ones((1, len(replicas))))
-    return FittedModel(
-        FittedEnsemble(tuple(members), mixture), schema, splits["patients"], configuration.training
-    )
+    return FittedModel(FittedEnsemble(tuple(members), mixture), schema, splits["patients"], configuration.training)
 
 
 def _with_prefix(weights: dict, prefix: str) -> dict[str, np.ndarray]:

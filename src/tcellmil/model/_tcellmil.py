@@ -18,13 +18,13 @@ from tcellmil.data._fields import Fields, takes_fields
 from tcellmil.data._read import read, read_patients
 from tcellmil.data._registry import quiet_scvi, registry_fields, registry_without_data
 from tcellmil.data._schema import Schema
-from tcellmil.fitted._predict import BagPredictions
 from tcellmil.fitted._ensemble import FittedEnsemble
+from tcellmil.fitted._predict import BagPredictions
 from tcellmil.nn._network import NetworkConfig
 
-from ._data_file import read_data, write_data
+from ._files._data_file import read_data, write_data
+from ._files._folder import check_target, read_folder, save_folder
 from ._fitted_model import FittedModel, fit_model
-from ._folder import check_target, read_folder, save_folder
 from ._state import from_state, to_state
 from ._tables import predictions_table, wide_history, with_named_stages
 

@@ -182,9 +182,7 @@ class StackedBagClassifier(nn.Module):
         self.embedding = None if config.n_embed is None else _embedding(generators, config.n_latent, n_cell)
         self.attention = None
         if config.pooling == "attention":
-            self.attention = StackedAttention(
-                generators, n_cell, config.n_attention, config.attention, config.strength
-            )
+            self.attention = StackedAttention(generators, n_cell, config.n_attention, config.attention, config.strength)
         n_bag = 2 * n_cell if config.moments == "mean_sd" else n_cell
         self.classifier = StackedClassifier(
             generators,

@@ -5,9 +5,9 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_architecture": ["configurations", "resolve"],
-        "_choice": ["fit_ensemble"],
-        "_calibration": ["fit_temperatures"],
+        "_selection._architecture": ["configurations", "resolve"],
+        "_selection._choice": ["fit_ensemble"],
+        "_selection._calibration": ["fit_temperatures"],
         "_config": ["TrainingConfig"],
         "_fit": ["fit_stack"],
         "_optim": ["StackedAdamW"],

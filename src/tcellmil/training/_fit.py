@@ -17,10 +17,10 @@ from tcellmil.fitted._encoders import Encoders
 from tcellmil.fitted._stack import FittedStack
 from tcellmil.nn._network import NetworkConfig
 
-from ._architecture import resolve
 from ._classifier import bag_outputs, train_classifier
 from ._config import TrainingConfig
 from ._encoders import Encoded, check_same_encoders, encode_again, fit_encoders, history_of, weights_of
+from ._selection._architecture import resolve
 
 #: Replicas are trained together up to about this many bytes of latents and activations; the result does not depend on
 #: it.
@@ -221,7 +221,11 @@ class _Group:
             )
             for network, parts in zip(self.networks, weights, strict=True)
         ]
-        return stacks, [_concatenated(parts) for parts in histories], [_in_order(parts, self.inner) for parts in outputs]
+        return (
+            stacks,
+            [_concatenated(parts) for parts in histories],
+            [_in_order(parts, self.inner) for parts in outputs],
+        )
 
 
 def _inner_outputs(

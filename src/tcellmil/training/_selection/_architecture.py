@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from tcellmil.data._bags import Bags
 from tcellmil.nn._network import NetworkConfig
-
-from ._config import TrainingConfig
+from tcellmil.training._config import TrainingConfig
 
 #: The configurations of an ensemble: attention on principal components, and the mean and
 #: standard deviation over all cells of each feature, in units of the differences between patients. They err on different

@@ -14,10 +14,9 @@ import numpy as np
 
 from tcellmil import _folders
 from tcellmil._folders import is_no_file, put_in_place
-
-from ._check_state import STATE, check_state, sizes
-from ._config import parse, read_config, refuse, text_limit
-from ._layout import Array, check_layout
+from tcellmil.model._check_state import STATE, check_state, sizes
+from tcellmil.model._config import parse, read_config, refuse, text_limit
+from tcellmil.model._layout import Array, check_layout
 
 #: What a folder may hold: the model, and the data that it was fitted on.
 CONFIG, ARRAYS, ANNDATA, MUDATA = "model.json", "arrays.npz", "adata.h5ad", "mdata.h5mu"

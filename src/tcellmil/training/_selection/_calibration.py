@@ -6,13 +6,11 @@ import numpy as np
 
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
-from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.fitted._predict import replica_probabilities
 from tcellmil.nn._network import NetworkConfig
 from tcellmil.stats._temperature import best_temperature
-
-from ._config import TrainingConfig
-from ._fit import fit_stack
+from tcellmil.training._config import TrainingConfig
+from tcellmil.training._fit import fit_stack
 
 
 def fit_temperatures(
@@ -55,7 +53,7 @@ def fit_temperatures(
     labels = np.broadcast_to(bags.labels, replicas.train.shape) if labels is None else labels
     inner, owner = inner_replicas(replicas, labels, n_folds, bags.groups)
     stack, _ = fit_stack(bags, inner, network, training, labels=labels[owner], progress=progress)
-    probabilities = replica_probabilities(FittedEnsemble.of(stack), bags)
+    probabilities = replica_probabilities(stack, bags)
     temperatures = np.ones(len(replicas))
     for k in range(len(replicas)):
         own = np.flatnonzero(owner == k)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcellmil._checks import is_mudata
+from tcellmil.model._config import refuse
 
-from ._config import refuse
 from ._folder import ANNDATA, MAX_BYTES, MAX_EXPANSION, MUDATA, member_of
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.nn._network import NetworkConfig
 from tcellmil.stats._model_choice import not_worse
 from tcellmil.stats._temperature import best_temperature
+from tcellmil.training._config import TrainingConfig
+from tcellmil.training._fit import Inner, fit_stacks
 
 from ._calibration import inner_replicas
-from ._config import TrainingConfig
-from ._fit import Inner, fit_stacks
 
 #: Folds within the training patients, fewer where a class has fewer of them.
 N_INNER = 3

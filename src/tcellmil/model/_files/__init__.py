@@ -1,0 +1,1 @@
+"""Where fitted models are saved, and the data beside them."""
