@@ -503,6 +503,20 @@ def test_numbers_are_measured_in_a_column_of_another_name(outcome_pair):
     plt.close("all")
 
 
+@pytest.mark.parametrize("outcome_pair", ["continuous"], indirect=True)
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_numbers_that_are_all_observed_alike_judge_no_model(outcome_pair):
+    adata, new = outcome_pair
+    new.obs["years"] = 50.0
+    tm.tl.predict(new, adata, label_key="years", n_boot=20)
+    assert np.isnan(tm.get.metrics(new).loc["pearson", "value"])
+    tm.tl.perturb(new, model=adata)
+    assert tm.get.perturb(new).attrs == {"no_skill": ""}
+    new.uns["tcellmil"]["predictions"]["predicted"] = 50.0
+    with pytest.warns(UserWarning, match="not defined, because all predictions are the same in new patients"):
+        tm.tl.perturb(new, model=adata)
+
+
 @pytest.mark.parametrize("outcome_pair", ["ordinal"], indirect=True)
 def test_grades_are_measured_in_a_column_of_another_name(outcome_pair):
     adata, new = outcome_pair

@@ -26,8 +26,11 @@ def doubt_of_fit(adata: AnnData | MuData, key: str) -> str:
     if "metrics" not in result:
         return ""
     params, is_new = params_of(result), verb_of(result) == "predict"
-    lacking = is_new and params.get("not_measured", "") != ""
-    doubt = doubt_of(result["metrics"], outcome_of(params), undefined=not lacking)
+    outcome = outcome_of(params)
+    # Of a fit, the main metric lacks nothing but predictions that differ; of new patients, it may be outcomes.
+    same = not is_new or result["predictions"][outcome.predicted_column].nunique() == 1
+    undefined = same and not params.get("not_measured", "")
+    doubt = doubt_of(result["metrics"], outcome, undefined=undefined)
     return f"{doubt} in new patients" if doubt and is_new else doubt
 
 
