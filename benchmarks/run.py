@@ -17,6 +17,7 @@ SCRIPTS = (
     "paper_shape",
     "accuracy",
     "small_cohorts",
+    "real_cohorts",
     "unchanged",
     "fit_ratio",
     "c2s_generation",

@@ -15,7 +15,7 @@ import pytest
 
 import tcellmil as tm
 from tcellmil import _folders
-from tcellmil.model import _folder
+from tcellmil.model._files import _folder
 
 DAMAGED = "^the fitted model is damaged or was changed by hand: .*"
 

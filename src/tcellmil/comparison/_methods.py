@@ -300,7 +300,7 @@ GROUPS = {
     "all": [m.name for m in (*_MIL, *_SIMPLE, *_OF_TABLES)],
     "mil": [m.name for m in _MIL],
     "baselines": [m.name for m in (*_SIMPLE, *_OF_TABLES)],
-    "ablations": ["tcellmil", *(m.name for m in _ABLATIONS)],
+    "ablations": ["tcellmil", _ENSEMBLE.name, *(m.name for m in _ABLATIONS)],
 }
 
 

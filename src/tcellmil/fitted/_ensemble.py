@@ -32,6 +32,17 @@ class FittedEnsemble:
         Fitted on the same replicas of the same bags; at least one.
     mixture
         ``(n_members, n_replicas)``: weight of each member in each replica, at least 0; a column adds up to 1.
+
+    Examples
+    --------
+    >>> import tcellmil as tm
+    >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
+    >>> tm.tl.regulons(adata)
+    >>> fit = {"cv": 2, "ensemble": True, "training": {"max_epochs": 2}, "progress": False}
+    >>> tm.tl.fit_mil(adata, "patient", "response", **fit)
+    >>> ensemble = tm.get.model(adata).module
+    >>> len(ensemble.members), ensemble.mixture.sum(axis=0).tolist()
+    (2, [1.0, 1.0])
     """
 
     members: tuple[FittedStack, ...]

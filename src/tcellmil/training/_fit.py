@@ -214,7 +214,7 @@ class _Group:
                 outcome=bags.outcome,
                 n_cohorts=bags.n_cohorts,
                 n_covariates=bags.n_covariates,
-                encoders=replace(encoders, config=network),
+                encoders=encoders,
                 encoder_of_replica=encoder_of_replica,
                 classifier=_join(parts),
                 replicas=replicas,

@@ -63,6 +63,14 @@ def fit_mil(
         its ranges; of times to event nothing is rebalanced, and folds are stratified by events.
     n_seeds, seed
         Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
+    ensemble
+        ``True``: two configurations are trained, attention on principal components, and the mean and standard
+        deviation over all cells of each feature, standardised over patients; within the training patients of each fold,
+        three more folds decide. Where these cannot tell one from the better (by 1.645 standard errors), their scores,
+        brought to the same spread, are averaged; else the better counts alone. ``"best"``: always the better alone.
+        ``False``: the one that ``network`` says. Needs classes, and two training patients of each; about four times the
+        cost. On four real cohorts an ensemble was better than one network, on simulated ones in which only attention
+        finds the signal it was worse: :doc:`/real_cohorts`. Options in ``network`` hold in both configurations.
     calibration
         ``"temperature"``: probabilities are softened or sharpened by a temperature that is fitted by cross-validation
         within each replica's training patients, at about three times the cost. The order of patients predicted by one
@@ -92,8 +100,9 @@ def fit_mil(
     - ``uns["tcellmil"]``: ``predictions`` (one row per patient; :func:`tcellmil.get.predictions` names the classes),
       ``embedding`` (mean features of each patient's cells by attention, :func:`tcellmil.get.patients`), ``metrics``
       (with 95% bootstrap intervals over patients), ``history``, ``weights`` and ``config`` (the fitted networks),
-      ``splits``, ``checksum``, ``params``; of classes with a cohort or covariates, ``metrics_alone``: what a logistic
-      regression on these alone, without any cell, predicts on the same splits.
+      ``configurations`` (one row per replica and configuration: ``weight``, and ``loss`` on held-out training
+      patients), ``splits``, ``checksum``, ``params``; of classes with a cohort or covariates, ``metrics_alone``: what a
+      logistic regression on these alone, without any cell, predicts on the same splits.
 
     Metrics are those of :func:`tcellmil.stats.classification_metrics`, :func:`tcellmil.stats.ordinal_metrics`,
     :func:`tcellmil.stats.regression_metrics` or :func:`tcellmil.stats.survival_metrics`. A predicted number is in its

@@ -72,6 +72,20 @@ def fit_ensemble(
     ------
     ValueError
         If a replica has a class with fewer than two training patients.
+
+    Examples
+    --------
+    >>> from tcellmil.data import Bags
+    >>> from tcellmil.outcomes import Classes
+    >>> from tcellmil.training import configurations
+    >>> rng, patients = np.random.default_rng(0), [f"P{i}" for i in range(8)]
+    >>> labels, outcome = {name: i % 2 for i, name in enumerate(patients)}, Classes("response", ("NR", "R"))
+    >>> x, cells = rng.random((80, 5)), np.arange(80).astype(str)
+    >>> bags = Bags.from_cells(x, np.repeat(patients, 10), cells, labels=labels, outcome=outcome)
+    >>> networks, training = configurations(bags, NetworkConfig()), TrainingConfig(max_epochs=2)
+    >>> found, _, loss = fit_ensemble(bags, bags.replicas("loo"), networks, training, progress=False)
+    >>> found.mixture.shape, loss.shape
+    ((2, 8), (2, 8))
     """
     options = {"labels": labels, "targets": targets, "progress": progress}
     if len(networks) == 1:
