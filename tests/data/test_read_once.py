@@ -112,7 +112,7 @@ def test_what_auto_means_is_resolved_once(cohort, monkeypatch):
     monkeypatch.setattr(_fitted_model, "resolve", lambda *args: calls.append(args) or resolve(*args))
     tm.tl.fit_mil(cohort, "patient", "response", use_rep="X_a", **QUICK)
     assert len(calls) == 1
-    config = tm.get.model(cohort).module.config
+    config = tm.get.model(cohort).module.networks[0]
     assert (config.compression, config.n_latent) == ("pca", 3)
 
 

@@ -93,7 +93,8 @@ def test_what_cannot_be_saved_is_known_before_anything_is_deleted(model, cohort,
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
     with pytest.raises(ValueError, match="not trained yet"):
         tm.model.TcellMIL(cohort).save(saved, overwrite=True)
-    without_data.module.classifier["attention.w.weight"] = without_data.module.classifier["attention.w.weight"] * np.nan
+    weights = without_data.module.members[0].classifier
+    weights["attention.w.weight"] = weights["attention.w.weight"] * np.nan
     with pytest.raises(ValueError, match="attention.w.weight holds .* NaN"):
         without_data.save(saved, overwrite=True)
     assert content(saved) == before and [path.name for path in saved.parent.iterdir()] == ["model"]

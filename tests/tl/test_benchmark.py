@@ -52,7 +52,7 @@ def test_every_method_runs_on_every_representation(compared):
     with_rep = table[table["rep"] != ""]
     assert set(table.loc[table["rep"] == "", "method"]) == {"composition", "majority"}
     assert set(with_rep.groupby("method")["rep"].nunique()) == {2}
-    assert len(table) == 2 + 2 * 21
+    assert len(table) == 2 + 2 * 22
     assert (table["seconds"] > 0).all()
 
 

@@ -23,7 +23,7 @@ def both(both_once):
 
 
 def test_logits_are_divided_by_each_replicas_temperature(both):
-    temperature = tm.get.model(both, key="cooled").module.temperature
+    temperature = tm.get.model(both, key="cooled").module.members[0].temperature
     plain, cooled = (tm.get.predictions(both, key=key) for key in ("tcellmil", "cooled"))
     assert len(temperature) == 12 and not np.allclose(temperature, 1)
     np.testing.assert_allclose(logit(cooled["prob_R"]) * temperature, logit(plain["prob_R"]), rtol=1e-3, atol=1e-4)

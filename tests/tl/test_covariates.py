@@ -41,7 +41,7 @@ def test_a_covariate_that_tells_the_label_is_learned_from(make_cohort, fit_quick
 
 def test_numbers_are_in_units_of_each_replicas_training_patients(adata, fit_quickly):
     fit_quickly(adata, "cohort", **KEYS)
-    module = tm.get.model(adata).module
+    module = tm.get.model(adata).module.members[0]
     age = adata.obs.groupby("patient", observed=True)["age"].first().to_numpy()
     for k in range(len(module)):
         own = age[module.replicas.train[k]]
@@ -56,7 +56,7 @@ def test_a_held_out_patients_covariates_reach_no_weight_of_its_replica(make_coho
         adata = with_covariates(make_cohort(n_patients=8))
         adata.obs.loc[adata.obs["patient"] == "P3", "age"] = age
         fit_quickly(adata, cv="loo", **KEYS)
-        weights.append(tm.get.model(adata).module)
+        weights.append(tm.get.model(adata).module.members[0])
     before, after = (stack.classifier for stack in weights)
     assert all(np.array_equal(before[name][3], after[name][3]) for name in before)
     assert not all(np.array_equal(before[name][2], after[name][2]) for name in before)

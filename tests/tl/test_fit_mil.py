@@ -17,7 +17,16 @@ from tcellmil.nn import NetworkConfig
 from tcellmil.training import TrainingConfig
 
 STATE = {"config", "weights", "splits", "checksum"}
-WRITTEN = STATE | {"params", "predictions", "embedding", "features", "metrics", "history", "metrics_alone"}
+WRITTEN = STATE | {
+    "params",
+    "predictions",
+    "embedding",
+    "features",
+    "metrics",
+    "history",
+    "metrics_alone",
+    "configurations",
+}
 
 
 def metric(adata, key="tcellmil"):
@@ -258,7 +267,19 @@ def test_a_closing_line_gives_auroc_and_its_interval(make_cohort, fit_quickly, c
 
 # arguments ----------------------------------------------------------------------------------------------------------
 
-OWN = ["cv", "n_seeds", "seed", "calibration", "network", "training", "n_boot", "progress", "key_added", "copy"]
+OWN = [
+    "cv",
+    "n_seeds",
+    "seed",
+    "ensemble",
+    "calibration",
+    "network",
+    "training",
+    "n_boot",
+    "progress",
+    "key_added",
+    "copy",
+]
 
 
 ONLY_FOR_TYPES = {"AnnData": ad.AnnData, "MuData": mudata.MuData, "Scheme": Scheme, "Splitter": tm.cv.Splitter}
@@ -293,8 +314,18 @@ def test_arguments_are_the_fields_the_splits_and_two_dicts_of_options():
 
 def test_every_choice_is_a_literal():
     assert {name for _, name in CHOICES} == {
-        *("outcome", "unlabelled", "scaling", "cv", "calibration"),
-        *("compression", "pooling", "attention", "batch_encoding", "early_stopping", "encoder", "accelerator"),
+        *("outcome", "unlabelled", "scaling", "cv", "ensemble", "calibration"),
+        *(
+            "compression",
+            "pooling",
+            "moments",
+            "units",
+            "attention",
+            "batch_encoding",
+            "early_stopping",
+            "encoder",
+            "accelerator",
+        ),
     }
 
 

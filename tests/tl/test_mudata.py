@@ -525,7 +525,10 @@ def test_each_representation_has_an_encoder_and_a_scaling(make_cohort, fit_quick
     adata = make_cohort()
     fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2)
     model = tm.get.model(adata)
-    assert model.module.encoders.blocks == (6, 5) and model.schema.fields.scaling == ("unit_interval", "standard")
+    assert model.module.members[0].encoders.blocks == (6, 5) and model.schema.fields.scaling == (
+        "unit_interval",
+        "standard",
+    )
     assert adata.obsm["X_tcellmil"].shape == (120, 11)
     assert model.fitted.feature_names()[[0, 6]].tolist() == ["regulons:TF0(+)", "pca:0"]
     assert tm.get.predictions(adata).shape[0] == 8
@@ -559,7 +562,7 @@ def test_representations_that_cannot_be_read_are_refused(make_cohort, fit_quickl
 def test_shared_encoders_and_calibration_work_on_several_representations(make_cohort, fit_quickly):
     adata = make_cohort()
     fit_quickly(adata, use_rep=["X_regulons", "X_pca"], cv=2, training={"encoder": "shared"}, calibration="temperature")
-    assert (tm.get.model(adata).module.temperature > 0).all()
+    assert (tm.get.model(adata).module.members[0].temperature > 0).all()
     assert adata.uns["tcellmil"]["weights"]["encoder_of_replica"].tolist() == [0, 0]
 
 

@@ -106,13 +106,13 @@ def labels_of_permutations(adata, monkeypatch, n=12, **options):
     """The labels that networks were trained on, by the names of the samples."""
     import tcellmil.training as training
 
-    seen, fit = [], training.fit_stack
+    seen, fit = [], training.fit_ensemble
 
     def watched(*args, labels, **more):
         seen.append(labels)
         return fit(*args, labels=labels, **more)
 
-    monkeypatch.setattr(training, "fit_stack", watched)
+    monkeypatch.setattr(training, "fit_ensemble", watched)
     tm.tl.permutation_test(adata, n, progress=False, **options)
     return pd.DataFrame(np.concatenate(seen), columns=tm.get.model(adata).bags().names)
 

@@ -45,13 +45,13 @@ def test_labels_stay_within_their_cohort(make_cohort, fit_quickly, monkeypatch):
     adata = make_cohort()
     adata.obs["cohort"] = np.where(adata.obs["patient"].isin(["P0", "P2", "P4", "P1"]), "A", "B")  # three of four NR
     fit_quickly(adata, "cohort", cv=2)
-    seen, fit = [], training.fit_stack
+    seen, fit = [], training.fit_ensemble
 
     def watched(*args, labels, **options):
         seen.append(labels)
         return fit(*args, labels=labels, **options)
 
-    monkeypatch.setattr(training, "fit_stack", watched)
+    monkeypatch.setattr(training, "fit_ensemble", watched)
     tm.tl.permutation_test(adata, 6, progress=False)
     in_a = np.isin(tm.get.model(adata).bags().names, ["P0", "P1", "P2", "P4"])
     assert (np.concatenate(seen)[:, in_a].sum(axis=1) == 1).all()

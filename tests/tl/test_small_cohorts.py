@@ -40,7 +40,7 @@ def test_inner_folds_and_permutations_are_fitted_as_the_fit_was(make_cohort, tra
 def test_everything_that_reads_a_model_reads_one_without_an_autoencoder(make_cohort, tmp_path):
     adata, new = make_cohort(n_patients=10), make_cohort(prefix="new", seed=5)
     tm.tl.fit_mil(adata, "patient", "response", "cohort", n_seeds=2, **DEFAULTS)
-    assert json.loads(adata.uns["tcellmil"]["config"])["network"]["compression"] == "pca"
+    assert json.loads(adata.uns["tcellmil"]["config"])["networks"][0]["compression"] == "pca"
     assert adata.obsm["X_tcellmil"].shape == (adata.n_obs, 6)
     assert set(adata.uns["tcellmil"]["history"]["stage"]) == {"mil"}
 
@@ -68,7 +68,7 @@ def test_values_of_a_held_out_patient_reach_nothing_of_its_replica(make_cohort):
             own = (adata.obs["patient"] == "P3").to_numpy()
             adata.obsm["X_regulons"][own] = np.random.default_rng(9).random((own.sum(), 6))
         tm.tl.fit_mil(adata, "patient", "response", "cohort", **DEFAULTS)
-        fitted.append(tm.get.model(adata).module)
+        fitted.append(tm.get.model(adata).module.members[0])
     held_out = np.flatnonzero(fitted[0].replicas.fold == "P3")
     before, after = (stack.select(held_out) for stack in fitted)
     for one, other in ((before.encoders.weights, after.encoders.weights), (before.classifier, after.classifier)):

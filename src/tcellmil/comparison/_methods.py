@@ -144,6 +144,18 @@ class StackMethod(Method):
 class ChosenMethod(StackMethod):
     """Several configurations, averaged or chosen within the training patients."""
 
+    def missing(self, problem: Problem) -> str:
+        """As :meth:`Method.missing`."""
+        bags = problem.patients
+        groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
+        least = min(
+            len(np.unique(groups[train & (bags.labels == c)]))
+            for train in problem.replicas.train
+            for c in range(bags.n_outputs)
+        )
+        few = f"needs two training patients of every class, a fold has {least}"
+        return few if least < 2 else super().missing(problem)
+
     def fit(self, problem: Problem, rep: str) -> FittedNetworks:
         """As :meth:`Method.fit`."""
         bags = problem.bags[rep]

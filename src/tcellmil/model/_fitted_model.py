@@ -190,8 +190,7 @@ def fit_model(
     """
     check_fields(training := training or {}, TrainingConfig, "training")
     check_choice(calibration, (None, "temperature"), "calibration")
-    if ensemble not in (False, True, "best"):
-        raise ValueError(f"ensemble={ensemble!r} must be True, 'best' or False")
+    check_choice(ensemble, (False, True, "best"), "ensemble")
     if calibration is not None and not bags.outcome.has_classes:
         raise ValueError(
             f"calibration={calibration!r} is for probabilities of classes, the outcome is {bags.outcome.kind!r}"

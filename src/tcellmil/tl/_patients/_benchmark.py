@@ -73,9 +73,9 @@ def benchmark(
       covariates alone (with ``continuous_covariate_keys`` or ``categorical_covariate_keys``), which is what cells have
       to add to; ``majority``: the class prior;
     - with ``ablations``: ``ensemble`` (``tl.fit_mil(ensemble=True)``); ``autoencoder`` and ``pca_for_autoencoder``, one
-      of which ``tcellmil`` is, by the number of patients; ``no_autoencoder`` (the features themselves) and ``embedding_for_autoencoder`` (a layer of 64 that is
-      trained with the labels, under gated attention); ``latent_16`` and ``latent_96``; ``no_batch_encoding``, and
-      ``film`` in place of concatenation.
+      of which ``tcellmil`` is, by the number of patients; ``no_autoencoder`` (the features themselves) and
+      ``embedding_for_autoencoder`` (a layer of 64 that is trained with the labels, under gated attention);
+      ``latent_16`` and ``latent_96``; ``no_batch_encoding``, and ``film`` in place of concatenation.
 
     Parameters
     ----------
