@@ -115,7 +115,10 @@ def test_what_a_method_lacks_is_said(problem):
     three = replace(problem.patients, outcome=Classes("stage", ("I", "II", "III")))
     three = replace(problem, bags={"X_a": three})
     assert METHODS["scmild"].missing(three) == "is for two classes, there are 3"
-    assert [name for name in METHODS if METHODS[name].missing(three)] == ["scmild"]
+    few = "needs two training patients of every class, a fold has 0"
+    assert METHODS["ensemble"].missing(three) == few  # nobody is of the third class
+    assert [name for name in METHODS if METHODS[name].missing(three)] == ["scmild", "ensemble"]
+    assert not METHODS["ensemble"].missing(problem)
 
 
 def test_methods_are_found_by_name_and_by_group_each_once():

@@ -129,5 +129,5 @@ def test_what_an_ensemble_cannot_do_is_said(make_cohort, fit_quickly, options, e
 def test_too_few_patients_to_choose_are_named(make_cohort, fit_quickly):
     adata = make_cohort(n_patients=6)
     names = [f"P{i}" for i in range(6)]
-    with pytest.raises(ValueError, match=r"two training patients of every class .* has 1 of 'NR'; use ensemble=False"):
+    with pytest.raises(ValueError, match=r"two training patients of every class .* has 1 of 'R'; use ensemble=False"):
         fit_quickly(adata, cv=[(names[:3], names[3:])], ensemble=True)
