@@ -41,13 +41,13 @@ def labelled(adata, labels):
     adata.obs["response"] = adata.obs["patient"].map(labels).astype(object)
 
 
-def test_metrics_are_those_of_the_predictions_over_patients(new, fitted, caplog):
+def test_metrics_are_those_of_the_predictions_over_patients(new, fitted, caplog, assert_same):
     with caplog.at_level("INFO", logger="tcellmil"):
         tm.tl.predict(new, fitted, n_boot=100, seed=3)
     table, metrics = tm.get.predictions(new), tm.get.metrics(new)
     y, proba = (table["label"] == "R").to_numpy().astype(int), table[["prob_NR", "prob_R"]].to_numpy()
     expected = bootstrap_metrics(y, proba, n_boot=100, seed=3).set_index("metric")
-    pd.testing.assert_frame_equal(metrics, expected, check_dtype=False)
+    assert_same(metrics, expected, check_dtype=False)
     assert 0.5 < metrics.loc["auroc", "value"] < 1
     row = metrics.loc["auroc"]
     words = f"AUROC {row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}], 10 patients with a known outcome"
@@ -134,7 +134,7 @@ def test_one_labelled_patient_has_no_interval(new, fitted):
     assert np.isfinite(metrics.loc["brier", "value"]) and metrics[["ci_low", "ci_high"]].isna().all(axis=None)
 
 
-def test_samples_of_a_patient_are_resampled_together(new, fitted, make_cohort, fit_quickly):
+def test_samples_of_a_patient_are_resampled_together(new, fitted, make_cohort, fit_quickly, assert_same):
     new.obs["person"] = new.obs["patient"].map({f"new{i}": f"p{i % 2}{i // 4}" for i in range(10)})
     tm.tl.predict(new, fitted, n_boot=200)
     apart = tm.get.metrics(new)
@@ -144,7 +144,7 @@ def test_samples_of_a_patient_are_resampled_together(new, fitted, make_cohort, f
     y, proba = (table["label"] == "R").to_numpy().astype(int), table[["prob_NR", "prob_R"]].to_numpy()
     codes = np.unique(groups, return_inverse=True)[1]
     expected = bootstrap_metrics(y, proba, n_boot=200, groups=codes).set_index("metric")
-    pd.testing.assert_frame_equal(together, expected, check_dtype=False)
+    assert_same(together, expected, check_dtype=False)
     np.testing.assert_array_equal(together["value"], apart["value"])
     assert not np.allclose(together["ci_low"], apart["ci_low"])
     assert new.uns["tcellmil"]["params"]["group_key"] == "person"
@@ -430,7 +430,7 @@ def test_pairs_of_the_fit_are_no_pairs_of_new_patients(new, make_cohort, fit_qui
     plt.close("all")
 
 
-def test_several_classes_are_measured_and_one_that_is_absent_is_said(make_cohort, fit_quickly):
+def test_several_classes_are_measured_and_one_that_is_absent_is_said(make_cohort, fit_quickly, assert_same):
     classes = ("CR", "PD", "SD")
     adata = make_cohort(n_patients=12, classes=classes)
     fit_quickly(adata, cv=2)
@@ -439,7 +439,7 @@ def test_several_classes_are_measured_and_one_that_is_absent_is_said(make_cohort
     table = tm.get.predictions(new)
     y = np.array([classes.index(name) for name in table["label"]])
     expected = bootstrap_metrics(y, table[[f"prob_{name}" for name in classes]].to_numpy()).set_index("metric")
-    pd.testing.assert_frame_equal(tm.get.metrics(new), expected, check_dtype=False)
+    assert_same(tm.get.metrics(new), expected, check_dtype=False)
     tm.tl.perturb(new, model=adata, target_class="CR")
     tm.tl.shap(new, model=adata, background=60, target_class="CR", progress=False)
     assert tm.get.regulators(new)["target_class"].unique().tolist() == ["CR"]
@@ -479,12 +479,12 @@ def outcome_pair(make_cohort, request):
 
 
 @pytest.mark.parametrize("outcome_pair", ["continuous"], indirect=True)
-def test_numbers_are_measured_in_a_column_of_another_name(outcome_pair):
+def test_numbers_are_measured_in_a_column_of_another_name(outcome_pair, assert_same):
     adata, new = outcome_pair
     tm.tl.predict(new, adata, label_key="years", n_boot=50)
     table = tm.get.predictions(new)
     expected = bootstrap_regression(table["label"].to_numpy(), table["predicted"].to_numpy(), n_boot=50)
-    pd.testing.assert_frame_equal(tm.get.metrics(new), expected.set_index("metric"), check_dtype=False)
+    assert_same(tm.get.metrics(new), expected.set_index("metric"), check_dtype=False)
     tm.tl.perturb(new, model=adata)
     tm.tl.shap(new, model=adata, background=60, progress=False)
     tm.tl.attention_correlation(new, mixed_model=False)
@@ -537,12 +537,12 @@ def test_grades_are_measured_in_a_column_of_another_name(outcome_pair):
 
 
 @pytest.mark.parametrize("outcome_pair", ["survival"], indirect=True)
-def test_times_are_measured_and_risk_groups_compared(outcome_pair):
+def test_times_are_measured_and_risk_groups_compared(outcome_pair, assert_same):
     adata, new = outcome_pair
     tm.tl.predict(new, adata, label_key="weeks", event_key="event", n_boot=50)
     table = tm.get.predictions(new)
     expected = bootstrap_survival(*table[["time", "event", "risk"]].to_numpy().T, n_boot=50).set_index("metric")
-    pd.testing.assert_frame_equal(tm.get.metrics(new), expected, check_dtype=False)
+    assert_same(tm.get.metrics(new), expected, check_dtype=False)
     assert tm.get.risk_groups(new, "test")[["n_low", "n_high"]].to_numpy().sum() == 12
     assert tm.pl.risk_groups(new, show=False).get_xlabel() == "weeks"
     assert "out of fold" not in tm.pl.predictions(new, show=False).get_title()
