@@ -200,8 +200,7 @@ def fit_model(
     networks = configurations(bags, network, given) if ensemble else [resolved]
     if ensemble:
         _check_can_choose(bags, replicas)
-    for one in networks[:1]:
-        _warn_of_idle_options(bags, network, one, config, [*given, *training])
+    _warn_of_idle_options(bags, network, networks[0], config, [*given, *training])
     how = {"single": ensemble == "best", "calibrated": calibration is not None, "progress": progress}
     fitted, history, loss = fit_ensemble(bags, replicas, networks, config, **how)
     if calibration is not None and len(networks) == 1:

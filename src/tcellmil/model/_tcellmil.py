@@ -213,7 +213,7 @@ class TcellMIL(BaseModelClass):
         options = {"ensemble": ensemble, "calibration": calibration, "progress": progress, "training": training}
         bags = self.schema.encode(cohort)
         options["given"] = self._given
-        self.fitted, history, self.configurations = fit_model(bags, self.schema, self.network, **splits, **options)
+        self.fitted, history, _ = fit_model(bags, self.schema, self.network, **splits, **options)
         names = [network.words for network in self.module.networks]
         self._model_summary_string = f"TcellMIL with {' and '.join(map(str, self.module.networks))}"
         self.set_history(with_named_stages(history, self.schema.fields.use_rep, names))

@@ -85,7 +85,7 @@ class TrainingConfig:
     n_cells_bag
         Cells drawn from each bag in each epoch, without replacement, anew from all cells of the bag; a smaller bag is
         taken whole. Few cells make the bag classifier see a different patient every time, and are fast. ``None`` takes
-        every cell every time. Predictions always use all cells.
+        every cell every time. Predictions always use all cells, and so does ``pooling="mean"`` without ``n_embed``.
     early_stopping
         ``"autoencoder"``: the autoencoder, if there is one, stops on held-out cells of training patients, the bag
         classifier runs all epochs. ``"both"``: the bag classifier also stops, on held-out training patients.

@@ -69,8 +69,9 @@ def fit_mil(
         three more folds decide. Where these cannot tell one from the better (by 1.645 standard errors), their scores,
         brought to the same spread, are averaged; else the better counts alone. ``"best"``: always the better alone.
         ``False``: the one that ``network`` says. Needs classes, and two training patients of each; about four times the
-        cost. On four real cohorts an ensemble was better than one network, on simulated ones in which only attention
-        finds the signal it was worse: :doc:`/real_cohorts`. Options in ``network`` hold in both configurations.
+        cost. On four real cohorts its mean AUROC was 0.71, that of one network 0.68, which they cannot tell apart; on
+        simulated ones in which only attention finds the signal it was worse: :doc:`/real_cohorts`. Options in
+        ``network`` hold in both configurations.
     calibration
         ``"temperature"``: probabilities are softened or sharpened by a temperature that is fitted by cross-validation
         within each replica's training patients, at about three times the cost. The order of patients predicted by one
