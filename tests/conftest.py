@@ -37,7 +37,7 @@ VERSIONS = ("anndata", "scanpy", "scvi-tools", "mudata", "decoupler", "pandas", 
 VERSIONS += ("scikit-learn", "matplotlib", "shap", "lightning", "torch")
 DATA = Path(os.environ.get("TCELLMIL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 REGULONS = [f"TF{i}(+)" for i in range(6)]
-FIT = {"network": {"n_attention": 4}, "n_boot": 50, "progress": False}
+FIT = {"n_seeds": 1, "network": {"n_attention": 4}, "n_boot": 50, "progress": False}
 TRAINING = {"max_epochs": 5, "lr": 0.3, "accelerator": "cpu"}
 
 

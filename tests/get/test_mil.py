@@ -7,7 +7,7 @@ import pytest
 
 import tcellmil as tm
 
-GETTERS = (tm.get.predictions, tm.get.metrics, tm.get.history, tm.get.attention)
+GETTERS = (tm.get.predictions, tm.get.metrics, tm.get.history, tm.get.configurations, tm.get.attention)
 
 
 @pytest.fixture

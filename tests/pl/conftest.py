@@ -29,6 +29,7 @@ PICTURES = {
     "risk_groups": (tm.pl.risk_groups, {"key": "survival"}, 1, "low risk"),
     "metrics": (tm.pl.metrics, {}, 2, "higher is better"),
     "history": (tm.pl.history, {}, 2, "training"),
+    "configurations": (tm.pl.configurations, {}, 2, "averaged"),
     "permutation_test": (tm.pl.permutation_test, {}, 1, "observed"),
     "benchmark": (tm.pl.benchmark, {}, 3, "X_pca"),
     "perturb": (tm.pl.perturb, {}, 2, "positive"),
@@ -130,8 +131,24 @@ def make_cohort(
         "metrics": bootstrap_metrics(code[labelled], proba[labelled]),
         "history": _history(rng, n_replicas, validation),
     }
+    adata.uns[key]["configurations"] = _configurations(np.random.default_rng(seed), n_replicas)
     _add_perturbation(adata, key, rng, names, proba[:, -1], classes, n_regulons, unmovable, effect)
     return adata
+
+
+def _configurations(rng, n_replicas):
+    """Both count alike in most replicas, and in every fourth the first alone."""
+    alone = np.arange(n_replicas) % 4 == 3
+    return pd.DataFrame(
+        {
+            "replica": np.repeat(np.arange(n_replicas), 2),
+            "seed": 0,
+            "fold": np.repeat([f"P{i:02d}" for i in range(n_replicas)], 2),
+            "configuration": n_replicas * ["pca 48, attention", "features, mean with sd, standardised"],
+            "weight": np.column_stack([0.5 + 0.5 * alone, 0.5 - 0.5 * alone]).ravel(),
+            "loss": rng.normal(0.7, 0.05, 2 * n_replicas),
+        }
+    )
 
 
 def _history(rng, n_replicas, validation):

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_batch_effect": ["batch_effect"],
         "_benchmark": ["benchmark"],
         "_evaluation._calibration": ["calibration"],
+        "_evaluation._configurations": ["configurations"],
         "_sentences._confusion": ["annotation_metrics", "confusion"],
         "_sentences._generated_profiles": ["generated_profiles"],
         "_match_bulk": ["match_bulk"],

@@ -20,7 +20,7 @@ from tcellmil.data._schema import Schema
 from tcellmil.fitted._ensemble import FittedEnsemble
 from tcellmil.fitted._predict import BagPredictions, predict_bags
 from tcellmil.training._config import TrainingConfig, options_without_effect
-from tcellmil.training._selection._architecture import configurations, resolve
+from tcellmil.training._selection._architecture import configurations, resolve, seeds_of_a_fold
 from tcellmil.training._selection._calibration import fit_temperatures
 from tcellmil.training._selection._choice import fit_ensemble
 
@@ -163,7 +163,7 @@ def fit_model(
     network: NetworkConfig,
     *,
     cv: object = None,
-    n_seeds: int = 1,
+    n_seeds: int | None = None,
     seed: int = 0,
     calibration: str | None = None,
     ensemble: Ensemble = False,
@@ -196,6 +196,7 @@ def fit_model(
             f"calibration={calibration!r} is for probabilities of classes, the outcome is {bags.outcome.kind!r}"
         )
     resolved, config = resolve(bags, network, TrainingConfig(**training))
+    n_seeds = seeds_of_a_fold(bags, n_seeds)
     replicas = bags.replicas(cv, n_seeds=n_seeds, seed=seed)
     networks = configurations(bags, network, given) if ensemble else [resolved]
     if ensemble:

@@ -171,7 +171,7 @@ class TcellMIL(BaseModelClass):
         self,
         *,
         cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
-        n_seeds: int = 1,
+        n_seeds: int | None = None,
         seed: int = 0,
         ensemble: bool | Literal["best"] = False,
         calibration: Literal["temperature"] | None = None,
@@ -185,9 +185,9 @@ class TcellMIL(BaseModelClass):
         cv
             Splits of patients, as in :func:`tcellmil.tl.fit_mil`; ``None`` trains on every labelled patient.
         n_seeds, seed
-            Replicas of each fold, from the seeds ``seed, seed + 1, ...``.
+            Replicas of each fold, from the seeds ``seed, seed + 1, ...``; see :func:`tcellmil.tl.fit_mil`.
         ensemble, calibration
-            As in :func:`tcellmil.tl.fit_mil`.
+            As there.
         progress
             Show the progress bar.
         **training

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_patients._metrics": ["metrics"],
         "_patients._curves": ["prc", "roc"],
         "_patients._calibration": ["calibration"],
+        "_patients._configurations": ["configurations"],
         "_patients._history": ["history"],
         "_patients._risk_groups": ["risk_groups"],
         "_patients._permutation_test": ["permutation_test"],

@@ -44,6 +44,25 @@ def test_any_number_of_cells_and_words_has_finite_vectors(n_cells, n_words, widt
     assert (found[absent] == 0).all()
 
 
+def test_the_signs_and_the_basis_of_singular_vectors_do_not_matter(monkeypatch):
+    import sklearn.decomposition
+
+    class Turned(sklearn.decomposition.PCA):
+        def fit(self, X):
+            super().fit(X)
+            self.components_[0] *= -1
+            self.components_[1:3] = np.array([[0.6, 0.8], [-0.8, 0.6]]) @ self.components_[1:3]
+            return self
+
+    # Three pairs of words that always come together, each in as many cells: two equal singular values.
+    ids = np.array([[0, 1], [2, 3], [4, 5], [6, 7], [6, 7], [6, 7], [6, 7], [0, 2], [2, 4], [4, 0]])
+    expected = gene_vectors(ids, 8, 5)
+    values = sklearn.decomposition.PCA(5).fit(np.eye(8)[ids].sum(axis=1)).singular_values_
+    np.testing.assert_allclose(values[1], values[2])
+    monkeypatch.setattr(sklearn.decomposition, "PCA", Turned)
+    np.testing.assert_allclose(gene_vectors(ids, 8, 5), expected, atol=2e-4)
+
+
 def test_of_many_cells_some_are_drawn(monkeypatch):
     from tcellmil.c2s._models import _gene_vectors
 

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 MOST_CELLS = 20_000
 #: Root mean square of the vectors where genes are read and where they are written; the random part has 0.02.
 READ, WRITTEN = 0.1, 0.05
+#: Tables with no more cells, or words, are decomposed whole: ARPACK can miss vectors of equal singular values.
+MOST_DENSE = 300
 #: Genes that are rarer, or more frequent, count no more for it.
 LEAST_DEVIATION = 0.05
+#: Singular values that are smaller than this share of the largest are rounding errors.
+LEAST_SINGULAR = 1e-6
 
 
 def gene_vectors(ids: np.ndarray, n_words: int, width: int, *, seed: int = 0) -> np.ndarray:
@@ -29,7 +33,9 @@ def gene_vectors(ids: np.ndarray, n_words: int, width: int, *, seed: int = 0) ->
 
     .. math:: M \approx U S V^T, \qquad W = V \sqrt{S} Q
 
-    with a random rotation :math:`Q`, so that no place of a vector is more important than another. No label is read.
+    with a random rotation :math:`Q`, so that no place of a vector is more important than another. It is the rotation
+    nearest to :math:`V^T G` with random :math:`G`, so that the vectors do not depend on the signs of singular vectors,
+    nor on which of those with equal singular values are taken for a basis. No label is read.
 
     Parameters
     ----------
@@ -86,9 +92,15 @@ def gene_vectors(ids: np.ndarray, n_words: int, width: int, *, seed: int = 0) ->
     if n < 1:
         return vectors.astype(np.float32)
     scaled = occurs @ sparse.diags(1 / np.maximum(deviation, LEAST_DEVIATION))
-    found = PCA(n, svd_solver="arpack", random_state=int(rng.integers(2**32))).fit(scaled.tocsr())
-    rotation, _ = np.linalg.qr(rng.normal(size=(width, width)))
-    vectors = found.components_.T * np.sqrt(found.singular_values_) @ rotation[:n]
+    start = int(rng.integers(2**32))
+    if min(scaled.shape) <= MOST_DENSE:
+        found = PCA(n, svd_solver="full").fit(scaled.toarray())
+    else:
+        found = PCA(n, svd_solver="arpack", random_state=start).fit(scaled.tocsr())
+    V, S = found.components_.T, found.singular_values_
+    S = np.where(S > LEAST_SINGULAR * S.max(), S, 0)
+    left, _, right = np.linalg.svd(V.T @ rng.normal(size=(n_words, width)), full_matrices=False)
+    vectors = V * np.sqrt(S) @ left @ right
     vectors[deviation == 0] = 0
     vectors /= np.sqrt((vectors[deviation > 0] ** 2).mean())
     return vectors.round(4).astype(np.float32)  # the last digits depend on the number of threads

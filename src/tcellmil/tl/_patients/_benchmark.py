@@ -44,7 +44,7 @@ def benchmark(
     cell_type_key: str | None = None,
     custom_methods: Mapping[str, Callable[..., pd.DataFrame]] | None = None,
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
-    n_seeds: int = 1,
+    n_seeds: int | None = None,
     seed: int = 0,
     network: dict | None = None,
     training: dict | None = None,
@@ -166,6 +166,7 @@ def benchmark(
     from tcellmil.nn import NetworkConfig
     from tcellmil.tl._patients._custom_method import CustomMethod
     from tcellmil.training import TrainingConfig
+    from tcellmil.training._selection._architecture import seeds_of_a_fold
 
     network, training, custom_methods = network or {}, training or {}, dict(custom_methods or {})
     check_fields(network, NetworkConfig, "network")
@@ -185,7 +186,7 @@ def benchmark(
     warn_of_shared_patients(adata, fields, cohort)
     problem = Problem(
         bags,
-        first.replicas(cv, n_seeds=n_seeds, seed=seed),
+        first.replicas(cv, n_seeds=seeds_of_a_fold(first, n_seeds), seed=seed),
         network,
         training,
         composition=None if types is None else composition(first, types),
@@ -215,6 +216,7 @@ def benchmark(
         "use_reps": use_reps,
         "custom_methods": list(custom_methods),
         "cv": splitter.name,
+        "n_seeds": len(np.unique(problem.replicas.seed)),
         "network": network,
         "training": training,
         "classes": first.outcome.outputs,

@@ -29,7 +29,7 @@ def fit_mil(
     fields: Fields,
     *,
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
-    n_seeds: int = 1,
+    n_seeds: int | None = None,
     seed: int = 0,
     ensemble: bool | Literal["best"] = False,
     calibration: Literal["temperature"] | None = None,
@@ -62,7 +62,8 @@ def fit_mil(
         weights of the training patients instead (:func:`tcellmil.cv.balancing_weights`), and folds are stratified by
         its ranges; of times to event nothing is rebalanced, and folds are stratified by events.
     n_seeds, seed
-        Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them.
+        Replicas of each fold, from the seeds ``seed, seed + 1, ...``; predictions are means over them. ``None``: 3 for
+        fewer than 48 labelled patients, in whom a single seed is a lottery, else 1.
     ensemble
         ``True``: two configurations are trained, attention on principal components, and the mean and standard
         deviation over all cells of each feature, standardised over patients; within the training patients of each fold,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tcellmil.data._bags import Bags
-from tcellmil.nn._network import NetworkConfig
+from tcellmil.nn._network import SMALL_COHORT, NetworkConfig
 from tcellmil.training._config import TrainingConfig
 
 #: The configurations of an ensemble: attention on principal components, and the mean and standard deviation over all
@@ -16,6 +16,9 @@ CONFIGURATIONS = (
     {"compression": "pca", "pooling": "attention", "n_attention": 16, "strength": 2.0},
     {"compression": None, "pooling": "mean", "moments": "mean_sd", "units": "patients"},
 )
+
+#: Replicas of a fold of a small cohort, which are averaged.
+SEEDS_OF_FEW = 3
 
 
 def resolve(
@@ -37,6 +40,16 @@ def resolve(
     network, training = network or NetworkConfig(), training or TrainingConfig()
     n_patients = bags.n_labelled_patients
     return network.resolved(n_patients, bags.x.shape[1]), training.resolved(n_patients)
+
+
+def seeds_of_a_fold(bags: Bags, n_seeds: int | None) -> int:
+    """How many replicas a fold has: as requested, or 3 for fewer than 48 labelled patients, else 1.
+
+    In a small cohort the start and the order of training decide a good part of each prediction; their mean is steadier.
+    """
+    if n_seeds is not None:
+        return n_seeds
+    return SEEDS_OF_FEW if bags.n_labelled_patients < SMALL_COHORT else 1
 
 
 def configurations(bags: Bags, network: NetworkConfig, given: Iterable[str] = ()) -> list[NetworkConfig]:
