@@ -97,7 +97,7 @@ def test_a_signal_ends_network_inference_and_its_process(number, status, output,
 def test_interrupts_at_random_moments_leave_nothing_behind():
     if not FUZZ.exists():
         pytest.skip("the scripts that look for faults are not part of this installation")
-    command = [sys.executable, str(FUZZ), "--moments", "2", "--seed", "1"]
+    command = [sys.executable, str(FUZZ), "--moments", "1", "--seed", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     verbs = [line.partition(":")[0] for line in done.stdout.splitlines() if "moments" in line]

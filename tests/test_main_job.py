@@ -68,7 +68,7 @@ def test_planted_factor_explains_most_and_in_the_driver_cells(planted):
 
 
 def test_without_an_effect_nothing_is_predicted():
-    options = {"training": {"encoder": "shared"}}
+    options = {"training": {"encoder": "shared"}, "n_seeds": 1}
     first = fitted(effect=0, **options)
     # The network knows no label: that of the first cohort serves the others.
     net = first.uns["regulons"]["targets"].rename(columns={"regulon": "source"})

@@ -97,10 +97,17 @@ def test_cells_and_activities_that_are_missing_are_left_out():
     assert ax.get_title(loc="left").endswith("4 groups, 140 cells")
 
 
-@pytest.mark.parametrize("font_size", [10, 14])
 @pytest.mark.parametrize(
-    ("n_regulons", "n_groups", "letters"),
-    [(1, 1, 8), (1, 60, 30), (30, 2, 2), (31, 14, 12), (400, 2, 8), (400, 60, 40), (90, 60, 30)],
+    ("n_regulons", "n_groups", "letters", "font_size"),
+    [
+        (1, 1, 8, 10),
+        (1, 60, 30, 14),
+        (30, 2, 2, 10),
+        (31, 14, 12, 14),
+        (400, 2, 8, 10),
+        (400, 60, 40, 14),
+        (90, 60, 30, 10),
+    ],
 )
 def test_names_can_be_read_and_none_is_cut(n_regulons, n_groups, letters, font_size):
     adata = build(n_regulons, n_groups, letters=letters)
