@@ -97,7 +97,8 @@ def run(job: tuple[str, int]) -> pd.DataFrame:
         adata.obsm[rep] = adata.X.toarray()
     else:
         tm.tl.regulons(adata, net=_sets(adata, int(name.split()[-2]), seed) if name.endswith("sets") else None)
-    options = {"methods": [*COMPRESSIONS, *EPOCHS], "use_reps": [rep], "cv": N_FOLDS, "n_boot": 1, "n_permutations": 1}
+    options = {"methods": [*COMPRESSIONS, *EPOCHS], "use_reps": [rep], "cv": N_FOLDS, "n_seeds": 1}
+    options |= {"n_boot": 1, "n_permutations": 1}
     tm.tl.benchmark(adata, "patient", "response", "cohort", progress=False, **options)
     return tm.get.benchmark(adata, metric="auroc").reset_index()[["method", "value"]].assign(cohort=name, seed=seed)
 

@@ -237,7 +237,7 @@ def test_what_is_decorated_stays_what_it_was():
 
 def test_a_warning_of_a_verb_names_the_line_of_the_caller(fitted):
     single = fitted.copy()
-    tm.tl.fit_mil(single, **KEYS, **QUICK)
+    tm.tl.fit_mil(single, **KEYS, **QUICK, n_seeds=1)
     with pytest.warns(UserWarning, match="nothing to compare across seeds") as caught:
         tm.tl.attention_stability(single)
     own = [warning for warning in caught if "across seeds" in str(warning.message)]

@@ -115,7 +115,7 @@ def test_what_a_method_lacks_is_said(problem):
     three = replace(problem.patients, outcome=Classes("stage", ("I", "II", "III")))
     three = replace(problem, bags={"X_a": three})
     assert METHODS["scmild"].missing(three) == "is for two classes, there are 3"
-    few = "needs two training patients of every class, a fold has 0"
+    few = "needs two training patients of every class to choose among configurations, fold 'fold 0' has 0 of 'III'"
     assert METHODS["ensemble"].missing(three) == few  # nobody is of the third class
     assert [name for name in METHODS if METHODS[name].missing(three)] == ["scmild", "ensemble"]
     assert not METHODS["ensemble"].missing(problem)

@@ -32,7 +32,9 @@ def model(cohort_once):
     model = tm.model.TcellMIL(
         adata, compression="autoencoder", n_hidden=16, n_latent=8, n_attention=4, batch_encoding="film"
     )
-    model.train(cv="rebalanced_loo", max_epochs=4, max_epochs_ae=3, lr=0.3, progress=False, accelerator="cpu")
+    model.train(
+        cv="rebalanced_loo", n_seeds=1, max_epochs=4, max_epochs_ae=3, lr=0.3, progress=False, accelerator="cpu"
+    )
     return model
 
 

@@ -36,7 +36,7 @@ def joint_model(cohort_once):
     mdata = build_mudata(cohort_once)
     tm.model.TcellMIL.setup_mudata(mdata, "patient", "rna:response", "prot:cohort", use_rep=BOTH)
     model = tm.model.TcellMIL(mdata, **NETWORK)
-    model.train(cv="rebalanced_loo", progress=False, **TRAINING)
+    model.train(cv="rebalanced_loo", n_seeds=1, progress=False, **TRAINING)
     return model
 
 
@@ -70,7 +70,7 @@ def test_history_has_a_table_a_modality(joint_model):
 
 
 def test_class_and_verb_give_the_same(joint_model, mdata, assert_same):
-    options = {"network": NETWORK, "training": TRAINING, "progress": False, "n_boot": 10}
+    options = {"network": NETWORK, "training": TRAINING, "n_seeds": 1, "progress": False, "n_boot": 10}
     tm.tl.fit_mil(mdata, "patient", "rna:response", "prot:cohort", use_rep=BOTH, **options)
     assert_same(tm.get.predictions(mdata), joint_model.predict())
     np.testing.assert_array_equal(mdata.obsm["X_tcellmil"], joint_model.get_latent_representation())
@@ -78,7 +78,7 @@ def test_class_and_verb_give_the_same(joint_model, mdata, assert_same):
 
 def test_it_is_trained_again_with_the_sizes_that_were_requested(joint_model, mdata):
     again = tm.model.TcellMIL.from_state(joint_model.to_state(), mdata)
-    again.train(cv="rebalanced_loo", progress=False, **TRAINING)
+    again.train(cv="rebalanced_loo", n_seeds=1, progress=False, **TRAINING)
     pd.testing.assert_frame_equal(again.predict(), joint_model.predict())
 
 

@@ -45,7 +45,7 @@ def test_history_has_a_table_a_loss_with_replicas_in_columns(model):
 def test_without_cv_one_replica_trains_on_all_and_predicts_all(cohort):
     tm.model.TcellMIL.setup_anndata(cohort, "patient", "response", use_rep="X_small")
     model = tm.model.TcellMIL(cohort, compression="autoencoder", n_hidden=16, n_latent=8)
-    model.train(max_epochs=2, max_epochs_ae=2, progress=False, accelerator="cpu")
+    model.train(n_seeds=1, max_epochs=2, max_epochs_ae=2, progress=False, accelerator="cpu")
     assert len(model.module) == 1
     assert (model.predict()["n_replicas"] == 1).all()
     assert model.module.replicas.train.all()
@@ -58,6 +58,7 @@ def test_the_same_seed_gives_the_same_predictions_by_class_and_by_verb(model, co
         "response",
         "cohort",
         use_rep="X_small",
+        n_seeds=1,
         training={"max_epochs": 4, "max_epochs_ae": 3, "lr": 0.3, "accelerator": "cpu"},
         network={
             "compression": "autoencoder",

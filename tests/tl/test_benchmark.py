@@ -18,6 +18,7 @@ from tcellmil.training import TrainingConfig
 QUICK = {
     "network": {"compression": "autoencoder", "n_hidden": 8, "n_latent": 4, "n_attention": 4},
     "training": {"max_epochs": 3, "max_epochs_ae": 3, "accelerator": "cpu"},
+    "n_seeds": 1,
     "n_boot": 20,
     "n_permutations": 20,
     "progress": False,

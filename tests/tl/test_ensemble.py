@@ -104,10 +104,45 @@ def test_one_network_has_a_row_a_replica(fitted):
     assert (table["weight"] == 1).all() and table["loss"].isna().all() and len(table) == 16
 
 
+QUICK = {"training": {"max_epochs": 2, "max_epochs_ae": 1}, "n_boot": 20, "progress": False}
+
+
+@pytest.mark.parametrize(
+    ("n_patients", "options", "expected", "n_seeds"),
+    [
+        (8, {}, "average", 3),
+        (8, {"ensemble": False}, "", 3),
+        (8, {"network": {"n_attention": 4}}, "", 3),
+        (8, {"cv": [(["P0", "P1", "P2"], ["P3", "P4", "P5", "P6", "P7"])]}, "", 3),  # one patient of a class
+        (9, {"classes": ("NR", "PR", "R")}, "", 3),
+        (48, {}, "", 1),
+        (47, {"n_seeds": 2}, "average", 2),
+    ],
+)
+def test_what_a_cohort_gets_by_default(make_cohort, n_patients, options, expected, n_seeds):
+    cohort = {"classes": options["classes"]} if "classes" in options else {}
+    adata = make_cohort(n_patients=n_patients, n_cells=6, **cohort)
+    own = {"cv": 2, **QUICK, **{name: value for name, value in options.items() if name != "classes"}}
+    tm.tl.fit_mil(adata, "patient", "response", **own)
+    params = adata.uns["tcellmil"]["params"]
+    assert (params["ensemble"], params["n_seeds"]) == (expected, n_seeds)
+    n_networks = 2 if expected else 1
+    assert len(tm.get.configurations(adata)) == n_networks * len(tm.get.model(adata).module.replicas.seed)
+
+
+def test_a_model_class_has_the_same_default(make_cohort):
+    adata = make_cohort(n_patients=8)
+    for network, n_networks in (({}, 2), ({"n_attention": 4}, 1)):
+        tm.model.TcellMIL.setup_anndata(adata, "patient", "response")
+        model = tm.model.TcellMIL(adata, **network)
+        model.train(max_epochs=2, progress=False)
+        assert len(model.module.networks) == n_networks and len(model.module) == 3
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"ensemble": "all"}, ValueError, "ensemble='all' is not known; choose from False, True, 'best'"),
+        ({"ensemble": "all"}, ValueError, "ensemble='all' is not known; choose from 'auto', False, True, 'best'"),
         (
             {"ensemble": True, "outcome": "continuous"},
             ValueError,

@@ -129,6 +129,7 @@ def test_columns_of_a_modality_are_found_by_its_name(make_mudata, fit_quickly):
         "rna:response",
         use_rep=BOTH,
         cv=2,
+        n_seeds=1,
         training={"max_epochs": 5, "lr": 0.3, "accelerator": "cpu"},
         network={"n_attention": 4},
         progress=False,

@@ -7,7 +7,7 @@ import pytest
 
 import tcellmil as tm
 
-QUICK = {"training": {"max_epochs": 3, "max_epochs_ae": 3}, "progress": False}
+QUICK = {"training": {"max_epochs": 3, "max_epochs_ae": 3}, "n_seeds": 1, "progress": False}
 ONE_EPOCH = {"max_epochs": 1, "max_epochs_ae": 1}
 SMALL = {"network": {"compression": "autoencoder", "n_hidden": 8, "n_latent": 4, "n_attention": 4}}
 KINDS = {

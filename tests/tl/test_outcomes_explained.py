@@ -15,7 +15,7 @@ COLUMNS = {
     "ordinal": {"label_key": "grade", "class_order": ["low", "mid", "high"]},
 }
 NAMES = {"continuous": "age", "survival": "risk"}
-OPTIONS = {"n_boot": 50, "progress": False, "cv": 3}
+OPTIONS = {"n_boot": 50, "n_seeds": 1, "progress": False, "cv": 3}
 OPTIONS["training"] = {"max_epochs": 25, "max_epochs_ae": 5, "lr": 0.2, "accelerator": "cpu"}
 OPTIONS["network"] = {"compression": "autoencoder", "n_hidden": 16, "n_latent": 8, "n_attention": 4}
 SHAP = {"background": 45, "progress": False}

@@ -30,16 +30,16 @@ def trained_with():
 
 def test_inner_folds_and_permutations_are_fitted_as_the_fit_was(make_cohort, trained_with):
     adata = make_cohort()
-    tm.tl.fit_mil(adata, "patient", "response", cv=2, calibration="temperature", **DEFAULTS)
-    assert trained_with == {("pca", 120)}
+    tm.tl.fit_mil(adata, "patient", "response", cv=2, calibration="temperature", n_seeds=1, **DEFAULTS)
+    assert trained_with == {("pca", 120), (None, 120)}
     trained_with.clear()
     tm.tl.permutation_test(adata, 2, progress=False)
-    assert trained_with == {("pca", 120)}
+    assert trained_with == {("pca", 120), (None, 120)}
 
 
 def test_everything_that_reads_a_model_reads_one_without_an_autoencoder(make_cohort, tmp_path):
     adata, new = make_cohort(n_patients=10), make_cohort(prefix="new", seed=5)
-    tm.tl.fit_mil(adata, "patient", "response", "cohort", n_seeds=2, **DEFAULTS)
+    tm.tl.fit_mil(adata, "patient", "response", "cohort", n_seeds=2, ensemble=False, **DEFAULTS)
     assert json.loads(adata.uns["tcellmil"]["config"])["networks"][0]["compression"] == "pca"
     assert adata.obsm["X_tcellmil"].shape == (adata.n_obs, 6)
     assert set(adata.uns["tcellmil"]["history"]["stage"]) == {"mil"}
@@ -84,8 +84,11 @@ def test_a_comparison_records_what_it_compared(make_cohort):
     training = {"accelerator": "cpu", "max_epochs_ae": 2}
     tm.tl.benchmark(adata, "patient", "response", methods=methods, training=training, **options)
     table = tm.get.benchmark(adata, "methods").reset_index().set_index("method")["options"].map(json.loads)
-    found = {name: (row["network"]["compression"], row["training"]["max_epochs"]) for name, row in table.items()}
-    assert found == {"tcellmil": ("pca", 120), "autoencoder": ("autoencoder", 120), "no_autoencoder": (None, 120)}
+    found = {name: (row["network"].get("compression"), row["training"]["max_epochs"]) for name, row in table.items()}
+    assert found == {"tcellmil": (None, 120), "autoencoder": ("autoencoder", 120), "no_autoencoder": (None, 120)}
+    several = ["pca 6, attention", "features, mean with sd, standardised"]
+    assert table["tcellmil"]["network"] == {"configurations": several}
+    assert adata.uns["benchmark"]["params"]["n_seeds"] == 3
 
 
 def test_options_that_no_compared_method_reads_are_told(make_cohort):

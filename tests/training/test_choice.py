@@ -125,6 +125,16 @@ def test_scores_of_a_network_that_learned_nothing_stay_small(make_bags):
     assert spread.tolist() == [MIN_SPREAD, MIN_SPREAD] and weights.tolist() == [0.5, 0.5]
 
 
+def test_the_first_always_counts_and_others_where_they_are_not_worse(make_bags):
+    bags = make_bags()
+    test, y = np.arange(8) % 2 == np.arange(2)[:, None], np.eye(2)[bags.labels]
+    noise = np.random.default_rng(0).normal(size=(8, 2))
+    poor, good = (np.broadcast_to(scores, (2, 8, 2)) for scores in (noise, 4 * y + 0.5 * noise))
+    assert weigh(bags, test, bags.labels, [poor, good])[0].tolist() == [0.5, 0.5]
+    assert weigh(bags, test, bags.labels, [good, poor])[0].tolist() == [1.0, 0.0]
+    assert weigh(bags, test, bags.labels, [poor, good], single=True)[0].tolist() == [0.0, 1.0]
+
+
 def test_one_configuration_is_fitted_as_it_always_was(make_bags, fit):
     bags = make_bags()
     replicas = bags.replicas("loo")

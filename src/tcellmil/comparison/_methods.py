@@ -22,7 +22,7 @@ from tcellmil.nn._network import NetworkConfig
 from tcellmil.training._config import TrainingConfig, options_without_effect
 from tcellmil.training._fit import fit_stack
 from tcellmil.training._selection._architecture import configurations, resolve
-from tcellmil.training._selection._choice import fit_ensemble
+from tcellmil.training._selection._choice import fit_ensemble, is_default, why_no_choice
 
 from ._baselines import BASELINES, Classifiers, boosting_library, fit_classifiers
 
@@ -146,15 +146,7 @@ class ChosenMethod(StackMethod):
 
     def missing(self, problem: Problem) -> str:
         """As :meth:`Method.missing`."""
-        bags = problem.patients
-        groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
-        least = min(
-            len(np.unique(groups[train & (bags.labels == c)]))
-            for train in problem.replicas.train
-            for c in range(bags.n_outputs)
-        )
-        few = f"needs two training patients of every class, a fold has {least}"
-        return few if least < 2 else super().missing(problem)
+        return why_no_choice(problem.patients, problem.replicas) or super().missing(problem)
 
     def fit(self, problem: Problem, rep: str) -> FittedNetworks:
         """As :meth:`Method.fit`."""
@@ -168,6 +160,16 @@ class ChosenMethod(StackMethod):
             "training": {**self.training, "max_epochs": plan.max_epochs},
         }
         return FittedNetworks(stack, bags, record)
+
+
+@dataclass(frozen=True)
+class DefaultMethod(StackMethod):
+    """What a fit is where nothing is asked for: several configurations in a small cohort, else one."""
+
+    def fit(self, problem: Problem, rep: str) -> FittedNetworks:
+        """As :meth:`Method.fit`."""
+        several = is_default(problem.patients, problem.replicas, problem.network)
+        return (ChosenMethod(self.name) if several else StackMethod(self.name)).fit(problem, rep)
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,7 @@ class Majority(SimpleMethod):
 
 
 _MIL = (
-    StackMethod("tcellmil"),
+    DefaultMethod("tcellmil"),
     StackMethod("mil_gated", {"attention": "gated"}),
     StackMethod("mil_mean", {"pooling": "mean"}),
     StackMethod("mil_max", {"pooling": "max"}),

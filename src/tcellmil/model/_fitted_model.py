@@ -22,7 +22,7 @@ from tcellmil.fitted._predict import BagPredictions, predict_bags
 from tcellmil.training._config import TrainingConfig, options_without_effect
 from tcellmil.training._selection._architecture import configurations, resolve, seeds_of_a_fold
 from tcellmil.training._selection._calibration import fit_temperatures
-from tcellmil.training._selection._choice import fit_ensemble
+from tcellmil.training._selection._choice import fit_ensemble, is_default, why_no_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from tcellmil.cv import Replicas
     from tcellmil.nn._network import NetworkConfig
 
 #: What is recorded of the splits, and of what was made of them.
 SPLITS = ("cv", "n_seeds", "seed", "calibration", "ensemble")
 
-#: Several configurations: averaged, the best one only, or none but one.
-Ensemble = bool | Literal["best"]
+#: Several configurations: averaged, the best one only, or none but one; ``"auto"``: averaged in a small cohort.
+Ensemble = bool | Literal["auto", "best"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def fit_model(
     n_seeds: int | None = None,
     seed: int = 0,
     calibration: str | None = None,
-    ensemble: Ensemble = False,
+    ensemble: Ensemble = "auto",
     progress: bool = True,
     training: dict | None = None,
     given: Iterable[str] = (),
@@ -190,7 +189,7 @@ def fit_model(
     """
     check_fields(training := training or {}, TrainingConfig, "training")
     check_choice(calibration, (None, "temperature"), "calibration")
-    check_choice(ensemble, (False, True, "best"), "ensemble")
+    check_choice(ensemble, ("auto", False, True, "best"), "ensemble")
     if calibration is not None and not bags.outcome.has_classes:
         raise ValueError(
             f"calibration={calibration!r} is for probabilities of classes, the outcome is {bags.outcome.kind!r}"
@@ -198,9 +197,11 @@ def fit_model(
     resolved, config = resolve(bags, network, TrainingConfig(**training))
     n_seeds = seeds_of_a_fold(bags, n_seeds)
     replicas = bags.replicas(cv, n_seeds=n_seeds, seed=seed)
+    if ensemble == "auto":
+        ensemble = is_default(bags, replicas, given)
+    elif ensemble and (why := why_no_choice(bags, replicas)):
+        raise ValueError(f"ensemble {why}; use ensemble=False")
     networks = configurations(bags, network, given) if ensemble else [resolved]
-    if ensemble:
-        _check_can_choose(bags, replicas)
     _warn_of_idle_options(bags, network, networks[0], config, [*given, *training])
     how = {"single": ensemble == "best", "calibrated": calibration is not None, "progress": progress}
     fitted, history, loss = fit_ensemble(bags, replicas, networks, config, **how)
@@ -212,22 +213,6 @@ def fit_model(
     record["ensemble"] = {True: "average", False: ""}.get(ensemble, "best") if len(networks) > 1 else ""
     model = FittedModel(fitted, schema, bags.names, record)
     return model, history, _choices(fitted, loss)
-
-
-def _check_can_choose(bags: Bags, replicas: Replicas) -> None:
-    """Raise a ValueError unless every replica has two training patients of each class, to split once more."""
-    if not bags.outcome.has_classes:
-        raise ValueError(
-            f"ensemble is for classes, the outcome is {bags.outcome.kind!r}; leave it out, and choose a network"
-        )
-    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
-    for fold, train in zip(replicas.fold, replicas.train, strict=True):
-        for code, name in enumerate(bags.outcome.outputs):
-            if (n := len(np.unique(groups[train & (bags.labels == code)]))) < 2:
-                raise ValueError(
-                    f"ensemble needs two training patients of every class to choose among configurations, fold "
-                    f"{str(fold)!r} has {n} of {name!r}; use ensemble=False"
-                )
 
 
 def _choices(fitted: FittedEnsemble, loss: np.ndarray | None) -> pd.DataFrame:

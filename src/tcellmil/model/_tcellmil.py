@@ -173,7 +173,7 @@ class TcellMIL(BaseModelClass):
         cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] | None = None,
         n_seeds: int | None = None,
         seed: int = 0,
-        ensemble: bool | Literal["best"] = False,
+        ensemble: bool | Literal["auto", "best"] = "auto",
         calibration: Literal["temperature"] | None = None,
         progress: bool = True,
         **training,

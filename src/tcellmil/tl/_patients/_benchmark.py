@@ -72,10 +72,11 @@ def benchmark(
     - ``composition``: logistic regression on the shares of cell types (with ``cell_type_key``); ``covariates``: on the
       covariates alone (with ``continuous_covariate_keys`` or ``categorical_covariate_keys``), which is what cells have
       to add to; ``majority``: the class prior;
-    - with ``ablations``: ``ensemble`` (``tl.fit_mil(ensemble=True)``); ``autoencoder`` and ``pca_for_autoencoder``, one
-      of which ``tcellmil`` is, by the number of patients; ``no_autoencoder`` (the features themselves) and
-      ``embedding_for_autoencoder`` (a layer of 64 that is trained with the labels, under gated attention);
-      ``latent_16`` and ``latent_96``; ``no_batch_encoding``, and ``film`` in place of concatenation.
+    - with ``ablations``: ``ensemble`` (``tl.fit_mil(ensemble=True)``), which ``tcellmil`` is in a small cohort of two
+      classes, and ``autoencoder``, which it is in a large one; ``pca_for_autoencoder`` (attention on principal
+      components alone), ``no_autoencoder`` (on the features themselves) and ``embedding_for_autoencoder`` (a layer of
+      64 that is trained with the labels, under gated attention); ``latent_16`` and ``latent_96``;
+      ``no_batch_encoding``, and ``film`` in place of concatenation.
 
     Parameters
     ----------

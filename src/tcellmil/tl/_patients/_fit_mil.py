@@ -31,7 +31,7 @@ def fit_mil(
     cv: Scheme | int | Splitter | Iterable[tuple[Sequence[str], Sequence[str]]] = "rebalanced_loo",
     n_seeds: int | None = None,
     seed: int = 0,
-    ensemble: bool | Literal["best"] = False,
+    ensemble: bool | Literal["auto", "best"] = "auto",
     calibration: Literal["temperature"] | None = None,
     network: dict | None = None,
     training: dict | None = None,
@@ -66,13 +66,13 @@ def fit_mil(
         fewer than 48 labelled patients, in whom a single seed is a lottery, else 1.
     ensemble
         ``True``: two configurations are trained, attention on principal components, and the mean and standard
-        deviation over all cells of each feature, standardised over patients; within the training patients of each fold,
-        three more folds decide. Where these cannot tell one from the better (by 1.645 standard errors), their scores,
-        brought to the same spread, are averaged; else the better counts alone. ``"best"``: always the better alone.
-        ``False``: the one that ``network`` says. Needs classes, and two training patients of each; about four times the
-        cost. On four real cohorts its mean AUROC was 0.71, that of one network 0.68, which they cannot tell apart; on
-        simulated ones in which only attention finds the signal it was worse: :doc:`/real_cohorts`. Options in
-        ``network`` hold in both configurations.
+        deviation over all cells of each feature, standardised over patients. Attention leads: it always counts. Three
+        more folds within the training patients of each fold decide whether the other counts too: where its loss there
+        is not above that of attention, the scores of both, brought to the same spread, are averaged. ``"best"``: the
+        one with the lower loss alone. ``False``: the one that ``network`` says. ``"auto"``: as ``True`` for fewer than
+        48 labelled patients of two classes where ``network`` is left out, else as ``False``. Needs classes, and two
+        training patients of each. :doc:`/real_cohorts` has what it gives. Options in ``network`` hold in both
+        configurations.
     calibration
         ``"temperature"``: probabilities are softened or sharpened by a temperature that is fitted by cross-validation
         within each replica's training patients, at about three times the cost. The order of patients predicted by one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from tcellmil.cv import Replicas
 from tcellmil.data._bags import Bags
 from tcellmil.fitted._ensemble import FittedEnsemble
-from tcellmil.nn._network import NetworkConfig
+from tcellmil.nn._network import SMALL_COHORT, NetworkConfig
 from tcellmil.stats._model_choice import not_worse
 from tcellmil.stats._temperature import best_temperature
 from tcellmil.training._config import TrainingConfig
@@ -45,9 +45,9 @@ def fit_ensemble(
 
     Each replica's training patients are split into stratified folds, on which every configuration is trained too and
     predicts the fold that it did not see. There its scores get a spread of 1, so that configurations of very different
-    scores can be averaged; labels take no part in that. Those that these predictions cannot tell from the best one
-    (:func:`tcellmil.stats._model_choice.not_worse`) count alike, the others not at all. Nothing of the patients that
-    the replica holds out takes part.
+    scores can be averaged; labels take no part in that. The first configuration leads: it always counts, and those
+    whose loss on these predictions is not above its own (:func:`tcellmil.stats._model_choice.not_worse`) count as much
+    as it does, the others not at all. Nothing of the patients that the replica holds out takes part.
 
     Weights and temperatures that are fitted to the labels more closely predict worse: they change from fold to fold
     with the patient that is missing, and against it.
@@ -57,7 +57,7 @@ def fit_ensemble(
     bags, replicas, training, labels, targets, progress
         As in :func:`fit_stack`.
     networks
-        The configurations, resolved, all of them different. Of one there is nothing to choose.
+        The configurations, resolved, all of them different, the leading one first. Of one there is nothing to choose.
     single
         The configuration with the lowest loss gets all of the weight, in place of an average.
     calibrated
@@ -105,6 +105,35 @@ def fit_ensemble(
     mixture, temperature, loss = mixture[:, chooser], temperature[:, chooser], loss[:, chooser]
     members = [replace(stack, temperature=t) for stack, t in zip(stacks, temperature, strict=True)]
     return FittedEnsemble(tuple(members), mixture), history, loss
+
+
+def why_no_choice(bags: Bags, replicas: Replicas) -> str:
+    """Why nothing can be chosen within the training patients of every replica; empty where it can."""
+    if not bags.outcome.has_classes:
+        return f"is for classes, the outcome is {bags.outcome.kind!r}"
+    groups = np.arange(bags.n_bags) if bags.groups is None else bags.groups
+    for fold, train in zip(replicas.fold, replicas.train, strict=True):
+        for code, name in enumerate(bags.outcome.outputs):
+            if (n := len(np.unique(groups[train & (bags.labels == code)]))) < 2:
+                return (
+                    f"needs two training patients of every class to choose among configurations, fold {str(fold)!r} "
+                    f"has {n} of {name!r}"
+                )
+    return ""
+
+
+def is_default(bags: Bags, replicas: Replicas, given: Iterable[str]) -> bool:
+    """Whether an ensemble is what a fit gets where nobody said: a small cohort of two classes, and no network named.
+
+    Parameters
+    ----------
+    bags, replicas
+        The cohort and its splits.
+    given
+        Names of the options of the network that the user chose.
+    """
+    small = bags.n_labelled_patients < SMALL_COHORT and bags.n_outputs == 2
+    return small and not any(True for _ in given) and not why_no_choice(bags, replicas)
 
 
 def first_with_same_test(replicas: Replicas, labels: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
