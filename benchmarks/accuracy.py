@@ -61,8 +61,8 @@ def page(table: pd.DataFrame, melanoma: pd.DataFrame) -> str:
         "# Accuracy",
         f"Written by `benchmarks/accuracy.py` on {datetime.date.today()}, Python {platform.python_version()}, "
         f"{versions}. Rebalanced leave-one-out, defaults throughout, but that "
-        "`tcellmil` is one attention network here (`ensemble=False`); {doc}`real_cohorts` has the ensemble that cohorts of "
-        "fewer than 48 patients get by default.",
+        "`tcellmil` is one attention network here (`ensemble=False`); {doc}`real_cohorts` has the ensemble that "
+        "cohorts of fewer than 48 patients get by default.",
         "## Cohorts whose answer is known",
         f"Mean AUROC over {n_seeds} cohorts of 24 patients (`pbmc_cohort`, seeds {table['seed'].min()} to "
         f"{table['seed'].max()}), by size of the planted effect, on regulon activities, one seed of the networks; "

@@ -18,6 +18,7 @@ SCRIPTS = (
     "accuracy",
     "small_cohorts",
     "real_cohorts",
+    "null",
     "unchanged",
     "fit_ratio",
     "c2s_generation",

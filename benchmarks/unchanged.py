@@ -37,8 +37,9 @@ LEFT_OUT = ("seconds", "options", "outcome")
 
 
 def fit(data, *args, training=None, **options):
-    """A short fit."""
-    tm.tl.fit_mil(data, *args, training={"max_epochs": 6, "accelerator": "cpu", **(training or {})}, **FIT, **options)
+    """A short fit of one network."""
+    training = {"max_epochs": 6, "accelerator": "cpu", **(training or {})}
+    tm.tl.fit_mil(data, *args, training=training, **{"ensemble": False, "n_seeds": 1} | FIT | options)
 
 
 def cohort() -> ad.AnnData:
@@ -191,7 +192,16 @@ def comparisons(found: Results, adata: ad.AnnData) -> None:
     use_reps = ["X_small", "X_pc"]
     options = {"training": {"max_epochs": 4, "max_epochs_ae": 3, "accelerator": "cpu"}, "ablations": True}
     options |= {"cell_type_key": "cell_type", "categorical_covariate_keys": ["sex"], "cv": 3, "progress": False}
-    tm.tl.benchmark(adata, "patient", "response", "cohort", use_reps=use_reps, n_boot=40, n_permutations=40, **options)
+    tm.tl.benchmark(
+        adata,
+        "patient",
+        "response",
+        "cohort",
+        use_reps=use_reps,
+        n_boot=40,
+        n_permutations=40,
+        **{"n_seeds": 1} | options,
+    )
     for part in ("metrics", "methods", "predictions"):
         table = tm.get.benchmark(adata, part)
         if part == "metrics":  # those that were there when the arrays were stored

@@ -29,11 +29,21 @@ def metric(adata: ad.AnnData, name: str) -> float:
 
 @pytest.fixture(scope="module")
 def planted() -> ad.AnnData:
-    return fitted(effect=2)
+    return fitted(effect=2, ensemble=False)
 
 
 def test_planted_effect_is_predicted_out_of_fold(planted):
     assert metric(planted, "auroc") >= 0.9
+
+
+def test_the_default_predicts_it_too_and_by_attention():
+    adata = fitted(effect=2, n_seeds=1)
+    assert metric(adata, "auroc") >= 0.9
+    weight = tm.get.configurations(adata)["weight"].unstack("configuration").mean()
+    assert weight["pca 48, attention"] > 0.9
+    tm.tl.perturb(adata)
+    effect = tm.get.perturb(adata, "stats")["mean_delta_logit"].abs().groupby("regulon").max()
+    assert f"{adata.uns['truth']['tf']}(+)" in effect.nlargest(6).index  # one in ten
 
 
 def test_attention_separates_driver_cells_from_the_rest_of_a_responder(planted):

@@ -38,7 +38,7 @@ class FittedEnsemble:
     >>> import tcellmil as tm
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
-    >>> fit = {"cv": 2, "ensemble": True, "training": {"max_epochs": 2}, "progress": False}
+    >>> fit = {"cv": 2, "n_seeds": 1, "ensemble": True, "training": {"max_epochs": 2}, "progress": False}
     >>> tm.tl.fit_mil(adata, "patient", "response", **fit)
     >>> ensemble = tm.get.model(adata).module
     >>> len(ensemble.members), ensemble.mixture.sum(axis=0).tolist()

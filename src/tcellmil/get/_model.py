@@ -40,8 +40,8 @@ def model(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> TcellMIL:
     >>> adata = tm.datasets.pbmc_cohort(n_patients=8, n_cells=40)
     >>> tm.tl.regulons(adata)
     >>> tm.tl.fit_mil(adata, "patient", "response", cv=2, training={"max_epochs": 3}, progress=False)
-    >>> len(tm.get.model(adata).module)  # replicas
-    2
+    >>> len(tm.get.model(adata).module)  # replicas: two folds, three seeds
+    6
     """
     from tcellmil.data._read import only_what_is_read
     from tcellmil.model import TcellMIL

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def configurations(adata: AnnData | MuData, *, key: str = _keys.TCELLMIL) -> pd.DataFrame:
     """How much each configuration of the network counts in every replica, as :func:`tcellmil.tl.fit_mil` chose.
 
-    The choice is made within the training patients of a fold (``ensemble=True`` or ``"best"``). Where folds disagree,
-    the patients do not tell which configuration is better.
+    The choice is made within the training patients of a fold, by default in small cohorts, and elsewhere with
+    ``ensemble=True`` or ``"best"``. Where folds disagree, the patients do not tell which configuration is better.
 
     Parameters
     ----------
