@@ -19,6 +19,7 @@ SCRIPTS = (
     "small_cohorts",
     "real_cohorts",
     "null",
+    "cells_per_step",
     "unchanged",
     "fit_ratio",
     "c2s_generation",

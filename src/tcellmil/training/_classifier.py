@@ -97,8 +97,7 @@ class BagPlan(StackedPlan):
         bags = batch["bags"][replica_group]  # (1 or replica, bag)
         scores = instances = present = None
         if self.pooled is not None:
-            index = bags.expand(len(self.group), -1)
-            logits = self.network.classify(self.pooled[self.encoder_of_replica[:, None], index], self.cohort[bags])
+            logits = self.network.classify(take(self.pooled, bags, self.encoder_of_replica), self.cohort[bags])
         else:
             logits, scores, instances, present = self._of_cells(batch, replica_group, bags)
         weights = take(self.weights if self.training else self.validation_weights, bags)
@@ -120,7 +119,7 @@ class BagPlan(StackedPlan):
             z = take(self.z, cells[replica_group].flatten(1)).unflatten(1, cells.shape[1:])
         else:
             index = cells[replica_group].flatten(1)  # (1 or replica, bag x cell)
-            z = self.z[self.encoder_of_replica[:, None], index].unflatten(1, cells.shape[1:])
+            z = take(self.z, index, self.encoder_of_replica).unflatten(1, cells.shape[1:])
         logits, _, scores, instances = self.network.branches(z, present, self.cohort[bags])
         return logits, scores, instances, present
 

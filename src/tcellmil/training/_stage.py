@@ -122,11 +122,15 @@ def to_device(batch: Tensor | dict[str, Tensor], device: torch.device) -> Tensor
     return batch.to(device)
 
 
-def take(values: Tensor, index: Tensor) -> Tensor:
-    """``values[k, index[k]]``, where ``index`` may have one row for all ``k``."""
-    if len(index) == 1:
-        return values[:, index[0]]
-    return values[torch.arange(len(values), device=values.device)[:, None], index]
+def take(values: Tensor, index: Tensor, rows: Tensor | None = None) -> Tensor:
+    """``values[rows[k], index[k]]``; ``index`` may have one row for all ``k``, ``rows`` are 0, 1, ... by default."""
+    if rows is None:
+        if len(index) == 1:
+            return values[:, index[0]]
+        rows = torch.arange(len(values), device=values.device)
+    # One index into whole rows is three times as fast as two.
+    place = rows[:, None] * values.shape[1] + index
+    return values.flatten(0, 1).index_select(0, place.flatten()).unflatten(0, place.shape)
 
 
 def rng_of(seed: int, purpose: int, block: int = 0) -> np.random.Generator:
