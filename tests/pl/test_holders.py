@@ -28,7 +28,7 @@ def explained_mudata(fitted_mudata_once, run_explanations):
 def test_every_picture_of_a_fit_takes_a_mudata(explained_mudata, tmp_path, drawn):
     picture = getattr(tm.pl, drawn)
     axes = np.ravel(picture(explained_mudata, **ARGUMENTS.get(drawn, {}), show=False, save=tmp_path / "mudata.png"))
-    assert all(ax.has_data() for ax in axes)
+    assert all(ax.has_data() or ax.texts for ax in axes)  # an empty panel says why
 
 
 def test_patients_who_were_left_out_after_the_fit_are_no_error(complete, draw, tmp_path, name):

@@ -139,6 +139,18 @@ def test_a_model_class_has_the_same_default(make_cohort):
         assert len(model.module.networks) == n_networks and len(model.module) == 3
 
 
+@pytest.mark.parametrize("ensemble", [False, True, "best"])
+def test_a_loaded_model_is_trained_again_as_it_was(make_cohort, ensemble):
+    adata = make_cohort(n_patients=8)
+    tm.model.TcellMIL.setup_anndata(adata, "patient", "response")
+    model = tm.model.TcellMIL(adata)
+    model.train(ensemble=ensemble, n_seeds=1, max_epochs=2, progress=False)
+    again = tm.model.TcellMIL.from_state(model.to_state(), adata)
+    again.train(n_seeds=1, max_epochs=2, progress=False)
+    pd.testing.assert_frame_equal(again.predict(), model.predict())
+    assert again.training["ensemble"] == model.training["ensemble"]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -81,7 +81,7 @@ class TcellMIL(BaseModelClass):
         self.fitted: FittedModel | None = None
         if adata is not None:
             self._check_unchanged(read_patients(adata, self.schema.fields)[1])
-        self._given = tuple(network)  # the options that the caller chose
+        self._given, self._auto = tuple(network), "auto"  # the options that the caller chose; what "auto" stands for
         self._model_summary_string = f"TcellMIL with {self.network}"
         self.init_params_ = {"kwargs": {"network": self.network.as_dict()}, "non_kwargs": {}}
 
@@ -210,9 +210,9 @@ class TcellMIL(BaseModelClass):
         cohort = read(self.adata, self.schema.fields)
         self._check_unchanged(cohort.patients)
         splits = {"cv": cv, "n_seeds": n_seeds, "seed": seed}
-        options = {"ensemble": ensemble, "calibration": calibration, "progress": progress, "training": training}
+        options = {"calibration": calibration, "progress": progress, "training": training, "given": self._given}
+        options["ensemble"] = self._auto if ensemble == "auto" else ensemble
         bags = self.schema.encode(cohort)
-        options["given"] = self._given
         self.fitted, history, _ = fit_model(bags, self.schema, self.network, **splits, **options)
         names = [network.words for network in self.module.networks]
         self._model_summary_string = f"TcellMIL with {' and '.join(map(str, self.module.networks))}"
@@ -295,6 +295,7 @@ class TcellMIL(BaseModelClass):
             cls._register(adata, schema, patients, method)
             model = cls(adata, **network)
         model.fitted, model._given = fitted, ()
+        model._auto = {"average": True, "best": "best"}.get(fitted.training["ensemble"], False)
         model.is_trained_ = True
         return model
 
@@ -345,8 +346,7 @@ class TcellMIL(BaseModelClass):
             As :meth:`from_state`; also if a file is missing, damaged, or would take far more memory than its size.
         """
         path = Path(dir_path)
-        state = read_folder(path)
-        return cls.from_state(state, read_data(path) if adata is None else adata)
+        return cls.from_state(read_folder(path), read_data(path) if adata is None else adata)
 
     @classmethod
     def load_registry(cls, dir_path: str | Path, prefix: str | None = None) -> dict:
