@@ -195,15 +195,16 @@ def page(table: pd.DataFrame, simulated: pd.DataFrame) -> str:
     auroc = table.groupby([*task, "method"], sort=False).apply(lambda t: roc_auc_score(t["y"], t["p"]))
     wide = auroc.unstack("method")
     of_task = wide.groupby(level=["cohort", "rep"], sort=False).mean()
-    shown = of_task.T.round(2)
+    shown = of_task.T.map("{:.2f}".format)
     shown.columns = [f"{cohort}, {rep.removeprefix('X_')}" for cohort, rep in shown.columns]
-    shown["mean"] = of_task.mean().round(3)
-    shown["mean rank"] = of_task.rank(axis=1, ascending=False).mean().round(1)
+    shown["mean"] = of_task.mean().map("{:.3f}".format)
+    shown["mean rank"] = of_task.rank(axis=1, ascending=False).mean().map("{:.1f}".format)
     difference = of_task.sub(of_task["tcellmil"], axis=0)
     error = difference.std(ddof=1) / np.sqrt(len(difference))
     shown["difference"] = [f"{m:+.2f} ± {1.96 * e:.2f}" for m, e in zip(difference.mean(), error, strict=True)]
     shown.loc["tcellmil", "difference"] = ""
-    shown = shown.sort_values("mean", ascending=False)
+    first = ["mean", "mean rank", "difference"]  # seen without scrolling
+    shown = shown[[*first, *shown.columns.drop(first)]].sort_values("mean", ascending=False)
     rows = table.drop_duplicates([*task, "method"])
     measured = pd.DataFrame(
         {
@@ -230,9 +231,9 @@ def page(table: pd.DataFrame, simulated: pd.DataFrame) -> str:
         one=ONE,
         n_folds=N_FOLDS,
         n_simulated=len(SEEDS),
-        simulated=dense(_of_simulated(simulated).to_markdown()),
+        simulated=dense(_of_simulated(simulated).to_markdown(disable_numparse=True)),
         splits=", ".join(str(split) for split in sorted(table["split"].unique())),
-        auroc=dense(shown.to_markdown()),
+        auroc=dense(shown.to_markdown(disable_numparse=True)),
         reading=reading,
         n_bins=N_BINS,
         n_tasks=len(of_task),
