@@ -125,6 +125,8 @@ deviation join it:
 - **Weights and temperatures that follow the labels closely predict worse than equal ones.** They change with the
   patient that is left out, and against it. Scores are brought to the same spread, without labels.
 - More inner folds (eight in place of three) and weights by inner AUROC changed little.
+- **50 cells of a patient a step are enough** (`benchmarks/cells_per_step.py`: attention alone, five real tasks and
+  twelve simulated cohorts): 150 in place of 50 change the AUROC by -0.014 (standard error 0.017), 25 by -0.034 (0.017).
 - Features centred by cohort changed nothing on simulated cohorts with technical differences between cohorts (mean and
   standard deviation at effect 1.5: 0.57 with and without; at 0.25: 0.36 and 0.36).
 """
