@@ -1,4 +1,4 @@
-"""Files of other tools: pySCENIC's tables, GMT, MSigDB's JSON, SCENIC loom."""
+"""Files of other tools: pySCENIC's tables, GMT, MSigDB's JSON, SCENIC loom, GCTX."""
 
 import lazy_loader as _lazy
 
@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_adjacencies": ["read_adjacencies", "write_adjacencies"],
         "_motifs": ["read_motifs", "write_motifs"],
+        "_signatures._gctx": ["read_gctx"],
         "_gmt": ["read_gmt", "write_gmt"],
         "_msigdb": ["read_msigdb_json"],
         "_net": ["read_net"],

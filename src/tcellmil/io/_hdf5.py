@@ -31,10 +31,12 @@ class Hdf5:
             raise too_large(self.path, self.limit)
 
     def group(self, name: str) -> h5py.Group:
-        """A group, or a ValueError where the member is a link or no group."""
-        member = self._member(self.file, name)
-        if not isinstance(member, h5py.Group):
-            raise ValueError(f"{self.path}: {name} is not a group")
+        """A group, by its path from the root, or a ValueError where a part of that is a link or no group."""
+        member = self.file
+        for part in name.split("/"):
+            member = self._member(member, part)
+            if not isinstance(member, h5py.Group):
+                raise ValueError(f"{self.path}: {member.name.lstrip('/')} is not a group")
         return member
 
     def dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:

@@ -1,0 +1,1 @@
+"""Signatures of perturbations, as other projects keep them."""
