@@ -93,7 +93,7 @@ of splits; on simulated cohorts (eight of seeds from 100; six folds) the effects
 
 | what | real | 1.5 | 1 | rare |
 |:--|--:|--:|--:|--:|
-| attention on 48 components, one seed | 0.69 | 0.95 | 0.70 | 0.84 |
+| attention on 48 components (simulated cohorts: one seed) | 0.69 | 0.95 | 0.70 | 0.84 |
 | attention 16 wide | 0.69 | 0.96 | 0.67 | 0.76 |
 | attention 16 wide, `strength=2`, mean of three seeds | 0.67 | 0.96 | 0.71 | 0.81 |
 | mean over cells, components in units of cells | 0.66 | | | |

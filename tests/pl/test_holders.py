@@ -24,11 +24,17 @@ def explained_mudata(fitted_mudata_once, run_explanations):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("drawn", sorted(set(tm.pl.__all__) - OF_ONE_MODALITY - {"risk_groups"}))
+@pytest.mark.parametrize("drawn", sorted(set(tm.pl.__all__) - OF_ONE_MODALITY - {"risk_groups", "configurations"}))
 def test_every_picture_of_a_fit_takes_a_mudata(explained_mudata, tmp_path, drawn):
     picture = getattr(tm.pl, drawn)
     axes = np.ravel(picture(explained_mudata, **ARGUMENTS.get(drawn, {}), show=False, save=tmp_path / "mudata.png"))
-    assert all(ax.has_data() or ax.texts for ax in axes)  # an empty panel says why
+    assert all(ax.has_data() for ax in axes)
+
+
+@pytest.mark.slow
+def test_the_only_configuration_of_a_mudata_is_drawn(explained_mudata):
+    left, right = tm.pl.configurations(explained_mudata, show=False)
+    assert left.has_data() and "Nothing was chosen" in right.texts[0].get_text()
 
 
 def test_patients_who_were_left_out_after_the_fit_are_no_error(complete, draw, tmp_path, name):

@@ -99,9 +99,7 @@ def moments(bags: Bags, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def median_absolute_deviation(x: np.ndarray) -> np.ndarray:
     """Median absolute deviation from the median of each column, unscaled."""
-    columns = np.ascontiguousarray(x.T)  # next to each other in memory, they are sorted in half of the time
-    deviation = np.abs(columns - np.median(columns, axis=1, keepdims=True))
-    return np.median(deviation, axis=1, overwrite_input=True)
+    return np.median(np.abs(x - np.median(x, axis=0)), axis=0)
 
 
 def shift_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

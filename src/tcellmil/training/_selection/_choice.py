@@ -133,7 +133,7 @@ def is_default(bags: Bags, replicas: Replicas, given: Iterable[str]) -> bool:
         Names of the options of the network that the user chose.
     """
     small = bags.n_labelled_patients < SMALL_COHORT and bags.n_outputs == 2
-    return small and not any(True for _ in given) and not why_no_choice(bags, replicas)
+    return small and not tuple(given) and not why_no_choice(bags, replicas)
 
 
 def first_with_same_test(replicas: Replicas, labels: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
